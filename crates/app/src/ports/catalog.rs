@@ -1,0 +1,79 @@
+use super::{Answer, PortError};
+use crate::snapshot::Snapshot;
+use async_trait::async_trait;
+use domain::catalog::{Book, Heading, HeadingId};
+use domain::event::Outgoing;
+use domain::ids::{BookId, EditionId, Sku, Version};
+use domain::stock::{StockLevel, StockMove};
+use domain::time::Timestamp;
+use std::sync::Arc;
+
+/// Books and the headings they are gathered under.
+#[async_trait]
+pub trait Catalog: Send + Sync {
+    /// The whole catalog as of now, in memory. A saved change is in every snapshot taken after its answer.
+    fn snapshot(&self) -> Arc<Snapshot>;
+
+    /// A recent stock level, for showing and for early checks; what counts is decided by `Ledger::commit`.
+    /// An acknowledged move of this node is in it.
+    fn level(&self, edition: EditionId) -> StockLevel;
+
+    /// Makes every line true, with its stock moves, events and answer, or none.
+    ///
+    /// - A write with an expected version holds only while the stored version is that one; else `Conflict`.
+    /// - SKUs are unique: `SkuTaken`. Names of headings are unique within their kind, without case: `NameTaken`.
+    /// - A heading that a book still names cannot be deleted: `Referenced` with how many do.
+    /// - A stock move the level refuses: `StockShort`.
+    /// - An answer whose key is already answered: `Answered` with the first answer.
+    async fn save(&self, change: CatalogChange, now: Timestamp) -> Result<CatalogSaved, PortError>;
+
+    async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError>;
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct CatalogChange {
+    pub headings: Vec<HeadingWrite>,
+    pub books: Vec<BookWrite>,
+    pub stock: Vec<StockMove>,
+    /// In order; the events of stock moves are not among them.
+    pub outbox: Vec<Outgoing>,
+    pub answer: Option<Answer>,
+}
+
+#[derive(Clone, Debug)]
+pub enum BookWrite {
+    /// Expected version 0: not there yet. The book carries its next version.
+    Put {
+        book: Arc<Book>,
+        expected: Version,
+    },
+    Delete {
+        id: BookId,
+        expected: Version,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub enum HeadingWrite {
+    Put { heading: Arc<Heading>, expected: Version },
+    Delete { id: HeadingId, expected: Version },
+}
+
+#[derive(Clone, Debug)]
+pub enum CatalogSaved {
+    Done,
+    Conflict,
+    SkuTaken(Sku),
+    NameTaken,
+    Referenced(u64),
+    StockShort { available: u32 },
+    Answered(Answer),
+}
+
+/// Full text over title, authors and description.
+#[async_trait]
+pub trait SearchIndex: Send + Sync {
+    /// The books that match every word (the last one by its beginning), the most relevant first. Any text is
+    /// a valid query: what is not a word is passed over. A saved book is found at once.
+    async fn matches(&self, text: &str, limit: usize) -> Result<Vec<BookId>, PortError>;
+}

@@ -1,0 +1,125 @@
+use super::{Answer, PortError};
+use async_trait::async_trait;
+use domain::cart::Owner;
+use domain::checkout::Checkout;
+use domain::event::Outgoing;
+use domain::ids::{CartId, CheckoutId, CouponCode, EditionId, OrderId, Version};
+use domain::order::{Appended, Order, PaymentStatus, Recorded, Status};
+use domain::refusal::Short;
+use domain::stock::{StockLevel, StockMove};
+use domain::time::Timestamp;
+
+/// Checkouts, orders, stock, coupon uses: what must never disagree. An acknowledged change is durable.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Makes every line of the change true, together with its answer and its events, or none.
+    ///
+    /// - A checkout holds only while its stored version is the expected one (0: not there yet); else `CheckoutConflict`.
+    /// - A live checkout whose cart already has another live one: `CartTaken` with the other.
+    /// - Order events hold only while the order's stored version is the one before them; else `OrderConflict`.
+    /// - An order for a checkout that already has one that did not fail: `OrderConflict`.
+    /// - A stock move that the level refuses: `StockShort` with every edition that is short.
+    /// - A coupon is used only while its uses are below the limit; else `CouponGone`.
+    /// - A stock or coupon move whose cause was already applied to the same edition or code is passed over.
+    /// - Every applied stock move leaves a `stock.*` event whose sequence is the level's count of moves.
+    /// - An answer whose key is already answered: `Answered` with the first answer.
+    async fn commit(&self, change: Change, now: Timestamp) -> Result<Committed, PortError>;
+
+    /// The remembered answer to this idempotency key.
+    async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError>;
+
+    /// Forgets answers given before `before`, at most `limit`; says how many.
+    async fn forget_answers(&self, before: Timestamp, limit: usize) -> Result<usize, PortError>;
+
+    async fn checkout(&self, id: CheckoutId) -> Result<Option<Checkout>, PortError>;
+
+    /// The checkout that holds this cart, or was the last to end and is not settled yet.
+    async fn checkout_of_cart(&self, cart: CartId) -> Result<Option<Checkout>, PortError>;
+
+    /// The newest checkout of this owner.
+    async fn checkout_of_owner(&self, owner: &Owner) -> Result<Option<Checkout>, PortError>;
+
+    /// Checkouts that are not done and whose alarm has rung by `now`, the longest waiting first.
+    async fn due_checkouts(&self, now: Timestamp, limit: usize) -> Result<Vec<Checkout>, PortError>;
+
+    async fn order(&self, id: OrderId) -> Result<Option<Order>, PortError>;
+
+    /// Orders that match, newest first; after `filter.after` when given.
+    async fn orders(&self, filter: &OrderFilter, limit: usize) -> Result<Vec<Order>, PortError>;
+
+    /// The history of an order, in order.
+    async fn order_events(&self, id: OrderId) -> Result<Vec<Recorded>, PortError>;
+
+    /// Orders whose money is moving and whose alarm has rung by `now`, the longest waiting first.
+    async fn due_orders(&self, now: Timestamp, limit: usize) -> Result<Vec<Order>, PortError>;
+
+    /// The level of an edition; zero when nothing ever moved.
+    async fn stock(&self, edition: EditionId) -> Result<StockLevel, PortError>;
+
+    /// How often a coupon is used by orders and by checkouts being paid.
+    async fn coupon_uses(&self, code: &CouponCode) -> Result<u32, PortError>;
+}
+
+/// What must become true together. Either every line of this holds afterwards, or none does.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// The checkout's next state (its `version` is already the next one) and the version it must have now.
+    pub checkout: Option<(Checkout, Version)>,
+    pub order: Option<Appended>,
+    /// When to look again at an order whose money is moving.
+    pub order_alarm: Option<(OrderId, Timestamp)>,
+    pub stock: Vec<StockMove>,
+    pub coupons: Vec<CouponMove>,
+    /// In order; the events of stock moves are not among them.
+    pub outbox: Vec<Outgoing>,
+    pub answer: Option<Answer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CouponMove {
+    pub code: CouponCode,
+    pub change: CouponChange,
+    /// Unique per `(cause, code)`.
+    pub cause: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CouponChange {
+    /// Holds only while fewer than `limit` uses are taken.
+    Use {
+        limit: Option<u32>,
+    },
+    GiveBack,
+}
+
+#[derive(Clone, Debug)]
+pub enum Committed {
+    Done,
+    Answered(Answer),
+    CheckoutConflict,
+    CartTaken(CheckoutId),
+    OrderConflict,
+    StockShort(Vec<Short>),
+    CouponGone(CouponCode),
+}
+
+/// Which orders; every field narrows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrderFilter {
+    pub owner: Option<Owner>,
+    pub status: Option<Status>,
+    pub payment: Option<PaymentStatus>,
+    /// Placed at or after.
+    pub from: Option<Timestamp>,
+    /// Placed before.
+    pub to: Option<Timestamp>,
+    /// The place of the last order of the page before.
+    pub after: Option<OrderPlace>,
+}
+
+/// A place in the newest-first list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OrderPlace {
+    pub placed_at: Timestamp,
+    pub id: OrderId,
+}

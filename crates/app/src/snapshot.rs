@@ -1,0 +1,128 @@
+//! The catalog in memory, as of one instant: what a request looks up without asking a store.
+
+use crate::ports::{BookWrite, HeadingWrite};
+use domain::catalog::{Book, Heading, HeadingId, HeadingKind};
+use domain::ids::{BookId, EditionId, Sku};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    books: HashMap<BookId, Arc<Book>>,
+    headings: HashMap<HeadingId, Arc<Heading>>,
+    editions: HashMap<EditionId, BookId>,
+    skus: HashMap<Sku, EditionId>,
+    names: HashMap<(HeadingKind, String), HeadingId>,
+    /// How many books name a heading.
+    uses: HashMap<HeadingId, u64>,
+    by_title: OnceLock<Vec<Arc<Book>>>,
+}
+
+impl Snapshot {
+    pub fn book(&self, id: BookId) -> Option<&Arc<Book>> {
+        self.books.get(&id)
+    }
+
+    pub fn books(&self) -> impl Iterator<Item = &Arc<Book>> {
+        self.books.values()
+    }
+
+    pub fn len(&self) -> usize {
+        self.books.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.books.is_empty()
+    }
+
+    /// All books by title, then id. Sorted once a snapshot, when first asked for.
+    pub fn by_title(&self) -> &[Arc<Book>] {
+        self.by_title.get_or_init(|| {
+            let mut books: Vec<_> = self.books.values().cloned().collect();
+            books.sort_by_cached_key(|b| (b.title.as_str().to_lowercase(), b.id));
+            books
+        })
+    }
+
+    pub fn book_of(&self, edition: EditionId) -> Option<&Arc<Book>> {
+        self.editions.get(&edition).and_then(|id| self.books.get(id))
+    }
+
+    pub fn edition_by_sku(&self, sku: &Sku) -> Option<EditionId> {
+        self.skus.get(sku).copied()
+    }
+
+    pub fn heading(&self, id: HeadingId) -> Option<&Arc<Heading>> {
+        self.headings.get(&id)
+    }
+
+    pub fn heading_by_name(&self, kind: HeadingKind, name: &str) -> Option<&Arc<Heading>> {
+        self.names.get(&(kind, name.to_lowercase())).and_then(|id| self.headings.get(id))
+    }
+
+    /// Headings of a kind by name.
+    pub fn headings(&self, kind: HeadingKind) -> Vec<&Arc<Heading>> {
+        let mut headings: Vec<_> = self.headings.values().filter(|h| h.id.kind == kind).collect();
+        headings.sort_by_cached_key(|h| (h.name.as_str().to_lowercase(), h.id));
+        headings
+    }
+
+    pub fn uses(&self, heading: HeadingId) -> u64 {
+        self.uses.get(&heading).copied().unwrap_or(0)
+    }
+
+    /// The snapshot after writes that were committed.
+    pub fn with(&self, headings: &[HeadingWrite], books: &[BookWrite]) -> Self {
+        let mut next = Self { by_title: OnceLock::new(), ..self.clone() };
+        for write in headings {
+            match write {
+                HeadingWrite::Put { heading, .. } => next.put_heading(Arc::clone(heading)),
+                HeadingWrite::Delete { id, .. } => next.remove_heading(*id),
+            }
+        }
+        for write in books {
+            match write {
+                BookWrite::Put { book, .. } => next.put_book(Arc::clone(book)),
+                BookWrite::Delete { id, .. } => next.remove_book(*id),
+            }
+        }
+        next
+    }
+
+    fn put_heading(&mut self, heading: Arc<Heading>) {
+        self.remove_heading(heading.id);
+        self.names.insert((heading.id.kind, heading.name.as_str().to_lowercase()), heading.id);
+        self.headings.insert(heading.id, heading);
+    }
+
+    fn remove_heading(&mut self, id: HeadingId) {
+        if let Some(old) = self.headings.remove(&id) {
+            self.names.remove(&(id.kind, old.name.as_str().to_lowercase()));
+        }
+    }
+
+    fn put_book(&mut self, book: Arc<Book>) {
+        self.remove_book(book.id);
+        for edition in &book.editions {
+            self.editions.insert(edition.id, book.id);
+            self.skus.insert(edition.sku.clone(), edition.id);
+        }
+        for heading in book.headings() {
+            *self.uses.entry(heading).or_default() += 1;
+        }
+        self.books.insert(book.id, book);
+    }
+
+    fn remove_book(&mut self, id: BookId) {
+        let Some(old) = self.books.remove(&id) else { return };
+        for edition in &old.editions {
+            self.editions.remove(&edition.id);
+            self.skus.remove(&edition.sku);
+        }
+        for heading in old.headings() {
+            if let Some(uses) = self.uses.get_mut(&heading) {
+                *uses -= 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Names of things. An id is 128 bits, opaque outside, and prints as a prefix and a ULID
+//! (`cart_01J…`): 48 bits of time, then chance, so that fresh rows land next to each other in an index.
+
+use crate::time::Timestamp;
+use std::fmt;
+use std::sync::Arc;
+use ulid::Ulid;
+
+/// What an id is made of: the instant and 80 bits of chance, both handed in by the caller.
+pub fn id_bits(now: Timestamp, random: u128) -> u128 {
+    Ulid::from_parts(now.millis(), random).0
+}
+
+pub(crate) fn parse_bits(prefix: &str, text: &str) -> Option<u128> {
+    let digits = text.strip_prefix(prefix)?.strip_prefix('_')?;
+    let ulid = Ulid::from_string(digits).ok()?;
+    // One spelling an id: the lenient alphabet (lower case, I for 1) is refused.
+    (ulid.to_string() == digits).then_some(ulid.0)
+}
+
+pub(crate) fn write_id(f: &mut fmt::Formatter<'_>, prefix: &str, bits: u128) -> fmt::Result {
+    let mut digits = [0; ulid::ULID_LEN];
+    write!(f, "{prefix}_{}", Ulid(bits).array_to_str(&mut digits))
+}
+
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub u128);
+
+        impl $name {
+            pub const PREFIX: &str = $prefix;
+
+            pub fn parse(text: &str) -> Option<Self> {
+                parse_bits($prefix, text).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_id(f, $prefix, self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    )*};
+}
+
+id! {
+    CartId = "cart";
+    /// An item is one edition in one cart, so its id carries the edition's bits: the same edition has the same item id.
+    ItemId = "item";
+    BookId = "book";
+    EditionId = "ed";
+    SessionId = "ses";
+    CheckoutId = "chk";
+    /// One try to pay a checkout; its text is the idempotency key the payment provider sees.
+    AttemptId = "pay";
+    OrderId = "ord";
+}
+
+macro_rules! text_id {
+    ($($(#[$doc:meta])* $name:ident: $max:expr, $test:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            pub fn parse(text: &str) -> Option<Self> {
+                let allowed: fn(char) -> bool = $test;
+                ((1..=$max).contains(&text.len()) && text.chars().all(allowed)).then(|| Self(text.into()))
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+text_id! {
+    /// The subject of an identity provider's token. Opaque: nothing is read into it.
+    CustomerId: crate::limits::CUSTOMER_ID_MAX, |c| c.is_ascii_graphic();
+    /// A stock keeping unit: the shop's own name for an edition.
+    Sku: crate::limits::SKU_MAX, |c| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    /// A coupon code as typed; compared in upper case.
+    CouponCode: crate::limits::COUPON_CODE_MAX, |c| c.is_ascii_uppercase() || c.is_ascii_digit() || "-_".contains(c);
+    /// A payment provider's token for a means of payment. Never a card number.
+    PaymentToken: crate::limits::PAYMENT_TOKEN_MAX, |c| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    ShippingOptionId: 64, |c| c.is_ascii_alphanumeric() || "-_".contains(c);
+}
+
+impl From<EditionId> for ItemId {
+    fn from(edition: EditionId) -> Self {
+        Self(edition.0)
+    }
+}
+
+/// Counts the changes of one thing; the first stored state is 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Version(pub u64);
+
+impl Version {
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        let id = CartId(id_bits(Timestamp(1_700_000_000_000_000), 7));
+        let text = id.to_string();
+        assert_eq!(CartId::parse(&text), Some(id));
+        for wrong in
+            [text.to_lowercase(), text.replace("cart", "book"), text[1..].to_owned(), format!("{text}0"), String::new(), "cart_".into()]
+        {
+            assert_eq!(CartId::parse(&wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Every bound of the system, each with its reason. A list, string, queue, retry or page without a
+//! number here does not exist.
+
+use std::time::Duration;
+
+/// Items in one cart. A shop's largest observed baskets are below 100; 500 keeps a quote under a millisecond.
+pub const CART_ITEMS_MAX: usize = 500;
+/// Copies of one edition in a cart. More is a purchase order, not a cart.
+pub const QUANTITY_MAX: u32 = 999;
+/// Coupon codes on one cart (the limit commercetools documents).
+pub const COUPON_CODES_MAX: usize = 10;
+/// Operations in one batch of cart changes: they are decided together while the cart's lane waits.
+pub const OPERATIONS_MAX: usize = 100;
+/// Idempotency keys a cart remembers by itself, so that a retried add is applied once on every engine.
+pub const CART_KEYS_MAX: usize = 16;
+/// Source carts a cart remembers having taken over, so that a repeated merge is a no-op.
+pub const CART_MERGED_MAX: usize = 16;
+/// Cart commands decided together by the head of a cart's lane; bounds the work between two commits.
+pub const LANE_BATCH_MAX: usize = 64;
+/// Commands waiting in one cart's lane before new ones are told to come back later.
+pub const LANE_WAITING_MAX: usize = 4096;
+/// Times a cart command is decided again after another node was faster, before the client is asked to retry.
+pub const CONFLICT_RETRIES_MAX: u32 = 32;
+
+/// Entries of a cart's free metadata, and the characters of a key and a value.
+pub const METADATA_ENTRIES_MAX: usize = 20;
+pub const METADATA_KEY_MAX: usize = 64;
+pub const METADATA_VALUE_MAX: usize = 500;
+pub const NOTE_MAX: usize = 1000;
+
+pub const TITLE_MAX: usize = 500;
+pub const DESCRIPTION_MAX: usize = 4000;
+pub const NAME_MAX: usize = 200;
+pub const SKU_MAX: usize = 64;
+pub const COUPON_CODE_MAX: usize = 64;
+pub const EMAIL_MAX: usize = 254;
+pub const ADDRESS_LINE_MAX: usize = 200;
+pub const POSTAL_CODE_MAX: usize = 20;
+pub const PHONE_MAX: usize = 32;
+pub const URL_MAX: usize = 2048;
+pub const DEVICE_MAX: usize = 200;
+pub const REASON_MAX: usize = 200;
+pub const CUSTOMER_ID_MAX: usize = 255;
+pub const PAYMENT_TOKEN_MAX: usize = 255;
+pub const IDEMPOTENCY_KEY_MAX: usize = 255;
+pub const SEARCH_MAX: usize = 200;
+
+pub const BOOK_AUTHORS_MAX: usize = 50;
+pub const BOOK_CATEGORIES_MAX: usize = 20;
+pub const BOOK_EDITIONS_MAX: usize = 20;
+
+pub const PAGE_DEFAULT: usize = 20;
+pub const PAGE_MAX: usize = 100;
+/// Values listed under one facet.
+pub const FACET_VALUES_MAX: usize = 20;
+
+/// Largest absolute amount in minor units: 2^53 − 1, the last integer every JSON reader keeps exact.
+pub const AMOUNT_MAX: i64 = 9_007_199_254_740_991;
+
+/// How long an answered idempotency key is kept (the contract promises at least 24 h).
+pub const IDEMPOTENCY_KEEP: Duration = Duration::from_secs(48 * 3600);
+/// Times an authorization is sent again, under the same key, before the attempt is given up and voided.
+pub const AUTHORIZE_TRIES_MAX: u32 = 5;
+/// How long a request that drives a checkout owns it before the sweeper may take over.
+pub const DRIVE_LEASE: Duration = Duration::from_secs(30);
+/// Longest wait between two tries of a payment effect.
+pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(300);
+/// Stock below which an edition is shown as running low.
+pub const LOW_STOCK: u32 = 5;

@@ -1,0 +1,294 @@
+//! Money is an integer of minor units in one ISO 4217 currency. Sums are checked, products go through
+//! `i128`, rounding is named, and the only division is [`Money::allocate`].
+
+use crate::limits::AMOUNT_MAX;
+use std::fmt;
+
+/// An ISO 4217 currency with a known exponent (0, 2, 3 or 4 decimals).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Currency(iso_currency::Currency);
+
+impl Currency {
+    /// Parses an upper-case alphabetic code. Codes without minor units defined (precious metals, test codes) are refused.
+    pub fn parse(code: &str) -> Option<Self> {
+        let currency = iso_currency::Currency::from_code(code)?;
+        currency.exponent().map(|_| Self(currency))
+    }
+
+    pub fn code(self) -> &'static str {
+        self.0.code()
+    }
+
+    /// Decimals of the minor unit: 0 for JPY, 2 for USD, 3 for KWD.
+    pub fn exponent(self) -> u16 {
+        self.0.exponent().unwrap_or(2)
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// A rate in parts per million: 20 % is 200,000; 6.875 % is 68,750.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ppm(pub u32);
+
+impl Ppm {
+    pub const ONE: Self = Self(1_000_000);
+}
+
+/// How a fraction of a minor unit becomes a whole one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// To the nearest; a tie to the even neighbor (banker's rounding). The default of this house.
+    HalfEven,
+    /// To the nearest; a tie away from zero. What most tax offices print in their examples.
+    HalfUp,
+    /// Toward zero.
+    Down,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MoneyError {
+    #[error("the amount is outside the range of exact integers")]
+    Overflow,
+    #[error("amounts of different currencies cannot be combined")]
+    CurrencyMismatch,
+}
+
+/// An amount, possibly negative, of at most [`AMOUNT_MAX`] minor units either way.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Money {
+    minor: i64,
+    currency: Currency,
+}
+
+impl Money {
+    pub fn new(minor: i64, currency: Currency) -> Result<Self, MoneyError> {
+        if minor.unsigned_abs() > AMOUNT_MAX.unsigned_abs() {
+            return Err(MoneyError::Overflow);
+        }
+        Ok(Self { minor, currency })
+    }
+
+    pub fn zero(currency: Currency) -> Self {
+        Self { minor: 0, currency }
+    }
+
+    pub fn minor(self) -> i64 {
+        self.minor
+    }
+
+    pub fn currency(self) -> Currency {
+        self.currency
+    }
+
+    pub fn is_zero(self) -> bool {
+        self.minor == 0
+    }
+
+    fn wide(minor: i128, currency: Currency) -> Result<Self, MoneyError> {
+        Self::new(i64::try_from(minor).map_err(|_| MoneyError::Overflow)?, currency)
+    }
+
+    fn same(self, other: Self) -> Result<(), MoneyError> {
+        if self.currency == other.currency { Ok(()) } else { Err(MoneyError::CurrencyMismatch) }
+    }
+
+    pub fn plus(self, other: Self) -> Result<Self, MoneyError> {
+        self.same(other)?;
+        Self::wide(i128::from(self.minor) + i128::from(other.minor), self.currency)
+    }
+
+    pub fn minus(self, other: Self) -> Result<Self, MoneyError> {
+        self.same(other)?;
+        Self::wide(i128::from(self.minor) - i128::from(other.minor), self.currency)
+    }
+
+    pub fn times(self, n: u32) -> Result<Self, MoneyError> {
+        Self::wide(i128::from(self.minor) * i128::from(n), self.currency)
+    }
+
+    /// The smaller of two amounts of one currency.
+    pub fn min(self, other: Self) -> Result<Self, MoneyError> {
+        self.same(other)?;
+        Ok(if other.minor < self.minor { other } else { self })
+    }
+
+    /// `rate` of this amount.
+    pub fn share(self, rate: Ppm, rounding: Rounding) -> Result<Self, MoneyError> {
+        let product = i128::from(self.minor) * i128::from(rate.0);
+        Self::wide(divide(product, 1_000_000, rounding), self.currency)
+    }
+
+    /// The part of a tax-inclusive amount that is tax at `rate`: `amount × rate / (1 + rate)`.
+    pub fn included(self, rate: Ppm, rounding: Rounding) -> Result<Self, MoneyError> {
+        let product = i128::from(self.minor) * i128::from(rate.0);
+        Self::wide(divide(product, 1_000_000 + i128::from(rate.0), rounding), self.currency)
+    }
+
+    /// Splits the amount by `weights` so that the parts always add up (largest remainder; ties go to the
+    /// earlier part). Weights that are all zero are taken as equal; no weights give no parts.
+    pub fn allocate(self, weights: &[u64]) -> Vec<Self> {
+        let sum: u128 = weights.iter().map(|w| u128::from(*w)).sum();
+        let equal = vec![1; weights.len()];
+        let (weights, sum) = if sum == 0 { (&equal[..], weights.len() as u128) } else { (weights, sum) };
+        let whole = u128::from(self.minor.unsigned_abs());
+        let mut parts: Vec<u128> = weights.iter().map(|w| whole * u128::from(*w) / sum).collect();
+        let mut order: Vec<usize> = (0..weights.len()).collect();
+        order.sort_by_key(|i| std::cmp::Reverse(whole * u128::from(weights[*i]) % sum));
+        let left = whole - parts.iter().sum::<u128>();
+        for i in order.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
+            parts[i] += 1;
+        }
+        let sign = self.minor.signum();
+        let minor = |part: u128| sign * i64::try_from(part).expect("invariant: a part is not larger than the whole");
+        parts.into_iter().map(|part| Self { minor: minor(part), currency: self.currency }).collect()
+    }
+
+    /// Adds up amounts of `currency`.
+    pub fn sum(currency: Currency, parts: impl IntoIterator<Item = Self>) -> Result<Self, MoneyError> {
+        parts.into_iter().try_fold(Self::zero(currency), Self::plus)
+    }
+}
+
+/// `12.99 USD`, `1299 JPY`: for people and logs, never for parsing.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = usize::from(self.currency.exponent());
+        let scale = 10u64.pow(u32::from(self.currency.exponent()));
+        let sign = if self.minor < 0 { "-" } else { "" };
+        let (whole, part) = (self.minor.unsigned_abs() / scale, self.minor.unsigned_abs() % scale);
+        match digits {
+            0 => write!(f, "{sign}{whole} {}", self.currency.code()),
+            _ => write!(f, "{sign}{whole}.{part:0digits$} {}", self.currency.code()),
+        }
+    }
+}
+
+impl fmt::Debug for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn divide(numerator: i128, denominator: i128, rounding: Rounding) -> i128 {
+    let (quotient, remainder) = (numerator / denominator, numerator % denominator);
+    let away = quotient + numerator.signum();
+    let twice = remainder.abs() * 2;
+    match rounding {
+        Rounding::Down => quotient,
+        Rounding::HalfUp => {
+            if twice >= denominator {
+                away
+            } else {
+                quotient
+            }
+        }
+        Rounding::HalfEven => match twice.cmp(&denominator) {
+            std::cmp::Ordering::Less => quotient,
+            std::cmp::Ordering::Greater => away,
+            std::cmp::Ordering::Equal => {
+                if quotient % 2 == 0 {
+                    quotient
+                } else {
+                    away
+                }
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn usd(minor: i64) -> Money {
+        Money::new(minor, Currency::parse("USD").expect("a currency")).expect("in range")
+    }
+
+    #[test]
+    fn exponents_follow_iso_4217() {
+        for (code, exponent) in [("USD", 2), ("EUR", 2), ("JPY", 0), ("KRW", 0), ("KWD", 3), ("BHD", 3)] {
+            assert_eq!(Currency::parse(code).map(Currency::exponent), Some(exponent), "{code}");
+        }
+        for code in ["usd", "US", "", "XXX", "ABC", "XAU"] {
+            assert_eq!(Currency::parse(code), None, "{code}");
+        }
+    }
+
+    #[test]
+    fn amounts_print_with_their_decimals() {
+        for (minor, code, text) in [
+            (1299, "USD", "12.99 USD"),
+            (5, "USD", "0.05 USD"),
+            (-5, "EUR", "-0.05 EUR"),
+            (1299, "JPY", "1299 JPY"),
+            (1, "KWD", "0.001 KWD"),
+        ] {
+            let money = Money::new(minor, Currency::parse(code).expect("a currency")).expect("in range");
+            assert_eq!(money.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn rounding_is_what_its_name_says() {
+        use Rounding::*;
+        for (amount, ppm, half_even, half_up, down) in [
+            (100, 125_000, 12, 13, 12), // 12.5
+            (100, 135_000, 14, 14, 13), // 13.5
+            (-100, 125_000, -12, -13, -12),
+            (999, 200_000, 200, 200, 199), // 199.8
+            (1, 499_999, 0, 0, 0),
+            (1, 500_000, 0, 1, 0),
+            (3, 500_000, 2, 2, 1),
+        ] {
+            let share = |rounding| usd(amount).share(Ppm(ppm), rounding).map(Money::minor);
+            assert_eq!((share(HalfEven), share(HalfUp), share(Down)), (Ok(half_even), Ok(half_up), Ok(down)), "{amount} × {ppm}");
+        }
+    }
+
+    #[test]
+    fn included_tax_is_taken_out_of_the_amount() {
+        for (amount, ppm, tax) in [(1190, 190_000, 190), (1070, 70_000, 70), (1000, 200_000, 167), (0, 200_000, 0)] {
+            assert_eq!(usd(amount).included(Ppm(ppm), Rounding::HalfEven), Ok(usd(tax)), "{amount} at {ppm}");
+        }
+    }
+
+    #[test]
+    fn sums_are_checked() {
+        assert_eq!(Money::new(AMOUNT_MAX + 1, usd(0).currency()), Err(MoneyError::Overflow));
+        assert_eq!(Money::new(i64::MIN, usd(0).currency()), Err(MoneyError::Overflow));
+        assert_eq!(usd(AMOUNT_MAX).plus(usd(1)), Err(MoneyError::Overflow));
+        assert_eq!(usd(AMOUNT_MAX).times(u32::MAX), Err(MoneyError::Overflow));
+        assert_eq!(usd(1).plus(Money::zero(Currency::parse("EUR").expect("a currency"))), Err(MoneyError::CurrencyMismatch));
+    }
+
+    #[test]
+    fn allocation_prefers_the_largest_remainder() {
+        for (amount, weights, parts) in [
+            (100, vec![1, 1, 1], vec![34, 33, 33]),
+            (-100, vec![1, 1, 1], vec![-34, -33, -33]),
+            (5, vec![3, 7], vec![2, 3]),
+            (10, vec![0, 0], vec![5, 5]),
+            (1, vec![0, 9], vec![0, 1]),
+            (7, vec![], vec![]),
+        ] {
+            let got: Vec<i64> = usd(amount).allocate(&weights).into_iter().map(Money::minor).collect();
+            assert_eq!(got, parts, "{amount} by {weights:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn allocated_parts_add_up(amount in -AMOUNT_MAX..=AMOUNT_MAX, weights in proptest::collection::vec(0u64..=u64::MAX, 1..40)) {
+            let parts = usd(amount).allocate(&weights);
+            prop_assert_eq!(parts.len(), weights.len());
+            prop_assert_eq!(parts.iter().map(|p| i128::from(p.minor())).sum::<i128>(), i128::from(amount));
+            prop_assert!(parts.iter().all(|p| p.minor().signum() * amount.signum() >= 0));
+        }
+    }
+}

@@ -1,0 +1,180 @@
+use super::*;
+use crate::catalog::Offer;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+fn usd(minor: i64) -> Money {
+    Money::new(minor, Currency::parse("USD").expect("a currency")).expect("in range")
+}
+
+fn text<const N: usize>(text: &str) -> Text<N> {
+    Text::parse(text).expect("a short text")
+}
+
+fn code(text: &str) -> CouponCode {
+    CouponCode::parse(text).expect("a code")
+}
+
+fn country(text: &str) -> Country {
+    Country::parse(text).expect("a country")
+}
+
+fn to(place: &str) -> Destination {
+    let (c, region) = place.split_once('-').map_or((place, None), |(c, r)| (c, Some(text(r))));
+    Destination { country: country(c), region }
+}
+
+/// Editions 1, 2, … at these prices; a pair is (list, sale). Edition 9 is an e-book at 10.00.
+fn offers(prices: &[(i64, Option<i64>)]) -> BTreeMap<EditionId, Offer> {
+    let offer = |n: u128, list, unit, format| Offer {
+        edition: EditionId(n),
+        book: BookId(n),
+        sku: Sku::parse(&format!("SKU-{n}")).expect("a sku"),
+        title: text("A book"),
+        image_url: None,
+        format,
+        list_price: usd(list),
+        unit_price: usd(unit),
+        available: 100,
+    };
+    let paper =
+        prices.iter().zip(1u128..).map(|((list, sale), n)| (EditionId(n), offer(n, *list, sale.unwrap_or(*list), Format::Paperback)));
+    paper.chain([(EditionId(9), offer(9, 1000, 1000, Format::Ebook))]).collect()
+}
+
+fn rules() -> Rules {
+    let coupon =
+        |name: &str, kind, min_subtotal, window| Coupon { code: code(name), label: text(name), kind, min_subtotal, window, uses_max: None };
+    let open = Window::default();
+    let rate = |place: &str, ppm, included, shipping_taxed| {
+        let Destination { country, region } = to(place);
+        TaxRate { country, region, label: text("Tax"), rate: Ppm(ppm), included, shipping_taxed, rounding: Rounding::HalfEven }
+    };
+    let option = |id: &str, price, free_from: Option<i64>, countries: &[&str]| ShippingOption {
+        id: ShippingOptionId::parse(id).expect("an id"),
+        label: text(id),
+        price: usd(price),
+        free_from: free_from.map(usd),
+        countries: countries.iter().map(|c| country(c)).collect(),
+    };
+    Rules::new(
+        vec![
+            coupon("TEN", CouponKind::Percentage(Ppm(100_000)), None, open),
+            coupon("ALL", CouponKind::Percentage(Ppm(1_000_000)), None, open),
+            coupon("FIVE", CouponKind::Fixed(usd(500)), None, open),
+            coupon("BIG", CouponKind::Fixed(usd(1_000_000)), None, open),
+            coupon("MIN50", CouponKind::Fixed(usd(500)), Some(usd(5000)), open),
+            coupon("PAST", CouponKind::Fixed(usd(500)), None, Window { from: None, to: Some(Timestamp(10)) }),
+            coupon("SOON", CouponKind::Fixed(usd(500)), None, Window { from: Some(Timestamp(1000)), to: None }),
+        ],
+        vec![
+            rate("US-CA", 72_500, false, false),
+            rate("DE", 70_000, true, true),
+            rate("GB", 0, true, false),
+            rate("CA", 50_000, false, true),
+        ],
+        vec![option("standard", 499, Some(3500), &["US", "DE"]), option("express", 1499, None, &["US"])],
+    )
+}
+
+fn lines(quantities: &[(u128, i64)]) -> Vec<Line> {
+    quantities.iter().map(|(n, q)| Line { edition: EditionId(*n), quantity: Quantity::new(*q).expect("a quantity") }).collect()
+}
+
+fn price(goods: &[(u128, i64)], codes: &[&str], place: Option<&str>, shipping: Option<&str>) -> Quote {
+    let context = Context {
+        currency: usd(0).currency(),
+        destination: place.map(to),
+        shipping: shipping.map(|s| ShippingOptionId::parse(s).expect("an id")),
+        exhausted: vec![],
+    };
+    let codes: Vec<_> = codes.iter().map(|c| code(c)).collect();
+    quote(&lines(goods), &codes, &offers(&[(1000, None), (2000, Some(1500)), (333, None)]), &rules(), &context, Timestamp(100))
+        .expect("in range")
+}
+
+#[test]
+fn quotes_add_up_as_a_shopkeeper_would_by_hand() {
+    // goods, codes, destination, shipping → subtotal, discount, shipping, tax, total, settled
+    type Case<'a> = (&'a [(u128, i64)], &'a [&'a str], Option<&'a str>, Option<&'a str>, [i64; 5], bool);
+    let cases: &[Case<'_>] = &[
+        (&[], &[], None, None, [0, 0, 0, 0, 0], false),
+        (&[(1, 1)], &[], None, None, [1000, 0, 0, 0, 1000], false),
+        (&[(1, 2), (2, 1)], &[], None, None, [3500, 0, 0, 0, 3500], false),
+        (&[(1, 1)], &["TEN"], None, None, [1000, 100, 0, 0, 900], false),
+        (&[(3, 1)], &["TEN"], None, None, [333, 33, 0, 0, 300], false),
+        (&[(1, 1)], &["TEN", "FIVE"], None, None, [1000, 600, 0, 0, 400], false),
+        (&[(1, 1)], &["FIVE", "TEN"], None, None, [1000, 550, 0, 0, 450], false),
+        (&[(1, 1)], &["BIG"], None, None, [1000, 1000, 0, 0, 0], false),
+        (&[(1, 1)], &["ALL", "FIVE"], None, None, [1000, 1000, 0, 0, 0], false),
+        (&[(1, 1)], &[], Some("US-CA"), None, [1000, 0, 499, 72, 1571], true), // 72.5 → even 72
+        (&[(1, 1)], &[], Some("US-CA"), Some("express"), [1000, 0, 1499, 72, 2571], true),
+        (&[(1, 1)], &[], Some("US"), None, [1000, 0, 499, 0, 1499], true),
+        (&[(1, 4)], &[], Some("US"), None, [4000, 0, 0, 0, 4000], true),
+        (&[(1, 4)], &["TEN"], Some("US"), None, [4000, 400, 0, 0, 3600], true),
+        (&[(1, 4)], &["FIVE", "TEN"], Some("US"), None, [4000, 850, 499, 0, 3649], true),
+        (&[(1, 1)], &[], Some("DE"), None, [1000, 0, 499, 98, 1499], true), // included: 65 + 33
+        (&[(1, 1)], &[], Some("FR"), None, [1000, 0, 0, 0, 1000], false),   // nobody ships there
+        (&[(1, 1)], &[], Some("DE"), Some("express"), [1000, 0, 0, 65, 1000], false), // not offered there
+        (&[(9, 1)], &[], Some("CA"), None, [1000, 0, 0, 50, 1050], true),   // e-book: nothing to ship
+        (&[(7, 1)], &[], None, None, [0, 0, 0, 0, 0], false),               // no such edition
+    ];
+    for (goods, codes, place, shipping, sums, settled) in cases {
+        let q = price(goods, codes, *place, *shipping);
+        let got = [q.subtotal, q.discount, q.shipping, q.tax, q.total].map(Money::minor);
+        assert_eq!((got, q.settled), (*sums, *settled), "{goods:?} {codes:?} to {place:?} by {shipping:?}");
+    }
+}
+
+#[test]
+fn a_coupon_that_does_not_apply_says_why() {
+    for (name, why) in [
+        ("NOPE", WhyNot::Unknown),
+        ("PAST", WhyNot::Ended { at: Timestamp(10) }),
+        ("SOON", WhyNot::NotYet { from: Timestamp(1000) }),
+        ("MIN50", WhyNot::BelowMinimum { minimum: usd(5000) }),
+    ] {
+        let q = price(&[(1, 1)], &[name], None, None);
+        assert_eq!((q.not_applied, q.discount), (vec![NotApplied { code: code(name), why }], usd(0)), "{name}");
+    }
+    assert_eq!(price(&[(1, 1)], &["ALL", "TEN"], None, None).not_applied[0].why, WhyNot::NothingLeft);
+}
+
+#[test]
+fn every_amount_has_its_reason() {
+    let q = price(&[(2, 2)], &["TEN"], Some("US-CA"), None);
+    let reasons: Vec<_> = q.adjustments.iter().map(|a| (a.code.as_str(), a.amount.minor(), a.reason.clone())).collect();
+    assert_eq!(
+        reasons,
+        [
+            ("SALE", -1000, Reason::Sale { list: usd(4000) }),
+            ("TEN", -300, Reason::Percentage { rate: Ppm(100_000), of: usd(3000) }),
+            ("standard", 499, Reason::ShippingPrice),
+            ("US-CA", 196, Reason::Tax { rate: Ppm(72_500), of: usd(2700), included: false }),
+        ]
+    );
+}
+
+proptest! {
+    #[test]
+    fn a_quote_is_the_sum_of_its_parts(
+        goods in proptest::collection::vec((1u128..5, 1i64..=999), 0..12),
+        prices in proptest::collection::vec((1i64..100_000, proptest::option::of(1i64..100_000)), 4),
+        codes in proptest::collection::vec(proptest::sample::select(vec!["TEN", "ALL", "FIVE", "BIG", "MIN50", "NOPE"]), 0..4),
+        place in proptest::option::of(proptest::sample::select(vec!["US-CA", "US", "DE", "GB", "CA", "FR"])),
+    ) {
+        let prices: Vec<_> = prices.into_iter().map(|(list, sale)| (list, sale.map(|s| s.min(list)))).collect();
+        let context = Context { destination: place.map(to), ..Context::cart(usd(0).currency()) };
+        let codes: Vec<_> = codes.iter().map(|c| code(c)).collect();
+        let q = quote(&lines(&goods), &codes, &offers(&prices), &rules(), &context, Timestamp(100)).expect("in range");
+        let sum = |f: fn(&QuotedLine) -> Money| Money::sum(q.currency, q.lines.iter().map(f)).expect("in range");
+        prop_assert_eq!(sum(|l| l.total), q.subtotal);
+        prop_assert_eq!(sum(|l| l.discount), q.discount);
+        prop_assert!(q.lines.iter().all(|l| (0..=l.total.minor()).contains(&l.discount.minor())));
+        let on_top = if q.tax_included { 0 } else { q.tax.minor() };
+        prop_assert_eq!(q.subtotal.minor() - q.discount.minor() + q.shipping.minor() + on_top, q.total.minor());
+        let coupons: i64 = q.adjustments.iter().filter(|a| a.kind == AdjustmentKind::Coupon).map(|a| a.amount.minor()).sum();
+        prop_assert_eq!(-coupons, q.discount.minor());
+        prop_assert!(q.total.minor() >= 0);
+    }
+}

@@ -1,0 +1,170 @@
+//! A refusal is a "no" the customer can understand: a value with facts and a stable code. The words are
+//! made at the edge.
+
+use crate::cart::Owner;
+use crate::checkout;
+use crate::ids::{CouponCode, EditionId, Sku, Version};
+use crate::money::{Money, MoneyError};
+use crate::order::Status;
+
+/// A line that cannot be had in full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Short {
+    pub edition: EditionId,
+    pub sku: Option<Sku>,
+    pub wanted: u32,
+    pub available: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.code())]
+pub enum Refusal {
+    // who asks
+    Unauthenticated,
+    Forbidden,
+    // what is not there, or not theirs
+    CartNotFound,
+    ItemNotFound,
+    ProductNotFound,
+    CheckoutNotFound,
+    OrderNotFound,
+    SessionNotFound,
+    AuthorNotFound,
+    CategoryNotFound,
+    PublisherNotFound,
+    // carts
+    /// The book has several editions: one must be named.
+    VariantRequired,
+    OutOfStock {
+        short: Vec<Short>,
+    },
+    QuantityInvalid {
+        got: i64,
+    },
+    CartFull,
+    CouponsTooMany,
+    OperationsTooMany,
+    /// The currency of a cart with items cannot change.
+    CurrencyFixed,
+    /// The edition is not sold in the cart's currency.
+    CurrencyUnavailable,
+    MergeSourceInvalid,
+    MergeOwner {
+        owner: Owner,
+    },
+    /// More commands wait for this cart than it can take.
+    CartBusy,
+    // checkout
+    PriceChanged {
+        expected: Money,
+        total: Money,
+    },
+    CouponExhausted {
+        code: CouponCode,
+    },
+    CartChanged {
+        total: Money,
+    },
+    CartEmpty,
+    CheckoutExpired,
+    /// The step is not possible in the state the checkout is in.
+    CheckoutState {
+        state: checkout::Kind,
+    },
+    CheckoutIncomplete {
+        missing: Vec<checkout::Missing>,
+    },
+    ShippingUnavailable,
+    PaymentDeclined {
+        reason: String,
+    },
+    // orders
+    OrderTransitionInvalid {
+        from: Status,
+        to: Status,
+    },
+    /// Money is moving for this order right now; ask again shortly.
+    OrderPaymentPending,
+    AddressLocked {
+        status: Status,
+    },
+    // catalog
+    SkuTaken {
+        sku: Sku,
+    },
+    NameTaken,
+    /// Something else still refers to it.
+    Referenced {
+        count: u64,
+    },
+    StockShort {
+        available: u32,
+    },
+    // conditional and repeated requests
+    VersionMismatch {
+        current: Version,
+    },
+    IdempotencyKeyReused,
+    IdempotencyInFlight,
+    /// A sum left the range of exact integers.
+    AmountTooLarge,
+}
+
+impl Refusal {
+    /// The stable code: the same over REST, gRPC, in logs and in metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::CartNotFound => "CART_NOT_FOUND",
+            Self::ItemNotFound => "ITEM_NOT_FOUND",
+            Self::ProductNotFound => "PRODUCT_NOT_FOUND",
+            Self::CheckoutNotFound => "CHECKOUT_NOT_FOUND",
+            Self::OrderNotFound => "ORDER_NOT_FOUND",
+            Self::SessionNotFound => "SESSION_NOT_FOUND",
+            Self::AuthorNotFound => "AUTHOR_NOT_FOUND",
+            Self::CategoryNotFound => "CATEGORY_NOT_FOUND",
+            Self::PublisherNotFound => "PUBLISHER_NOT_FOUND",
+            Self::VariantRequired => "VARIANT_REQUIRED",
+            Self::OutOfStock { .. } => "OUT_OF_STOCK",
+            Self::QuantityInvalid { .. } => "QUANTITY_INVALID",
+            Self::CartFull => "CART_FULL",
+            Self::CouponsTooMany => "COUPONS_TOO_MANY",
+            Self::OperationsTooMany => "OPERATIONS_TOO_MANY",
+            Self::CurrencyFixed => "CURRENCY_FIXED",
+            Self::CurrencyUnavailable => "CURRENCY_UNAVAILABLE",
+            Self::MergeSourceInvalid => "MERGE_SOURCE_INVALID",
+            Self::MergeOwner { .. } => "MERGE_OWNER",
+            Self::CartBusy => "CART_BUSY",
+            Self::PriceChanged { .. } => "PRICE_CHANGED",
+            Self::CouponExhausted { .. } => "COUPON_EXHAUSTED",
+            Self::CartChanged { .. } => "CART_CHANGED",
+            Self::CartEmpty => "CART_EMPTY",
+            Self::CheckoutExpired => "CHECKOUT_EXPIRED",
+            Self::CheckoutState { .. } => "CHECKOUT_STATE",
+            Self::CheckoutIncomplete { .. } => "CHECKOUT_INCOMPLETE",
+            Self::ShippingUnavailable => "SHIPPING_UNAVAILABLE",
+            Self::PaymentDeclined { .. } => "PAYMENT_DECLINED",
+            Self::OrderTransitionInvalid { .. } => "ORDER_TRANSITION_INVALID",
+            Self::OrderPaymentPending => "ORDER_PAYMENT_PENDING",
+            Self::AddressLocked { .. } => "ADDRESS_LOCKED",
+            Self::SkuTaken { .. } => "SKU_TAKEN",
+            Self::NameTaken => "NAME_TAKEN",
+            Self::Referenced { .. } => "REFERENCED",
+            Self::StockShort { .. } => "STOCK_SHORT",
+            Self::VersionMismatch { .. } => "VERSION_MISMATCH",
+            Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
+            Self::IdempotencyInFlight => "IDEMPOTENCY_IN_FLIGHT",
+            Self::AmountTooLarge => "AMOUNT_TOO_LARGE",
+        }
+    }
+}
+
+impl From<MoneyError> for Refusal {
+    fn from(error: MoneyError) -> Self {
+        match error {
+            MoneyError::Overflow => Self::AmountTooLarge,
+            MoneyError::CurrencyMismatch => Self::CurrencyUnavailable,
+        }
+    }
+}
