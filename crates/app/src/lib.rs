@@ -1,2 +1,130 @@
+//! The use cases: the only API the edges see. Each one loads what a decision needs, lets the `domain`
+//! decide with `now` and chance, and commits the result once, together with its idempotency record and its
+//! outgoing events. No timers, no tasks, no protocol words.
+
+mod caller;
+mod cart;
+mod catalog;
+mod checkout;
+mod error;
+mod expiry;
+mod lane;
+mod once;
+mod order;
+mod outbox;
 pub mod ports;
+mod pricing;
+mod saga;
+mod session;
 pub mod snapshot;
+
+pub use caller::Caller;
+pub use cart::{AddItem, CartView, MergeCart, OpenCart, Opened, Operation};
+pub use catalog::{BookInput, BookPage, BookQuery, BookSort, BookView, EditionInput, Facets, HeadingView, Imported, StockInput, StockView};
+pub use checkout::{CheckoutView, Process, Processed, ShippingOffer, StartCheckout, Started};
+pub use error::Error;
+pub use once::{Answered, Once};
+pub use order::{OrderQuery, Page};
+pub use pricing::{ActiveCoupon, Calculate};
+pub use session::{NewSession, SessionChange, SessionView};
+
+use domain::cart::Lifetimes;
+use domain::ids::{CheckoutId, id_bits};
+use domain::money::Currency;
+use domain::pricing::Rules;
+use domain::time::Timestamp;
+use lane::Lanes;
+use ports::{Bus, Carts, Catalog, Clock, Entropy, Ledger, Outbox, Payments, SearchIndex, Sessions};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The outside, as the application sees it.
+#[derive(Clone)]
+pub struct Ports {
+    pub carts: Arc<dyn Carts>,
+    pub ledger: Arc<dyn Ledger>,
+    pub catalog: Arc<dyn Catalog>,
+    pub search: Arc<dyn SearchIndex>,
+    pub sessions: Arc<dyn Sessions>,
+    pub payments: Arc<dyn Payments>,
+    pub bus: Arc<dyn Bus>,
+    /// Wherever events wait to be published.
+    pub outboxes: Vec<Arc<dyn Outbox>>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ports")
+    }
+}
+
+/// What a shop has decided about lifetimes and money.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Of new carts, unless the client names one.
+    pub currency: Currency,
+    pub carts: Lifetimes,
+    pub checkout_ttl: Duration,
+    /// How long goods are held for a customer who has to act at the payment provider.
+    pub reservation_ttl: Duration,
+    pub session_ttl: Duration,
+    /// How long delivered events stay readable in the outbox.
+    pub events_keep: Duration,
+}
+
+/// The application. Edges share one behind an `Arc`.
+pub struct App {
+    ports: Ports,
+    policy: Policy,
+    rules: Rules,
+    carts: cart::CartLanes,
+    checkouts: Lanes<CheckoutId, (), ()>,
+    /// Catalog changes are decided one after the other: they check names and SKUs against the whole.
+    catalog: Lanes<(), (), ()>,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    pub fn new(ports: Ports, rules: Rules, policy: Policy) -> Self {
+        Self { ports, policy, rules, carts: Lanes::default(), checkouts: Lanes::default(), catalog: Lanes::default() }
+    }
+
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    fn fresh_bits(&self, now: Timestamp) -> u128 {
+        id_bits(now, self.ports.entropy.bits())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Edges run use cases on any thread.
+    #[test]
+    fn use_cases_are_send() {
+        fn send<T: Send>(_: impl FnOnce(&'static App) -> T) {}
+        send(|app| app.update_checkout(&Caller::Anonymous, CheckoutId(1), Default::default(), None, None));
+        send(|app| app.cancel_checkout(&Caller::Anonymous, CheckoutId(1), None, None));
+        send(|app| app.saga_step(Timestamp(0), 1));
+        send(|app| app.expiry_step(Timestamp(0), 1));
+        send(|app| app.import(&[]));
+    }
+}

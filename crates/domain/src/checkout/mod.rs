@@ -107,8 +107,12 @@ pub enum State {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterUndo {
+    /// Open for another try; what was held is given back.
     Open,
+    /// Over; what was held is given back.
     Canceled,
+    /// Over: the order was placed and has failed, and its goods are back already.
+    Failed,
 }
 
 /// The name of a state.
@@ -194,6 +198,7 @@ pub enum CheckoutEvent {
     Started { cart: CartId, cart_version: Version },
     Processing { attempt: AttemptId, amount: Money },
     Completed { order: OrderId },
+    PaymentDeclined { attempt: AttemptId, error: PaymentError },
     Failed { attempt: AttemptId, error: PaymentError },
     Canceled,
     Expired,
@@ -205,6 +210,7 @@ impl CheckoutEvent {
             Self::Started { .. } => "checkout.started",
             Self::Processing { .. } => "checkout.processing",
             Self::Completed { .. } => "checkout.completed",
+            Self::PaymentDeclined { .. } => "payment.declined",
             Self::Failed { .. } => "checkout.failed",
             Self::Canceled => "checkout.canceled",
             Self::Expired => "checkout.expired",

@@ -16,7 +16,7 @@ fn checkout(state: State) -> Checkout {
 
 fn states() -> Vec<State> {
     use State::*;
-    let undoing = [AfterUndo::Open, AfterUndo::Canceled].map(|then| Undoing { then });
+    let undoing = [AfterUndo::Open, AfterUndo::Canceled, AfterUndo::Failed].map(|then| Undoing { then });
     let over = [true, false].into_iter().flat_map(|settled| [Completed { settled }, Canceled { settled }, Expired { settled }]);
     [Open, Authorizing, Challenged, Capturing].into_iter().chain(undoing).chain(over).collect()
 }

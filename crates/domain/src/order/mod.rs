@@ -163,6 +163,9 @@ pub struct Order {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrderEvent {
     Placed(Box<Placed>),
+    PaymentAuthorized {
+        amount: Money,
+    },
     PaymentCaptured {
         amount: Money,
     },
@@ -211,6 +214,7 @@ impl OrderEvent {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Placed(_) => "order.placed",
+            Self::PaymentAuthorized { .. } => "payment.authorized",
             Self::PaymentCaptured { .. } => "payment.captured",
             Self::Confirmed => "order.confirmed",
             Self::Processing => "order.processing",
@@ -294,11 +298,15 @@ impl Order {
         })
     }
 
-    /// Starts the history of an order.
+    /// Starts the history of an order whose payment is authorized.
     pub fn place(placed: Placed, actor: Actor, cause: &str, now: Timestamp) -> Appended {
-        let first = Recorded { sequence: 1, at: now, actor, cause: cause.to_owned(), event: OrderEvent::Placed(Box::new(placed)) };
+        let amount = placed.quote.total;
+        let first =
+            Recorded { sequence: 1, at: now, actor: actor.clone(), cause: cause.to_owned(), event: OrderEvent::Placed(Box::new(placed)) };
         let order = Self::evolve(None, &first).expect("invariant: placing starts an order");
-        Appended { order, events: vec![first] }
+        let Appended { order, mut events } = order.append(vec![OrderEvent::PaymentAuthorized { amount }], &actor, cause, now);
+        events.insert(0, first);
+        Appended { order, events }
     }
 
     /// What the order is after one more event; `None` when the history does not begin with `Placed`.
@@ -308,7 +316,7 @@ impl Order {
             (_, before) => before?,
         };
         match &recorded.event {
-            OrderEvent::Placed(_) => {}
+            OrderEvent::Placed(_) | OrderEvent::PaymentAuthorized { .. } => {}
             OrderEvent::PaymentCaptured { .. } => order.payment = PaymentStatus::Captured,
             OrderEvent::Confirmed => order.status = Status::Confirmed,
             OrderEvent::Processing => order.status = Status::Processing,

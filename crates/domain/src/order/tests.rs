@@ -79,11 +79,11 @@ fn an_order_is_what_its_events_say() {
         "test",
         Timestamp(2),
     );
-    assert_eq!(more.expected(), Version(1));
+    assert_eq!(more.expected(), Version(2));
     events.extend(more.events);
     let rebuilt = events.iter().fold(None, Order::evolve);
     assert_eq!(rebuilt.as_ref(), Some(&more.order));
-    assert_eq!((more.order.status, more.order.payment, more.order.version), (Status::Processing, PaymentStatus::Captured, Version(4)));
+    assert_eq!((more.order.status, more.order.payment, more.order.version), (Status::Processing, PaymentStatus::Captured, Version(5)));
 }
 
 #[test]

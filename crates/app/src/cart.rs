@@ -1,0 +1,424 @@
+//! Carts. Adding an item is: parse (edge) → the cart's lane → load cart and offers → `Cart::decide` and
+//! `quote` → one save with its events and answers.
+//!
+//! All changes to one cart go through its lane, so none is lost and none is refused for arriving at the same
+//! time as another. The head of the lane decides for everyone waiting and saves once; between nodes, the
+//! store's version check makes the slower node decide again.
+
+use crate::App;
+use crate::caller::Caller;
+use crate::error::Error;
+use crate::lane::{Entered, Lanes, Leader, Turn};
+use crate::once::{Answered, Once, answer};
+use crate::ports::{Answer, CartChange, CartWrite, PortError, PortErrorKind, Saved};
+use crate::pricing::Shelf;
+use domain::cart::{Cart, CartEvent, Command, Decided, Metadata, Note, Owner, Strategy, Warning};
+use domain::ids::{BookId, CartId, CheckoutId, CouponCode, EditionId, ItemId, Version};
+use domain::limits::{CONFLICT_RETRIES_MAX, LANE_BATCH_MAX, OPERATIONS_MAX};
+use domain::money::Currency;
+use domain::pricing::{Context, Quote, quote};
+use domain::quantity::Quantity;
+use domain::refusal::Refusal;
+use domain::time::Timestamp;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct AddItem {
+    pub product: BookId,
+    /// May be left out when the book has one edition.
+    pub variant: Option<EditionId>,
+    pub quantity: Quantity,
+}
+
+#[derive(Clone, Debug)]
+pub struct OpenCart {
+    pub currency: Option<Currency>,
+    pub items: Vec<AddItem>,
+    pub coupons: Vec<CouponCode>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Operation {
+    Add(AddItem),
+    /// `None` removes the item.
+    Set {
+        item: ItemId,
+        quantity: Option<Quantity>,
+    },
+    Clear,
+    Coupons(Vec<CouponCode>),
+    Note(Option<Note>),
+    Metadata(Metadata),
+    Currency(Currency),
+}
+
+#[derive(Clone, Debug)]
+pub struct MergeCart {
+    /// The token of the guest session whose cart is taken over: having it is the right to it.
+    pub source_token: String,
+    pub strategy: Strategy,
+    /// Says what would be, and changes nothing.
+    pub dry_run: bool,
+}
+
+/// A cart as it is shown: priced, with what the shopper should know.
+#[derive(Clone, Debug)]
+pub struct CartView {
+    pub cart: Arc<Cart>,
+    pub quote: Quote,
+    pub warnings: Vec<Warning>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Opened {
+    pub view: CartView,
+    pub created: bool,
+}
+
+/// What waits in a cart's lane.
+pub(crate) struct Work {
+    owner: Owner,
+    change: Changes,
+    if_match: Option<Version>,
+    once: Option<Once<CartView>>,
+}
+
+enum Changes {
+    Operations(Vec<Operation>),
+    /// From the checkout, which has already decided.
+    Commands(Vec<Command>),
+    Merge {
+        source: Owner,
+        strategy: Strategy,
+    },
+}
+
+type Outcome = Result<Answered<CartView>, Error>;
+pub(crate) type CartLanes = Lanes<CartId, Work, Outcome>;
+type CartLeader = Leader<CartId, Work, Outcome>;
+
+impl App {
+    /// The caller's active cart, or a new one made from `open`. A cart that is there already is not changed.
+    pub async fn open_cart(&self, caller: &Caller, open: OpenCart, once: Option<Once<Opened>>) -> Result<Answered<Opened>, Error> {
+        let owner = caller.owner()?;
+        if let Some(once) = &once
+            && let Some(first) = self.ports.carts.answer(once.mark.key).await?
+        {
+            return once.again(first);
+        }
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let now = self.now();
+            if let Some(id) = self.ports.carts.of_owner(&owner, now).await?
+                && let Some(cart) = self.ports.carts.load(id, now).await?
+            {
+                return Ok(Answered::Fresh(Opened { view: self.view(cart, now).await?, created: false }));
+            }
+            let Decided { cart, events } = self.new_cart(owner.clone(), &open, now)?;
+            let opened = Opened { view: self.view(Arc::new(cart), now).await?, created: true };
+            let change = CartChange {
+                writes: vec![CartWrite::Put { cart: Arc::clone(&opened.view.cart), expected: Version(0) }],
+                outbox: events,
+                answers: answer(once.as_ref(), &opened, now).into_iter().collect(),
+            };
+            match (self.ports.carts.save(change, now).await?, &once) {
+                (Saved::Done, _) => return Ok(Answered::Fresh(opened)),
+                (Saved::Answered(first), Some(once)) => return once.again(first),
+                (Saved::Conflict { .. } | Saved::OwnerHas(_) | Saved::Answered(_), _) => {}
+            }
+        }
+        Err(Refusal::CartBusy.into())
+    }
+
+    fn new_cart(&self, owner: Owner, open: &OpenCart, now: Timestamp) -> Result<Decided, Error> {
+        let shelf = self.shelf();
+        let adds = open.items.iter().cloned().map(Operation::Add).collect::<Vec<_>>();
+        let mut commands = commands(&adds, &shelf)?;
+        commands.push(Command::Coupons(open.coupons.clone()));
+        let lifetimes = &self.policy.carts;
+        let currency = open.currency.unwrap_or(self.policy.currency);
+        let created = Cart::create(CartId(self.fresh_bits(now)), owner, currency, lifetimes, now);
+        let filled = created.cart.decide(&commands, &shelf, lifetimes, now)?;
+        Ok(Decided { cart: filled.cart, events: created.events.into_iter().chain(filled.events).collect() })
+    }
+
+    /// The caller's active cart.
+    pub async fn my_cart(&self, caller: &Caller) -> Result<CartView, Error> {
+        let owner = caller.owner()?;
+        let now = self.now();
+        let id = self.ports.carts.of_owner(&owner, now).await?.ok_or(Refusal::CartNotFound)?;
+        self.cart(caller, id).await
+    }
+
+    pub async fn cart(&self, caller: &Caller, id: CartId) -> Result<CartView, Error> {
+        let now = self.now();
+        let cart = self.owned_cart(&caller.owner()?, id, now).await?;
+        self.view(cart, now).await
+    }
+
+    pub(crate) async fn owned_cart(&self, owner: &Owner, id: CartId, now: Timestamp) -> Result<Arc<Cart>, Error> {
+        let cart = self.ports.carts.load(id, now).await?.ok_or(Refusal::CartNotFound)?;
+        if cart.owner == *owner { Ok(cart) } else { Err(Refusal::CartNotFound.into()) }
+    }
+
+    /// Applies operations in order, all or nothing.
+    pub async fn change_cart(
+        &self,
+        caller: &Caller,
+        id: CartId,
+        operations: Vec<Operation>,
+        if_match: Option<Version>,
+        once: Option<Once<CartView>>,
+    ) -> Outcome {
+        if operations.len() > OPERATIONS_MAX {
+            return Err(Refusal::OperationsTooMany.into());
+        }
+        self.in_lane(id, Work { owner: caller.owner()?, change: Changes::Operations(operations), if_match, once }).await
+    }
+
+    /// What the checkout does to its cart. A cart that is gone is nothing to worry about.
+    pub(crate) async fn command_cart(&self, owner: &Owner, id: CartId, commands: Vec<Command>) -> Result<Option<Arc<Cart>>, Error> {
+        let work = Work { owner: owner.clone(), change: Changes::Commands(commands), if_match: None, once: None };
+        match self.in_lane(id, work).await {
+            Ok(Answered::Fresh(view)) => Ok(Some(view.cart)),
+            Ok(Answered::Again(_)) | Err(Error::Refused(Refusal::CartNotFound)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes over the cart of a guest session, once, however often it is asked.
+    pub async fn merge_cart(&self, caller: &Caller, id: CartId, merge: MergeCart, once: Option<Once<CartView>>) -> Outcome {
+        let owner = caller.owner()?;
+        let session = self.session_of_token(&merge.source_token).await?.ok_or(Refusal::MergeSourceInvalid)?;
+        let source = Caller::Guest(session).owner()?;
+        if source == owner {
+            return Err(Refusal::MergeSourceInvalid.into());
+        }
+        let work = Work { owner, change: Changes::Merge { source, strategy: merge.strategy }, if_match: None, once };
+        if !merge.dry_run {
+            return self.in_lane(id, work).await;
+        }
+        let now = self.now();
+        let cart = self.owned_cart(&work.owner, id, now).await?;
+        let (mut batch, _) = self.prepare(cart, &[&work], now).await?;
+        batch.decide(self, &Work { once: None, ..work }, 0)
+    }
+
+    pub async fn delete_cart(
+        &self,
+        caller: &Caller,
+        id: CartId,
+        if_match: Option<Version>,
+        once: Option<Once<()>>,
+    ) -> Result<Answered<()>, Error> {
+        let owner = caller.owner()?;
+        if let Some(once) = &once
+            && let Some(first) = self.ports.carts.answer(once.mark.key).await?
+        {
+            return once.again(first);
+        }
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let now = self.now();
+            let cart = self.owned_cart(&owner, id, now).await?;
+            ensure_version(if_match, cart.version)?;
+            let change = CartChange {
+                writes: vec![CartWrite::Delete { id, expected: cart.version }],
+                outbox: vec![cart.end(CartEvent::Deleted { merged_into: None }, now)],
+                answers: answer(once.as_ref(), &(), now).into_iter().collect(),
+            };
+            match (self.ports.carts.save(change, now).await?, &once) {
+                (Saved::Done, _) => return Ok(Answered::Fresh(())),
+                (Saved::Answered(first), Some(once)) => return once.again(first),
+                (Saved::Conflict { .. } | Saved::OwnerHas(_) | Saved::Answered(_), _) => {}
+            }
+        }
+        Err(Refusal::CartBusy.into())
+    }
+
+    /// Prices a cart as of now.
+    pub(crate) async fn view(&self, cart: Arc<Cart>, now: Timestamp) -> Result<CartView, Error> {
+        let exhausted = self.exhausted(&cart.coupons).await?;
+        Ok(show(cart, &self.shelf(), self, exhausted, now)?)
+    }
+
+    async fn in_lane(&self, id: CartId, work: Work) -> Outcome {
+        match self.carts.enter(id, work) {
+            Entered::Lead(work, leader) => self.lead(id, work, leader).await,
+            Entered::Wait(turn) => match turn.await {
+                Ok(Turn::Done(outcome)) => outcome,
+                Ok(Turn::Lead(work, leader)) => self.lead(id, work, leader).await,
+                Err(_) => {
+                    Err(PortError::unknown("carts", PortErrorKind::Unavailable, "the task that led the cart's lane ended early").into())
+                }
+            },
+            Entered::Full => Err(Refusal::CartBusy.into()),
+        }
+    }
+
+    /// Does one's own work and that of everyone queued behind, with one load and one save.
+    async fn lead(&self, id: CartId, own: Work, mut leader: CartLeader) -> Outcome {
+        let others = leader.take(LANE_BATCH_MAX - 1);
+        let works: Vec<&Work> = std::iter::once(&own).chain(others.iter().map(|(work, _)| work)).collect();
+        let outcomes = self.decide_and_save(id, &works).await;
+        let (first, rest) = match outcomes {
+            Ok(mut outcomes) => {
+                let rest = outcomes.split_off(1);
+                (outcomes.remove(0), rest)
+            }
+            Err(error) => (Err(error.share()), others.iter().map(|_| Err(error.share())).collect()),
+        };
+        for ((_, sender), outcome) in others.into_iter().zip(rest) {
+            // Whoever hung up will ask again with the same key.
+            drop(sender.send(Turn::Done(outcome)));
+        }
+        first
+    }
+
+    async fn decide_and_save(&self, id: CartId, works: &[&Work]) -> Result<Vec<Outcome>, Error> {
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let now = self.now();
+            let Some(cart) = self.ports.carts.load(id, now).await? else {
+                return Ok(works.iter().map(|_| Err(Refusal::CartNotFound.into())).collect());
+            };
+            let expected = cart.version;
+            let (mut batch, answered) = self.prepare(cart, works, now).await?;
+            let outcomes = works.iter().zip(answered).enumerate().map(|(n, (work, first))| match (first, &work.once) {
+                (Some(first), Some(once)) => once.again(first),
+                _ => batch.decide(self, work, n),
+            });
+            let outcomes = outcomes.collect();
+            if !batch.dirty {
+                return Ok(outcomes);
+            }
+            let mut writes = vec![CartWrite::Put { cart: Arc::new(batch.cart), expected }];
+            writes.extend(batch.deletes);
+            match self.ports.carts.save(CartChange { writes, outbox: batch.events, answers: batch.answers }, now).await? {
+                Saved::Done => return Ok(outcomes),
+                // Another node was faster, or a source cart changed: decide again on what is there now.
+                Saved::Conflict { .. } | Saved::OwnerHas(_) | Saved::Answered(_) => {}
+            }
+        }
+        Err(Refusal::CartBusy.into())
+    }
+
+    /// Loads everything the decisions will look at.
+    async fn prepare(&self, cart: Arc<Cart>, works: &[&Work], now: Timestamp) -> Result<(Batch, Vec<Option<Answer>>), Error> {
+        let mut answered = Vec::with_capacity(works.len());
+        let mut sources = Vec::with_capacity(works.len());
+        let mut codes: Vec<&CouponCode> = cart.coupons.iter().collect();
+        for work in works {
+            answered.push(match &work.once {
+                Some(once) => self.ports.carts.answer(once.mark.key).await?,
+                None => None,
+            });
+            sources.push(match &work.change {
+                Changes::Merge { source, .. } => match self.ports.carts.of_owner(source, now).await? {
+                    Some(id) => self.ports.carts.load(id, now).await?,
+                    None => None,
+                },
+                Changes::Operations(_) | Changes::Commands(_) => None,
+            });
+            if let Changes::Operations(operations) = &work.change {
+                codes.extend(operations.iter().flat_map(|o| if let Operation::Coupons(codes) = o { codes.as_slice() } else { &[] }));
+            }
+        }
+        codes.extend(sources.iter().flatten().flat_map(|s| &s.coupons));
+        let exhausted = self.exhausted(codes).await?;
+        let cart = Arc::unwrap_or_clone(cart);
+        let batch =
+            Batch { cart, shelf: self.shelf(), exhausted, sources, events: vec![], answers: vec![], deletes: vec![], dirty: false, now };
+        Ok((batch, answered))
+    }
+}
+
+/// Decisions on one cart, one after the other, to be saved together.
+struct Batch {
+    cart: Cart,
+    shelf: Shelf,
+    exhausted: Vec<CouponCode>,
+    /// The cart each piece of work merges from, if it does.
+    sources: Vec<Option<Arc<Cart>>>,
+    events: Vec<domain::event::Outgoing>,
+    answers: Vec<Answer>,
+    deletes: Vec<CartWrite>,
+    dirty: bool,
+    now: Timestamp,
+}
+
+impl Batch {
+    /// Decides one piece of work on the state the earlier ones left. A refusal leaves that state alone.
+    fn decide(&mut self, app: &App, work: &Work, n: usize) -> Outcome {
+        if work.owner != self.cart.owner {
+            return Err(Refusal::CartNotFound.into());
+        }
+        if let Some(once) = &work.once
+            && let Some(mark) = self.cart.mark(once.mark.key)
+        {
+            once.same_request(mark)?;
+            return match self.answers.iter().find(|a| a.mark == mark) {
+                Some(first) => once.again(first.clone()),
+                None => Ok(Answered::Fresh(self.view(app, self.cart.clone())?)),
+            };
+        }
+        ensure_version(work.if_match, self.cart.version)?;
+        let source = self.sources.get(n).cloned().flatten();
+        let commands = match &work.change {
+            Changes::Operations(operations) => commands(operations, &self.shelf)?,
+            Changes::Commands(commands) => commands.clone(),
+            Changes::Merge { strategy, .. } => {
+                source.iter().map(|s| Command::Merge { source: Box::new((**s).clone()), strategy: *strategy }).collect()
+            }
+        };
+        let mut decided = self.cart.decide(&commands, &self.shelf, &app.policy.carts, self.now)?;
+        if let Some(once) = &work.once {
+            decided.cart.remember(once.mark);
+        }
+        let view = self.view(app, decided.cart.clone())?;
+        self.answers.extend(answer(work.once.as_ref(), &view, self.now));
+        self.dirty |= !decided.events.is_empty() || work.once.is_some();
+        if let Some(source) = source.filter(|_| !decided.events.is_empty()) {
+            self.deletes.push(CartWrite::Delete { id: source.id, expected: source.version });
+            decided.events.push(source.end(CartEvent::Deleted { merged_into: Some(self.cart.id) }, self.now));
+        }
+        self.cart = decided.cart;
+        self.events.extend(decided.events);
+        Ok(Answered::Fresh(view))
+    }
+
+    fn view(&self, app: &App, cart: Cart) -> Result<CartView, Refusal> {
+        show(Arc::new(cart), &self.shelf, app, self.exhausted.clone(), self.now)
+    }
+}
+
+fn show(cart: Arc<Cart>, shelf: &Shelf, app: &App, exhausted: Vec<CouponCode>, now: Timestamp) -> Result<CartView, Refusal> {
+    let context = Context { exhausted, ..Context::cart(cart.currency) };
+    let quote = quote(&cart.lines(), &cart.coupons, shelf, app.rules(), &context, now)?;
+    let warnings = cart.warnings(&quote);
+    Ok(CartView { cart, quote, warnings })
+}
+
+fn commands(operations: &[Operation], shelf: &Shelf) -> Result<Vec<Command>, Refusal> {
+    let command = |operation: &Operation| {
+        Ok(match operation.clone() {
+            Operation::Add(add) => Command::Add { edition: shelf.edition(add.product, add.variant)?, quantity: add.quantity },
+            Operation::Set { item, quantity } => Command::Set { item, quantity },
+            Operation::Clear => Command::Clear,
+            Operation::Coupons(codes) => Command::Coupons(codes),
+            Operation::Note(note) => Command::Note(note),
+            Operation::Metadata(metadata) => Command::Metadata(metadata),
+            Operation::Currency(currency) => Command::Currency(currency),
+        })
+    };
+    operations.iter().map(command).collect()
+}
+
+pub(crate) fn ensure_version(if_match: Option<Version>, current: Version) -> Result<(), Refusal> {
+    match if_match {
+        Some(version) if version != current => Err(Refusal::VersionMismatch { current }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The command that puts a cart on hold for a checkout, in place of one that is not live any more.
+pub(crate) fn hold(stale: Option<CheckoutId>, checkout: CheckoutId) -> Vec<Command> {
+    stale.map(|checkout| Command::LetGo { checkout }).into_iter().chain([Command::Hold { checkout }]).collect()
+}

@@ -1,0 +1,421 @@
+//! Checkout: one version of a cart becomes at most one order.
+//!
+//! `process` is one command: decide → commit (checkout `authorizing`, stock and coupons held) → `saga::drive`,
+//! which performs what the state asks for at the provider and commits each outcome. Browser, second tab and
+//! sweeper run the same code; the lane keeps them from doing it at the same time on one node, the version
+//! check from doing it twice on two.
+
+use crate::App;
+use crate::caller::Caller;
+use crate::cart::{ensure_version, hold};
+use crate::error::Error;
+use crate::once::{Answered, Once, answer};
+use crate::ports::{Answer, Change, Committed, CouponChange, CouponMove, PortError, PortErrorKind};
+use domain::cart::{Cart, Owner};
+use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, Details, PaymentError, State};
+use domain::event::Outgoing;
+use domain::ids::{AttemptId, CartId, CheckoutId, CouponCode, OrderId, PaymentToken, ShippingOptionId, Version};
+use domain::limits::{CONFLICT_RETRIES_MAX, DRIVE_LEASE, NAME_MAX};
+use domain::money::Money;
+use domain::order::{Number, Order};
+use domain::pricing::{AdjustmentKind, Context, Quote, WhyNot, quote};
+use domain::refusal::{Refusal, Short};
+use domain::stock::{StockChange, StockMove};
+use domain::text::Text;
+use domain::time::Timestamp;
+
+#[derive(Clone, Debug)]
+pub struct StartCheckout {
+    /// The caller's active cart when left out.
+    pub cart: Option<CartId>,
+    pub details: Details,
+}
+
+#[derive(Clone, Debug)]
+pub struct CheckoutView {
+    pub checkout: Checkout,
+    /// Ways to ship to the address given so far.
+    pub options: Vec<ShippingOffer>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ShippingOffer {
+    pub id: ShippingOptionId,
+    pub label: Text<NAME_MAX>,
+    /// For these goods.
+    pub price: Money,
+}
+
+#[derive(Clone, Debug)]
+pub struct Started {
+    pub view: CheckoutView,
+    pub created: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Process {
+    pub checkout: CheckoutId,
+    pub token: PaymentToken,
+    /// The total the shopper saw and agreed to.
+    pub expected_total: Money,
+}
+
+#[derive(Clone, Debug)]
+pub enum Processed {
+    Completed(Box<Order>),
+    /// Being paid, or waiting for the customer; the checkout tells.
+    Waiting(Box<Checkout>),
+    Declined(PaymentError),
+}
+
+impl App {
+    /// The open checkout of a cart, or a new one. An open one takes over what the cart holds now.
+    pub async fn start_checkout(
+        &self,
+        caller: &Caller,
+        start: StartCheckout,
+        once: Option<Once<Started>>,
+    ) -> Result<Answered<Started>, Error> {
+        let owner = caller.owner()?;
+        if let Some(once) = &once
+            && let Some(first) = self.ports.ledger.answer(once.mark.key).await?
+        {
+            return once.again(first);
+        }
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let now = self.now();
+            let cart = self.cart_to_check_out(&owner, start.cart, now).await?;
+            let mut created = false;
+            let (mut checkout, expected, events) = match self.ports.ledger.checkout_of_cart(cart.id).await? {
+                Some(old) if !old.state.is_live() || (old.state == State::Open && now >= old.expires_at) => {
+                    self.drive_by_id(old.id).await?;
+                    continue;
+                }
+                Some(open) if open.state == State::Open => (open.clone(), open.version, vec![]),
+                Some(busy) => return Ok(Answered::Fresh(Started { view: self.checkout_view(busy), created })),
+                None => {
+                    created = true;
+                    let (checkout, event) = self.new_checkout(&cart, now).await?;
+                    (checkout, Version(0), vec![event])
+                }
+            };
+            if !created {
+                checkout.freeze(&cart);
+            }
+            checkout.fill_in(start.details.clone());
+            self.reprice(&mut checkout, now).await?;
+            checkout.version = expected.next();
+            let started = Started { view: self.checkout_view(checkout.clone()), created };
+            let answer = answer(once.as_ref(), &started, now);
+            let change = Change { checkout: Some((checkout, expected)), outbox: events, answer, ..Change::default() };
+            match (self.ports.ledger.commit(change, now).await?, &once) {
+                (Committed::Done, _) => return Ok(Answered::Fresh(started)),
+                (Committed::Answered(first), Some(once)) => return once.again(first),
+                _ => {}
+            }
+        }
+        Err(Refusal::CartBusy.into())
+    }
+
+    async fn cart_to_check_out(&self, owner: &Owner, cart: Option<CartId>, now: Timestamp) -> Result<std::sync::Arc<Cart>, Error> {
+        let id = match cart {
+            Some(id) => id,
+            None => self.ports.carts.of_owner(owner, now).await?.ok_or(Refusal::CartNotFound)?,
+        };
+        let cart = self.owned_cart(owner, id, now).await?;
+        if cart.items.is_empty() { Err(Refusal::CartEmpty.into()) } else { Ok(cart) }
+    }
+
+    /// Puts the cart on hold and freezes it. A hold without a checkout (a crash in between) is taken over.
+    async fn new_checkout(&self, cart: &Cart, now: Timestamp) -> Result<(Checkout, Outgoing), Error> {
+        let id = CheckoutId(self.fresh_bits(now));
+        let held = self.command_cart(&cart.owner, cart.id, hold(cart.checkout, id)).await?.ok_or(Refusal::CartNotFound)?;
+        let bare = quote(&[], &[], &self.shelf(), &self.rules, &Context::cart(held.currency), now)?;
+        Ok(Checkout::start(id, &held, bare, self.policy.checkout_ttl, now))
+    }
+
+    pub async fn checkout(&self, caller: &Caller, id: CheckoutId) -> Result<CheckoutView, Error> {
+        let checkout = self.owned_checkout(&caller.owner()?, id).await?;
+        match checkout.ensure_open(self.now()) {
+            Err(Refusal::CheckoutExpired) => Err(Refusal::CheckoutExpired.into()),
+            _ => Ok(self.checkout_view(checkout)),
+        }
+    }
+
+    async fn owned_checkout(&self, owner: &Owner, id: CheckoutId) -> Result<Checkout, Error> {
+        let checkout = self.ports.ledger.checkout(id).await?.ok_or(Refusal::CheckoutNotFound)?;
+        if checkout.owner == *owner { Ok(checkout) } else { Err(Refusal::CheckoutNotFound.into()) }
+    }
+
+    /// The named checkout, or the caller's newest.
+    pub async fn which_checkout(&self, caller: &Caller, id: Option<CheckoutId>) -> Result<CheckoutId, Error> {
+        match id {
+            Some(id) => Ok(id),
+            None => Ok(self.ports.ledger.checkout_of_owner(&caller.owner()?).await?.ok_or(Refusal::CheckoutNotFound)?.id),
+        }
+    }
+
+    /// Fills in details and takes over what the cart holds now.
+    pub async fn update_checkout(
+        &self,
+        caller: &Caller,
+        id: CheckoutId,
+        details: Details,
+        if_match: Option<Version>,
+        once: Option<Once<CheckoutView>>,
+    ) -> Result<Answered<CheckoutView>, Error> {
+        let owner = caller.owner()?;
+        self.edit_checkout(&owner, id, if_match, once, async |checkout: &mut Checkout, now| {
+            checkout.ensure_open(now)?;
+            if let Some(cart) = self.ports.carts.load(checkout.cart, now).await? {
+                checkout.freeze(&cart);
+            }
+            checkout.fill_in(details.clone());
+            self.reprice(checkout, now).await?;
+            Ok(vec![])
+        })
+        .await
+    }
+
+    /// Ends a checkout that is not being paid and reopens its cart.
+    pub async fn cancel_checkout(
+        &self,
+        caller: &Caller,
+        id: CheckoutId,
+        if_match: Option<Version>,
+        once: Option<Once<CheckoutView>>,
+    ) -> Result<Answered<CheckoutView>, Error> {
+        let owner = caller.owner()?;
+        let canceled = self
+            .edit_checkout(&owner, id, if_match, once, async |checkout: &mut Checkout, now| match checkout.state {
+                State::Challenged => {
+                    checkout.go(State::Undoing { then: AfterUndo::Canceled }, now.plus(DRIVE_LEASE))?;
+                    Ok(vec![])
+                }
+                State::Canceled { .. } => Ok(vec![]),
+                _ => {
+                    checkout.ensure_open(now)?;
+                    checkout.go(State::Canceled { settled: false }, now.plus(DRIVE_LEASE))?;
+                    Ok(vec![checkout.announce(CheckoutEvent::Canceled, now)])
+                }
+            })
+            .await?;
+        self.drive_by_id(id).await?;
+        Ok(canceled)
+    }
+
+    /// Loads, edits and commits a checkout, again when somebody else was faster.
+    async fn edit_checkout(
+        &self,
+        owner: &Owner,
+        id: CheckoutId,
+        if_match: Option<Version>,
+        once: Option<Once<CheckoutView>>,
+        edit: impl AsyncFn(&mut Checkout, Timestamp) -> Result<Vec<Outgoing>, Error>,
+    ) -> Result<Answered<CheckoutView>, Error> {
+        if let Some(once) = &once
+            && let Some(first) = self.ports.ledger.answer(once.mark.key).await?
+        {
+            return once.again(first);
+        }
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let now = self.now();
+            let mut checkout = self.owned_checkout(owner, id).await?;
+            ensure_version(if_match, checkout.version)?;
+            let expected = checkout.version;
+            let outbox = edit(&mut checkout, now).await?;
+            checkout.version = expected.next();
+            let view = self.checkout_view(checkout.clone());
+            let answer = answer(once.as_ref(), &view, now);
+            let change = Change { checkout: Some((checkout, expected)), outbox, answer, ..Change::default() };
+            match (self.ports.ledger.commit(change, now).await?, &once) {
+                (Committed::Done, _) => return Ok(Answered::Fresh(view)),
+                (Committed::Answered(first), Some(once)) => return once.again(first),
+                _ => {}
+            }
+        }
+        Err(Refusal::CartBusy.into())
+    }
+
+    /// Pays a checkout and places its order: at most once, whoever asks and however often.
+    pub async fn process(&self, caller: &Caller, process: Process, once: Once<Processed>) -> Result<Answered<Processed>, Error> {
+        let owner = caller.owner()?;
+        let id = process.checkout;
+        let lost = || PortError::unknown("ledger", PortErrorKind::Unavailable, "too many requests wait for this checkout");
+        let _turn = self.checkouts.turn(id, ()).await.ok_or_else(lost)?;
+        if let Some(first) = self.ports.ledger.answer(once.mark.key).await? {
+            return once.again(first);
+        }
+        let checkout = self.owned_checkout(&owner, id).await?;
+        let repeated = checkout.attempt.as_ref().filter(|a| a.mark.key == once.mark.key);
+        if let Some(attempt) = repeated {
+            once.same_request(attempt.mark)?;
+        }
+        let checkout = match checkout.state {
+            State::Open if repeated.is_some() => checkout,
+            State::Open => {
+                let begun = self.begin(checkout, &process, &once).await?;
+                self.drive(begun, Some(&once)).await?
+            }
+            State::Challenged if repeated.is_none() => {
+                let undone = self.undo_challenge(checkout).await?;
+                let begun = self.begin(undone, &process, &once).await?;
+                self.drive(begun, Some(&once)).await?
+            }
+            State::Challenged | State::Canceled { .. } | State::Expired { .. } => checkout,
+            State::Authorizing | State::Capturing | State::Undoing { .. } | State::Completed { .. } => {
+                self.drive(checkout, Some(&once)).await?
+            }
+        };
+        self.processed(checkout).await.map(Answered::Fresh)
+    }
+
+    /// What a checkout's state answers to somebody who wanted to pay it.
+    pub(crate) async fn processed(&self, checkout: Checkout) -> Result<Processed, Error> {
+        match (checkout.state, &checkout.last_error) {
+            (State::Completed { .. }, _) => {
+                let id = checkout.current().order;
+                let order = self.ports.ledger.order(id).await?;
+                Ok(Processed::Completed(Box::new(order.ok_or(Refusal::OrderNotFound)?)))
+            }
+            (State::Authorizing | State::Challenged | State::Capturing | State::Undoing { .. }, _) => {
+                Ok(Processed::Waiting(Box::new(checkout)))
+            }
+            (State::Open | State::Canceled { .. }, Some(error)) => Ok(Processed::Declined(error.clone())),
+            (State::Expired { .. }, _) => Err(Refusal::CheckoutExpired.into()),
+            (state @ (State::Open | State::Canceled { .. }), None) => Err(Refusal::CheckoutState { state: state.kind() }.into()),
+        }
+    }
+
+    /// Agrees with the cart, the prices and the stock, and commits the attempt before anything is asked of
+    /// the provider.
+    async fn begin(&self, mut checkout: Checkout, process: &Process, once: &Once<Processed>) -> Result<Checkout, Error> {
+        let now = self.now();
+        let expected = checkout.version;
+        checkout.ensure_open(now)?;
+        self.agree(&mut checkout, process.expected_total, now).await?;
+        let attempt = Attempt {
+            id: AttemptId(self.fresh_bits(now)),
+            token: process.token.clone(),
+            amount: checkout.quote.total,
+            order: OrderId(self.fresh_bits(now)),
+            number: Number::from_random(self.ports.entropy.bits64()),
+            mark: once.mark,
+            started_at: now,
+            reserved_until: now.plus(self.policy.reservation_ttl),
+            tries: 0,
+        };
+        let stock = moves(&checkout, &attempt, "reserve", StockChange::Reserve);
+        let coupons = self.coupon_uses(&checkout.quote, &attempt);
+        let event = checkout.announce(CheckoutEvent::Processing { attempt: attempt.id, amount: attempt.amount }, now);
+        checkout.attempt = Some(attempt);
+        checkout.last_error = None;
+        checkout.go(State::Authorizing, now.plus(DRIVE_LEASE))?;
+        checkout.version = expected.next();
+        let change = Change { checkout: Some((checkout.clone(), expected)), stock, coupons, outbox: vec![event], ..Change::default() };
+        match self.ports.ledger.commit(change, now).await? {
+            Committed::Done => Ok(checkout),
+            Committed::StockShort(short) => Err(Refusal::OutOfStock { short }.into()),
+            Committed::CouponGone(code) => Err(Refusal::CouponExhausted { code }.into()),
+            Committed::Answered(_) | Committed::CheckoutConflict | Committed::CartTaken(_) | Committed::OrderConflict => {
+                Err(Refusal::IdempotencyInFlight.into())
+            }
+        }
+    }
+
+    /// Refuses, with the facts, unless cart, prices and total are what the shopper agreed to. What is shown
+    /// next time is then up to date.
+    async fn agree(&self, checkout: &mut Checkout, expected_total: Money, now: Timestamp) -> Result<(), Error> {
+        let cart = self.ports.carts.load(checkout.cart, now).await?.filter(|c| !c.items.is_empty()).ok_or(Refusal::CartEmpty)?;
+        let agrees = checkout.agrees_with(&cart);
+        checkout.freeze(&cart);
+        self.reprice(checkout, now).await?;
+        let refusal = if !agrees {
+            Some(Refusal::CartChanged { total: checkout.quote.total })
+        } else if !checkout.is_ready() {
+            Some(Refusal::CheckoutIncomplete { missing: checkout.missing() })
+        } else if !checkout.quote.unavailable.is_empty() {
+            let gone = checkout.quote.unavailable.iter();
+            Some(Refusal::OutOfStock {
+                short: gone.map(|l| Short { edition: l.edition, sku: None, wanted: l.quantity.get(), available: 0 }).collect(),
+            })
+        } else if let Some(gone) = checkout.quote.not_applied.iter().find(|n| n.why == WhyNot::Exhausted) {
+            Some(Refusal::CouponExhausted { code: gone.code.clone() })
+        } else if checkout.quote.total != expected_total {
+            Some(Refusal::PriceChanged { expected: expected_total, total: checkout.quote.total })
+        } else {
+            None
+        };
+        let Some(refusal) = refusal else { return Ok(()) };
+        let expected = checkout.version;
+        let fresh = Checkout { version: expected.next(), ..checkout.clone() };
+        // Somebody else may have been faster; the refusal stands either way.
+        self.ports.ledger.commit(Change { checkout: Some((fresh, expected)), ..Change::default() }, now).await?;
+        Err(refusal.into())
+    }
+
+    async fn undo_challenge(&self, mut checkout: Checkout) -> Result<Checkout, Error> {
+        let now = self.now();
+        let expected = checkout.version;
+        checkout.go(State::Undoing { then: AfterUndo::Open }, now.plus(DRIVE_LEASE))?;
+        checkout.version = expected.next();
+        self.ports.ledger.commit(Change { checkout: Some((checkout.clone(), expected)), ..Change::default() }, now).await?;
+        self.drive(checkout, None).await
+    }
+
+    /// Prices what is frozen, for the address and shipping chosen so far.
+    async fn reprice(&self, checkout: &mut Checkout, now: Timestamp) -> Result<(), Error> {
+        let context = Context {
+            currency: checkout.quote.currency,
+            destination: checkout.shipping_address.as_ref().map(Into::into),
+            shipping: checkout.shipping_option.clone(),
+            exhausted: self.exhausted(&checkout.coupons).await?,
+        };
+        checkout.quote = quote(&checkout.lines, &checkout.coupons, &self.shelf(), &self.rules, &context, now)?;
+        if context.destination.is_some() && context.shipping.is_some() && !checkout.quote.settled {
+            return Err(Refusal::ShippingUnavailable.into());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn checkout_view(&self, checkout: Checkout) -> CheckoutView {
+        let goods = checkout.quote.subtotal.minus(checkout.quote.discount);
+        let options = match (&checkout.shipping_address, goods) {
+            (Some(address), Ok(goods)) if checkout.quote.lines.iter().any(|l| l.format.ships()) => {
+                let options = self.rules.shipping_to(&address.into(), checkout.quote.currency);
+                options.iter().map(|o| ShippingOffer { id: o.id.clone(), label: o.label.clone(), price: o.price_for(goods) }).collect()
+            }
+            _ => Vec::new(),
+        };
+        CheckoutView { checkout, options }
+    }
+
+    fn coupon_uses(&self, quote: &Quote, attempt: &Attempt) -> Vec<CouponMove> {
+        let limit = |code: &CouponCode| self.rules.coupon(code).and_then(|c| c.uses_max);
+        let used = applied_coupons(quote).into_iter();
+        used.map(|code| CouponMove { change: CouponChange::Use { limit: limit(&code) }, code, cause: attempt.cause("use") }).collect()
+    }
+}
+
+/// The coupons that took something off.
+pub(crate) fn applied_coupons(quote: &Quote) -> Vec<CouponCode> {
+    quote.adjustments.iter().filter(|a| a.kind == AdjustmentKind::Coupon).filter_map(|a| CouponCode::parse(&a.code)).collect()
+}
+
+/// One move of a kind for every line of a checkout.
+pub(crate) fn moves(checkout: &Checkout, attempt: &Attempt, what: &str, change: fn(u32) -> StockChange) -> Vec<StockMove> {
+    let one =
+        |line: &domain::pricing::Line| StockMove { edition: line.edition, change: change(line.quantity.get()), cause: attempt.cause(what) };
+    checkout.lines.iter().map(one).collect()
+}
+
+/// Gives back what an attempt's coupons took.
+pub(crate) fn give_back(quote: &Quote, cause: &str) -> Vec<CouponMove> {
+    let used = applied_coupons(quote).into_iter();
+    used.map(|code| CouponMove { code, change: CouponChange::GiveBack, cause: cause.to_owned() }).collect()
+}
+
+/// The answer to remember for whoever drove the checkout to its end.
+pub(crate) fn remember(once: Option<&Once<Processed>>, processed: &Processed, now: Timestamp) -> Option<Answer> {
+    answer(once, processed, now)
+}

@@ -1,0 +1,51 @@
+//! Idempotency: a request repeated with the same key gets the first answer, and has no second effect. The
+//! record commits with the effect.
+
+use crate::error::Error;
+use crate::ports::Answer;
+use bytes::Bytes;
+use domain::cart::OnceMark;
+use domain::refusal::Refusal;
+use domain::time::Timestamp;
+
+/// An idempotency key and how the edge wants its answer remembered.
+#[derive(Debug)]
+pub struct Once<T> {
+    pub mark: OnceMark,
+    /// Renders the answer that a repeat will get. Called before the commit; opaque in here.
+    pub render: fn(&T) -> Bytes,
+}
+
+impl<T> Clone for Once<T> {
+    fn clone(&self) -> Self {
+        Self { mark: self.mark, render: self.render }
+    }
+}
+
+#[derive(Debug)]
+pub enum Answered<T> {
+    Fresh(T),
+    /// What [`Once::render`] made of the first answer.
+    Again(Bytes),
+}
+
+impl<T> Once<T> {
+    pub(crate) fn answer(&self, value: &T, at: Timestamp) -> Answer {
+        Answer { mark: self.mark, body: (self.render)(value), at }
+    }
+
+    /// The remembered answer, if the repeat is the same request.
+    pub(crate) fn again(&self, first: Answer) -> Result<Answered<T>, Error> {
+        self.same_request(first.mark)?;
+        Ok(Answered::Again(first.body))
+    }
+
+    pub(crate) fn same_request(&self, first: OnceMark) -> Result<(), Refusal> {
+        if first.fingerprint == self.mark.fingerprint { Ok(()) } else { Err(Refusal::IdempotencyKeyReused) }
+    }
+}
+
+/// The answer to store with a change, if the request asked for one.
+pub(crate) fn answer<T>(once: Option<&Once<T>>, value: &T, at: Timestamp) -> Option<Answer> {
+    once.map(|once| once.answer(value, at))
+}

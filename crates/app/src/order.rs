@@ -1,0 +1,159 @@
+//! Orders after they are placed: reading them, moving them along, canceling.
+
+use crate::App;
+use crate::caller::Caller;
+use crate::cart::ensure_version;
+use crate::checkout::give_back;
+use crate::error::Error;
+use crate::once::{Answered, Once, answer};
+use crate::ports::{Change, Committed, OrderFilter, OrderPlace};
+use domain::cart::Owner;
+use domain::ids::{CustomerId, OrderId, Version};
+use domain::limits::{CONFLICT_RETRIES_MAX, DRIVE_LEASE, PAGE_MAX, REASON_MAX};
+use domain::order::{Order, OrderEvent, PaymentStatus, Recorded, Status};
+use domain::person::Address;
+use domain::refusal::Refusal;
+use domain::stock::{StockChange, StockMove};
+use domain::text::Text;
+use domain::time::Timestamp;
+
+#[derive(Clone, Debug, Default)]
+pub struct OrderQuery {
+    /// For admins; others see their own.
+    pub customer: Option<CustomerId>,
+    pub status: Option<Status>,
+    pub payment: Option<PaymentStatus>,
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+    pub after: Option<OrderPlace>,
+    pub limit: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Page<T, P> {
+    pub items: Vec<T>,
+    /// Where the next page starts; none after the last.
+    pub next: Option<P>,
+}
+
+impl App {
+    /// Own orders, or all of them for an admin, newest first.
+    pub async fn orders(&self, caller: &Caller, query: OrderQuery) -> Result<Page<Order, OrderPlace>, Error> {
+        let owner = match (caller.is_admin(), query.customer) {
+            (true, customer) => customer.map(Owner::Customer),
+            (false, None) => Some(caller.owner()?),
+            (false, Some(customer)) => {
+                Some(caller.owner()?).filter(|own| *own == Owner::Customer(customer)).ok_or(Refusal::Forbidden).map(Some)?
+            }
+        };
+        let OrderQuery { status, payment, from, to, after, .. } = query;
+        let limit = query.limit.clamp(1, PAGE_MAX);
+        let filter = OrderFilter { owner, status, payment, from, to, after };
+        let mut items = self.ports.ledger.orders(&filter, limit + 1).await?;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|o| OrderPlace { placed_at: o.placed_at, id: o.id });
+        Ok(Page { items, next })
+    }
+
+    /// Somebody else's order is not there.
+    pub async fn order(&self, caller: &Caller, id: OrderId) -> Result<Order, Error> {
+        let owner = caller.owner()?;
+        let order = self.ports.ledger.order(id).await?.ok_or(Refusal::OrderNotFound)?;
+        if caller.is_admin() || order.owner == owner { Ok(order) } else { Err(Refusal::OrderNotFound.into()) }
+    }
+
+    pub async fn order_events(&self, caller: &Caller, id: OrderId) -> Result<Vec<Recorded>, Error> {
+        self.order(caller, id).await?;
+        Ok(self.ports.ledger.order_events(id).await?)
+    }
+
+    /// Moves an order along its state machine. For admins.
+    pub async fn change_order_status(
+        &self,
+        caller: &Caller,
+        id: OrderId,
+        to: Status,
+        if_match: Option<Version>,
+        once: Option<Once<Order>>,
+    ) -> Result<Answered<Order>, Error> {
+        caller.ensure_admin()?;
+        self.edit_order(caller, id, if_match, once, |order| order.change_status(to, None)).await
+    }
+
+    /// Changes where an order goes, before it is shipped.
+    pub async fn change_order_address(
+        &self,
+        caller: &Caller,
+        id: OrderId,
+        address: Address,
+        if_match: Option<Version>,
+        once: Option<Once<Order>>,
+    ) -> Result<Answered<Order>, Error> {
+        self.edit_order(caller, id, if_match, once, |order| order.change_address(address.clone())).await
+    }
+
+    /// Cancels before shipment: money goes back, stock and coupons return.
+    pub async fn cancel_order(
+        &self,
+        caller: &Caller,
+        id: OrderId,
+        reason: Option<Text<REASON_MAX>>,
+        if_match: Option<Version>,
+        once: Option<Once<Order>>,
+    ) -> Result<Answered<Order>, Error> {
+        self.edit_order(caller, id, if_match, once, |order| order.change_status(Status::Canceled, reason.clone())).await
+    }
+
+    async fn edit_order(
+        &self,
+        caller: &Caller,
+        id: OrderId,
+        if_match: Option<Version>,
+        once: Option<Once<Order>>,
+        decide: impl Fn(&Order) -> Result<Vec<OrderEvent>, Refusal>,
+    ) -> Result<Answered<Order>, Error> {
+        if let Some(once) = &once
+            && let Some(first) = self.ports.ledger.answer(once.mark.key).await?
+        {
+            return once.again(first);
+        }
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let now = self.now();
+            let order = self.order(caller, id).await?;
+            ensure_version(if_match, order.version)?;
+            let events = decide(&order)?;
+            let appended = order.append(events, &caller.actor(), "request", now);
+            let after = appended.order.clone();
+            let mut change =
+                Change { outbox: appended.outgoing().collect(), answer: answer(once.as_ref(), &after, now), ..Change::default() };
+            if after.status == Status::Canceled {
+                change.stock = returned(&after);
+                change.coupons = give_back(&after.quote, &after.return_cause());
+            }
+            if after.payment.is_moving() {
+                change.order_alarm = Some((id, now.plus(DRIVE_LEASE)));
+            }
+            if !appended.events.is_empty() {
+                change.order = Some(appended);
+            }
+            match (self.ports.ledger.commit(change, now).await?, &once) {
+                // The money moves at once if it can; else the sweeper sees to it.
+                (Committed::Done, _) => return Ok(Answered::Fresh(self.drive_order(after).await?)),
+                (Committed::Answered(first), Some(once)) => return once.again(first),
+                _ => {}
+            }
+        }
+        Err(Refusal::CartBusy.into())
+    }
+}
+
+/// The goods of a canceled order come back on the shelf.
+fn returned(order: &Order) -> Vec<StockMove> {
+    let one = |line: &domain::pricing::QuotedLine| StockMove {
+        edition: line.edition,
+        change: StockChange::Return(line.quantity.get()),
+        cause: order.return_cause(),
+    };
+    order.quote.lines.iter().map(one).collect()
+}
