@@ -68,6 +68,12 @@ pub enum Processed {
     Declined(PaymentError),
 }
 
+/// What a client may do to its checkout besides paying it.
+enum Edit {
+    FillIn(Details),
+    Cancel,
+}
+
 impl App {
     /// The open checkout of a cart, or a new one. An open one takes over what the cart holds now.
     pub async fn start_checkout(
@@ -165,16 +171,7 @@ impl App {
         once: Option<Once<CheckoutView>>,
     ) -> Result<Answered<CheckoutView>, Error> {
         let owner = caller.owner()?;
-        self.edit_checkout(&owner, id, if_match, once, async |checkout: &mut Checkout, now| {
-            checkout.ensure_open(now)?;
-            if let Some(cart) = self.ports.carts.load(checkout.cart, now).await? {
-                checkout.freeze(&cart);
-            }
-            checkout.fill_in(details.clone());
-            self.reprice(checkout, now).await?;
-            Ok(vec![])
-        })
-        .await
+        self.edit_checkout(&owner, id, if_match, once, &Edit::FillIn(details)).await
     }
 
     /// Ends a checkout that is not being paid and reopens its cart.
@@ -186,20 +183,7 @@ impl App {
         once: Option<Once<CheckoutView>>,
     ) -> Result<Answered<CheckoutView>, Error> {
         let owner = caller.owner()?;
-        let canceled = self
-            .edit_checkout(&owner, id, if_match, once, async |checkout: &mut Checkout, now| match checkout.state {
-                State::Challenged => {
-                    checkout.go(State::Undoing { then: AfterUndo::Canceled }, now.plus(DRIVE_LEASE))?;
-                    Ok(vec![])
-                }
-                State::Canceled { .. } => Ok(vec![]),
-                _ => {
-                    checkout.ensure_open(now)?;
-                    checkout.go(State::Canceled { settled: false }, now.plus(DRIVE_LEASE))?;
-                    Ok(vec![checkout.announce(CheckoutEvent::Canceled, now)])
-                }
-            })
-            .await?;
+        let canceled = self.edit_checkout(&owner, id, if_match, once, &Edit::Cancel).await?;
         self.drive_by_id(id).await?;
         Ok(canceled)
     }
@@ -211,7 +195,7 @@ impl App {
         id: CheckoutId,
         if_match: Option<Version>,
         once: Option<Once<CheckoutView>>,
-        edit: impl AsyncFn(&mut Checkout, Timestamp) -> Result<Vec<Outgoing>, Error>,
+        edit: &Edit,
     ) -> Result<Answered<CheckoutView>, Error> {
         if let Some(once) = &once
             && let Some(first) = self.ports.ledger.answer(once.mark.key).await?
@@ -223,7 +207,7 @@ impl App {
             let mut checkout = self.owned_checkout(owner, id).await?;
             ensure_version(if_match, checkout.version)?;
             let expected = checkout.version;
-            let outbox = edit(&mut checkout, now).await?;
+            let outbox = self.edit(&mut checkout, edit, now).await?;
             checkout.version = expected.next();
             let view = self.checkout_view(checkout.clone());
             let answer = answer(once.as_ref(), &view, now);
@@ -235,6 +219,30 @@ impl App {
             }
         }
         Err(Refusal::CartBusy.into())
+    }
+
+    async fn edit(&self, checkout: &mut Checkout, edit: &Edit, now: Timestamp) -> Result<Vec<Outgoing>, Error> {
+        match (edit, checkout.state) {
+            (Edit::FillIn(details), _) => {
+                checkout.ensure_open(now)?;
+                if let Some(cart) = self.ports.carts.load(checkout.cart, now).await? {
+                    checkout.freeze(&cart);
+                }
+                checkout.fill_in(details.clone());
+                self.reprice(checkout, now).await?;
+                Ok(vec![])
+            }
+            (Edit::Cancel, State::Canceled { .. }) => Ok(vec![]),
+            (Edit::Cancel, State::Challenged) => {
+                checkout.go(State::Undoing { then: AfterUndo::Canceled }, now.plus(DRIVE_LEASE))?;
+                Ok(vec![])
+            }
+            (Edit::Cancel, _) => {
+                checkout.ensure_open(now)?;
+                checkout.go(State::Canceled { settled: false }, now.plus(DRIVE_LEASE))?;
+                Ok(vec![checkout.announce(CheckoutEvent::Canceled, now)])
+            }
+        }
     }
 
     /// Pays a checkout and places its order: at most once, whoever asks and however often.
