@@ -1,0 +1,175 @@
+//! One client: one keep-alive connection, one request at a time, everything it sees counted.
+
+use crate::Failure;
+use bytes::Bytes;
+use hdrhistogram::Histogram;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+
+/// An answer that takes longer counts as none.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
+const CONNECT_TRIES: u32 = 50;
+const CONNECT_WAIT: Duration = Duration::from_millis(20);
+/// The status of a request that got no answer.
+pub const NO_ANSWER: u16 = 0;
+
+/// One request. `label` is the line of the report it counts for.
+pub struct Ask<'a> {
+    pub label: &'static str,
+    pub method: Method,
+    pub path: &'a str,
+    pub token: Option<&'a str>,
+    pub key: Option<String>,
+    pub body: Option<Bytes>,
+}
+
+impl<'a> Ask<'a> {
+    pub fn get(label: &'static str, path: &'a str, token: Option<&'a str>) -> Self {
+        Self { label, method: Method::GET, path, token, key: None, body: None }
+    }
+
+    pub fn post(label: &'static str, path: &'a str, token: Option<&'a str>, body: &serde_json::Value) -> Self {
+        Self { label, method: Method::POST, path, token, key: None, body: Some(body.to_string().into()) }
+    }
+
+    fn request(self, host: &str) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let mut request = Request::builder().method(self.method).uri(self.path).header(HOST, host);
+        if let Some(token) = self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if let Some(key) = self.key {
+            request = request.header("idempotency-key", key);
+        }
+        if self.body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        request.body(Full::new(self.body.unwrap_or_default()))
+    }
+}
+
+pub struct Reply {
+    pub status: u16,
+    pub body: Bytes,
+}
+
+impl Reply {
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Whether the request may have happened without saying so.
+    pub fn is_unknown(&self) -> bool {
+        self.status == NO_ANSWER || self.status >= 500
+    }
+
+    pub fn json(&self) -> Result<serde_json::Value, Failure> {
+        if !self.is_success() {
+            return Err(format!("{}: {}", self.status, String::from_utf8_lossy(&self.body)).into());
+        }
+        Ok(serde_json::from_slice(&self.body)?)
+    }
+}
+
+/// What was seen: latencies in microseconds by label, and everything that was not a success.
+#[derive(Default)]
+pub struct Tally {
+    pub latencies: BTreeMap<&'static str, Latencies>,
+    pub requests: u64,
+    pub writes: u64,
+    pub bytes: u64,
+    pub errors: BTreeMap<u16, u64>,
+}
+
+pub type Latencies = Histogram<u64>;
+
+pub fn latencies() -> Latencies {
+    Histogram::new_with_bounds(1, 60_000_000, 3).expect("invariant: fixed bounds that fit")
+}
+
+impl Tally {
+    pub fn count(&mut self, label: &'static str, wrote: bool, took: Duration, reply: &Reply) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.latencies.entry(label).or_insert_with(latencies).saturating_record(micros);
+        self.requests += 1;
+        self.writes += u64::from(wrote);
+        self.bytes += reply.body.len() as u64;
+        if !reply.is_success() {
+            *self.errors.entry(reply.status).or_default() += 1;
+        }
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        for (label, theirs) in &other.latencies {
+            let ours = self.latencies.entry(label).or_insert_with(latencies);
+            ours.add(theirs).expect("invariant: the same bounds everywhere");
+        }
+        self.requests += other.requests;
+        self.writes += other.writes;
+        self.bytes += other.bytes;
+        for (status, n) in &other.errors {
+            *self.errors.entry(*status).or_default() += n;
+        }
+    }
+}
+
+pub struct Client {
+    host: String,
+    sender: SendRequest<Full<Bytes>>,
+    pub tally: Tally,
+}
+
+impl Client {
+    pub async fn connect(url: &str) -> Result<Self, Failure> {
+        let host = url.strip_prefix("http://").ok_or("only http:// is spoken here")?.trim_end_matches('/').to_owned();
+        let sender = open(&host).await?;
+        Ok(Self { host, sender, tally: Tally::default() })
+    }
+
+    /// Sends and waits. A broken connection is an answer of its own ([`NO_ANSWER`]) and is opened again;
+    /// an error means the server is gone.
+    pub async fn send(&mut self, ask: Ask<'_>) -> Result<Reply, Failure> {
+        let (label, wrote) = (ask.label, ask.body.is_some());
+        let request = ask.request(&self.host)?;
+        let start = Instant::now();
+        let reply = match tokio::time::timeout(ANSWER_WAIT, exchange(&mut self.sender, request)).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(_)) | Err(_) => Reply { status: NO_ANSWER, body: Bytes::new() },
+        };
+        self.tally.count(label, wrote, start.elapsed(), &reply);
+        if reply.status == NO_ANSWER || self.sender.is_closed() {
+            self.sender = open(&self.host).await?;
+        }
+        Ok(reply)
+    }
+}
+
+async fn exchange(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Result<Reply, hyper::Error> {
+    sender.ready().await?;
+    let response = sender.send_request(request).await?;
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok(Reply { status, body })
+}
+
+async fn open(host: &str) -> Result<SendRequest<Full<Bytes>>, Failure> {
+    let mut tries = 0;
+    let stream = loop {
+        match TcpStream::connect(host).await {
+            Ok(stream) => break stream,
+            Err(error) if tries == CONNECT_TRIES => return Err(format!("{host}: {error}").into()),
+            Err(_) => tokio::time::sleep(CONNECT_WAIT).await,
+        }
+        tries += 1;
+    };
+    stream.set_nodelay(true)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Its error reaches whoever waits for an answer; it ends when the sender is dropped.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(sender)
+}

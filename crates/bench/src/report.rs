@@ -1,0 +1,169 @@
+//! What a run says at the end: a table in markdown, medians of the rounds.
+
+use crate::client::{Latencies, NO_ANSWER};
+use crate::run::{Round, to_f64};
+use std::collections::BTreeMap;
+use std::fmt;
+
+pub struct Report {
+    pub title: String,
+    pub rounds: Vec<Round>,
+    pub bare: Option<Beside>,
+    /// Before and after.
+    pub memory: Option<(Memory, Memory)>,
+}
+
+/// What a bare endpoint did with answers of `bytes` each.
+pub struct Beside {
+    pub bytes: u64,
+    pub rounds: Vec<Round>,
+}
+
+/// Requests per second, then p50, p95, p99 and p99.9 in milliseconds.
+type Figures = [f64; 5];
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "### {}\n", self.title)?;
+        writeln!(f, "| requests | /s | p50 ms | p95 ms | p99 ms | p99.9 ms |\n|---|---:|---:|---:|---:|---:|")?;
+        let ours = whole(&self.rounds);
+        row(f, "all", ours)?;
+        let labels: Vec<_> = self.rounds.first().into_iter().flat_map(|r| r.tally.latencies.keys()).collect();
+        for label in labels.iter().filter(|_| labels.len() > 1) {
+            row(f, &format!("– {label}"), figures(&self.rounds, |r| r.tally.latencies.get(*label)))?;
+        }
+        if let Some(bare) = &self.bare {
+            let theirs = whole(&bare.rounds);
+            row(f, &format!("bare axum, {} bytes", bare.bytes), theirs)?;
+            row_of(f, "ratio", ours.iter().zip(theirs).map(|(ours, theirs)| format!("{:.2}", ours / theirs)))?;
+        }
+        writeln!(f, "\nerrors: {}", errors(&self.rounds))?;
+        if let Some((before, after)) = &self.memory {
+            writeln!(f, "server memory: {before} before, {after} after")?;
+        }
+        Ok(())
+    }
+}
+
+fn row(f: &mut fmt::Formatter<'_>, name: &str, figures: Figures) -> fmt::Result {
+    let [rate, latencies @ ..] = figures;
+    row_of(f, name, [format!("{rate:.0}")].into_iter().chain(latencies.map(|ms| format!("{ms:.2}"))))
+}
+
+fn row_of(f: &mut fmt::Formatter<'_>, name: &str, cells: impl Iterator<Item = String>) -> fmt::Result {
+    writeln!(f, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | "))
+}
+
+fn whole(rounds: &[Round]) -> Figures {
+    let all: Vec<Latencies> = rounds.iter().map(Round::all).collect();
+    medians(rounds.iter().zip(&all).map(|(round, latencies)| of(round, latencies)).collect())
+}
+
+fn figures<'a>(rounds: &'a [Round], choose: impl Fn(&'a Round) -> Option<&'a Latencies>) -> Figures {
+    medians(rounds.iter().filter_map(|round| choose(round).map(|latencies| of(round, latencies))).collect())
+}
+
+fn of(round: &Round, latencies: &Latencies) -> Figures {
+    let ms = |quantile| to_f64(latencies.value_at_quantile(quantile)) / 1000.0;
+    [round.rate(latencies.len()), ms(0.5), ms(0.95), ms(0.99), ms(0.999)]
+}
+
+/// Each figure's own median.
+fn medians(rounds: Vec<Figures>) -> Figures {
+    std::array::from_fn(|column| {
+        let mut values: Vec<f64> = rounds.iter().map(|r| r[column]).collect();
+        values.sort_by(f64::total_cmp);
+        match (values.len(), values.len() / 2) {
+            (0, _) => f64::NAN,
+            (n, middle) if n % 2 == 1 => values[middle],
+            (_, middle) => f64::midpoint(values[middle - 1], values[middle]),
+        }
+    })
+}
+
+fn errors(rounds: &[Round]) -> String {
+    let mut sums = BTreeMap::new();
+    for (status, n) in rounds.iter().flat_map(|r| &r.tally.errors) {
+        *sums.entry(*status).or_insert(0) += n;
+    }
+    let name = |status: u16| if status == NO_ANSWER { "no answer".to_owned() } else { status.to_string() };
+    let parts: Vec<String> = sums.into_iter().map(|(status, n)| format!("{n} × {}", name(status))).collect();
+    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}
+
+/// A process's resident memory in KiB, now and at its highest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    resident: u64,
+    highest: u64,
+}
+
+impl Memory {
+    pub fn of(pid: u32) -> Option<Self> {
+        Self::parse(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+    }
+
+    fn parse(status: &str) -> Option<Self> {
+        let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).and_then(|l| l.trim().strip_suffix(" kB")?.parse().ok());
+        Some(Self { resident: field("VmRSS:")?, highest: field("VmHWM:")? })
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} MiB (highest {})", self.resident / 1024, self.highest / 1024)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Reply, Tally};
+    use bytes::Bytes;
+    use std::time::Duration;
+
+    #[test]
+    fn a_median_is_the_middle_or_between_the_two_in_the_middle() {
+        for (values, median) in [(vec![3.0], 3.0), (vec![9.0, 1.0, 2.0], 2.0), (vec![4.0, 1.0, 2.0, 9.0], 3.0)] {
+            let rounds = values.iter().map(|v| [*v; 5]).collect();
+            assert_eq!(medians(rounds), [median; 5], "{values:?}");
+        }
+        assert!(medians(Vec::new())[0].is_nan());
+    }
+
+    #[test]
+    fn memory_is_read_from_the_status_file() {
+        let status = "Name:\tcartwright\nVmHWM:\t   20480 kB\nVmRSS:\t   10240 kB\n";
+        assert_eq!(Memory::parse(status), Some(Memory { resident: 10_240, highest: 20_480 }));
+        assert_eq!(Memory::parse("Name:\tx\n"), None);
+    }
+
+    /// `requests` of one millisecond each, in one second; every tenth is refused.
+    fn second_of(label: &'static str, requests: u64) -> Round {
+        let mut tally = Tally::default();
+        for n in 0..requests {
+            let status = if n % 10 == 0 { 409 } else { 201 };
+            tally.count(label, true, Duration::from_millis(1), &Reply { status, body: Bytes::from_static(b"{}") });
+        }
+        Round { tally, elapsed: Duration::from_secs(1) }
+    }
+
+    #[test]
+    fn a_report_shows_medians_the_ratio_and_the_errors() {
+        let rounds = vec![second_of("add", 100), second_of("add", 300), second_of("add", 200)];
+        let bare = Some(Beside { bytes: 1500, rounds: vec![second_of("write", 400)] });
+        let text = Report { title: "cart-add".into(), rounds, bare, memory: None }.to_string();
+        for line in
+            ["| all | 200 | 1.00 | 1.00 | 1.00 | 1.00 |", "| bare axum, 1500 bytes | 400 |", "| ratio | 0.50 | 1.00 |", "errors: 60 × 409"]
+        {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("– add"), "one label needs no line of its own");
+    }
+
+    #[test]
+    fn a_round_knows_its_mean_body_and_its_share_of_writes() {
+        let round = second_of("add", 50);
+        assert_eq!((round.mean_body(), round.writes_percent()), (2, 100));
+    }
+}
