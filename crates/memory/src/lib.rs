@@ -1,1 +1,16 @@
+//! The reference adapter of every port: what each of them means, in memory and in as few words as possible,
+//! and what the simulator runs on. Everything iterates in a fixed order, so a run can be repeated.
 
+mod carts;
+mod catalog;
+mod ledger;
+mod moves;
+mod outbox;
+mod search;
+mod sessions;
+pub mod simulator;
+mod store;
+mod world;
+
+pub use store::MemoryStore;
+pub use world::{ManualClock, MemoryBus, SeededEntropy};

@@ -1,0 +1,225 @@
+//! Every call that changes something fails, before or after it has happened, once each, in the middle of a
+//! purchase: the application is thrown away and built anew over the same stores, the sweeper runs, and money,
+//! stock and coupons must balance.
+
+use crate::world::{STOCK, World, add, cart, customer, details, fresh, once, process};
+use app::ports::{
+    Answer, Authorization, Authorize, CartChange, Carts, Change, Charge, ChargeStatus, Committed, Ledger, OrderFilter, Payments, PortError,
+    PortErrorKind, Saved, Taken,
+};
+use app::{App, Caller, Error, OrderQuery, StartCheckout};
+use async_trait::async_trait;
+use domain::cart::{Cart, Owner};
+use domain::checkout::Checkout;
+use domain::ids::{AttemptId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, OrderId};
+use domain::order::{Order, PaymentStatus, Recorded, Status};
+use domain::stock::StockLevel;
+use domain::time::Timestamp;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Before,
+    After,
+}
+
+/// Fails the `at`-th call that changes something, and every one after it: the process is as good as dead.
+#[derive(Clone)]
+struct Fault {
+    calls: Arc<AtomicUsize>,
+    at: usize,
+    when: When,
+}
+
+impl Fault {
+    async fn around<T>(&self, call: impl Future<Output = Result<T, PortError>>) -> Result<T, PortError> {
+        let n = self.calls.fetch_add(1, Ordering::SeqCst);
+        let crash = || Err(PortError::unknown("test", PortErrorKind::Timeout, "crashed"));
+        match n.cmp(&self.at) {
+            std::cmp::Ordering::Less => call.await,
+            std::cmp::Ordering::Equal if self.when == When::After => {
+                call.await?;
+                crash()
+            }
+            _ => crash(),
+        }
+    }
+
+    fn was_met(&self) -> bool {
+        self.calls.load(Ordering::SeqCst) > self.at
+    }
+}
+
+struct Faulty<P: ?Sized> {
+    port: Arc<P>,
+    fault: Fault,
+}
+
+#[async_trait]
+impl Carts for Faulty<dyn Carts> {
+    async fn load(&self, id: CartId, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
+        self.port.load(id, now).await
+    }
+    async fn of_owner(&self, owner: &Owner, now: Timestamp) -> Result<Option<CartId>, PortError> {
+        self.port.of_owner(owner, now).await
+    }
+    async fn save(&self, change: CartChange, now: Timestamp) -> Result<Saved, PortError> {
+        self.fault.around(self.port.save(change, now)).await
+    }
+    async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {
+        self.port.answer(key).await
+    }
+    async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<Arc<Cart>>, PortError> {
+        self.port.expired(now, limit).await
+    }
+}
+
+#[async_trait]
+impl Ledger for Faulty<dyn Ledger> {
+    async fn commit(&self, change: Change, now: Timestamp) -> Result<Committed, PortError> {
+        self.fault.around(self.port.commit(change, now)).await
+    }
+    async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {
+        self.port.answer(key).await
+    }
+    async fn forget_answers(&self, before: Timestamp, limit: usize) -> Result<usize, PortError> {
+        self.port.forget_answers(before, limit).await
+    }
+    async fn checkout(&self, id: CheckoutId) -> Result<Option<Checkout>, PortError> {
+        self.port.checkout(id).await
+    }
+    async fn checkout_of_cart(&self, cart: CartId) -> Result<Option<Checkout>, PortError> {
+        self.port.checkout_of_cart(cart).await
+    }
+    async fn checkout_of_owner(&self, owner: &Owner) -> Result<Option<Checkout>, PortError> {
+        self.port.checkout_of_owner(owner).await
+    }
+    async fn due_checkouts(&self, now: Timestamp, limit: usize) -> Result<Vec<Checkout>, PortError> {
+        self.port.due_checkouts(now, limit).await
+    }
+    async fn order(&self, id: OrderId) -> Result<Option<Order>, PortError> {
+        self.port.order(id).await
+    }
+    async fn orders(&self, filter: &OrderFilter, limit: usize) -> Result<Vec<Order>, PortError> {
+        self.port.orders(filter, limit).await
+    }
+    async fn order_events(&self, id: OrderId) -> Result<Vec<Recorded>, PortError> {
+        self.port.order_events(id).await
+    }
+    async fn due_orders(&self, now: Timestamp, limit: usize) -> Result<Vec<Order>, PortError> {
+        self.port.due_orders(now, limit).await
+    }
+    async fn stock(&self, edition: EditionId) -> Result<StockLevel, PortError> {
+        self.port.stock(edition).await
+    }
+    async fn coupon_uses(&self, code: &CouponCode) -> Result<u32, PortError> {
+        self.port.coupon_uses(code).await
+    }
+}
+
+#[async_trait]
+impl Payments for Faulty<dyn Payments> {
+    async fn authorize(&self, key: AttemptId, request: &Authorize) -> Result<Authorization, PortError> {
+        self.fault.around(self.port.authorize(key, request)).await
+    }
+    async fn capture(&self, key: AttemptId) -> Result<Taken, PortError> {
+        self.fault.around(self.port.capture(key)).await
+    }
+    async fn void(&self, key: AttemptId) -> Result<Taken, PortError> {
+        self.fault.around(self.port.void(key)).await
+    }
+    async fn refund(&self, key: AttemptId) -> Result<Taken, PortError> {
+        self.fault.around(self.port.refund(key)).await
+    }
+    async fn find(&self, key: AttemptId) -> Result<Option<Charge>, PortError> {
+        self.fault.around(self.port.find(key)).await
+    }
+}
+
+/// A purchase with a limited coupon, then its cancellation.
+async fn purchase(app: &App, caller: &Caller, token: &str) -> Result<(), Error> {
+    cart(app, caller, vec![add(1, 1), add(2, 2)], Some("TWICE")).await?;
+    let started = fresh(app.start_checkout(caller, StartCheckout { cart: None, details: details() }, None).await?).view.checkout;
+    let paid = app.process(caller, process(started.id, token, started.quote.total), once("key", 0)).await?;
+    if let app::Answered::Fresh(app::Processed::Completed(order)) = paid {
+        app.cancel_order(caller, order.id, None, None, None).await?;
+    }
+    Ok(())
+}
+
+async fn balances(world: &World, app: &App, what: &str) {
+    let admin = Caller::Admin(CustomerId::parse("root").expect("an id"));
+    let orders = app.orders(&admin, OrderQuery { limit: 100, ..Default::default() }).await.expect("listed").items;
+    let sold = orders.iter().filter(|o| !matches!(o.status, Status::Canceled | Status::Failed)).count();
+    let sold = u32::try_from(sold).expect("few");
+    assert_eq!(world.stock(1).await, (STOCK - sold, 0), "{what}: stock of book 1");
+    assert_eq!(world.stock(2).await, (STOCK - 2 * sold, 0), "{what}: stock of book 2");
+    let left = app.discounts().await.expect("listed").iter().find_map(|d| d.uses_left.filter(|_| d.coupon.code.as_str() == "TWICE"));
+    assert_eq!(left, Some(2 - sold), "{what}: coupon uses");
+    for order in &orders {
+        let money = match order.payment {
+            PaymentStatus::Captured => BTreeSet::from(["captured"]),
+            PaymentStatus::Refunded => BTreeSet::from(["refunded"]),
+            PaymentStatus::Failed | PaymentStatus::Voided => BTreeSet::from(["voided"]),
+            other => panic!("{what}: money still moves: {other:?}"),
+        };
+        let charge = world.payments.find(order.attempt).await.expect("an answer").map(|c| c.status);
+        let at_provider = match charge {
+            Some(ChargeStatus::Captured) => "captured",
+            Some(ChargeStatus::Refunded) => "refunded",
+            Some(ChargeStatus::Voided) => "voided",
+            other => panic!("{what}: {other:?}"),
+        };
+        assert!(money.contains(at_provider), "{what}: the order says {money:?}, the provider {at_provider}");
+        let history = app.order_events(&admin, order.id).await.expect("a history");
+        assert_eq!(history.iter().fold(None, Order::evolve).as_ref(), Some(order), "{what}: the order is what its events say");
+    }
+    let charged = world.payments.charges().into_iter().filter(|(_, c)| matches!(c.status, ChargeStatus::Authorized | ChargeStatus::Captured));
+    assert_eq!(charged.count(), sold as usize, "{what}: money without an order");
+    let mut next = std::collections::BTreeMap::new();
+    for event in world.bus.published() {
+        let last = next.entry(event.subject).or_insert(0);
+        assert!(event.sequence == *last + 1 || event.sequence <= *last, "{what}: {} skips after {last}", event.id());
+        *last = event.sequence.max(*last);
+    }
+}
+
+#[tokio::test]
+async fn a_crash_at_any_call_leaves_money_stock_and_coupons_balanced() {
+    let mut points = 0;
+    for token in ["tok_visa", "tok_declined", "tok_flaky", "tok_timeout_after", "tok_timeout_before", "tok_capture_fails", "tok_requires_action"] {
+        for when in [When::Before, When::After] {
+            for at in 0.. {
+                let world = World::new().await;
+                let fault = Fault { calls: Arc::default(), at, when };
+                let app = world.app_over(|carts, ledger, payments| {
+                    let f = || fault.clone();
+                    (
+                        Arc::new(Faulty { port: carts, fault: f() }),
+                        Arc::new(Faulty { port: ledger, fault: f() }),
+                        Arc::new(Faulty { port: payments, fault: f() }),
+                    )
+                });
+                let alice = customer("alice");
+                // Whatever the shopper was told, nothing may be lost or doubled.
+                drop(purchase(&app, &alice, token).await);
+                drop(app);
+                let app = world.app();
+                let what = format!("{token}, {when:?} call {at}");
+                world.settle(&app).await;
+                balances(&world, &app, &what).await;
+                // The shopper's retry, with the same key, finds the same purchase or makes it.
+                drop(purchase(&app, &alice, token).await);
+                world.settle(&app).await;
+                balances(&world, &app, &format!("{what}, retried")).await;
+                if !fault.was_met() {
+                    break;
+                }
+                points += 1;
+            }
+        }
+    }
+    assert!(points > 100, "only {points} points were met");
+}

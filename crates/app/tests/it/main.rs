@@ -1,0 +1,6 @@
+//! The use cases on the reference adapters.
+
+mod carts;
+mod checkout;
+mod faults;
+mod world;

@@ -1,0 +1,168 @@
+//! A shop on the reference adapters: three books, a coupon with two uses, a payment provider with a ledger.
+
+use app::ports::{Carts, Ledger, Payments};
+use app::{AddItem, Answered, App, Caller, CheckoutView, Error, Once, OpenCart, Policy, Ports, Process, Processed, StartCheckout, Started};
+use bytes::Bytes;
+use conformance::fixtures;
+use domain::cart::{Lifetimes, OnceMark};
+use domain::checkout::Details;
+use domain::ids::{BookId, CartId, CheckoutId, CustomerId, EditionId, PaymentToken};
+use domain::money::{Currency, Money, Ppm};
+use domain::person::Email;
+use domain::pricing::{Coupon, CouponKind, Rules, Window};
+use domain::quantity::Quantity;
+use domain::stock::{StockChange, StockMove};
+use memory::simulator::PaymentSimulator;
+use memory::{ManualClock, MemoryBus, MemoryStore, SeededEntropy};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What outlives the application.
+#[derive(Clone)]
+pub struct World {
+    pub store: MemoryStore,
+    pub payments: Arc<PaymentSimulator>,
+    pub bus: MemoryBus,
+    pub clock: ManualClock,
+    pub entropy: SeededEntropy,
+}
+
+/// Copies of each book at the start.
+pub const STOCK: u32 = 3;
+
+impl World {
+    pub async fn new() -> Self {
+        let world = Self {
+            store: MemoryStore::new(),
+            payments: Arc::new(PaymentSimulator::in_memory(Duration::ZERO)),
+            bus: MemoryBus::new(),
+            clock: ManualClock::new(),
+            entropy: SeededEntropy::new(7),
+        };
+        let app = world.app();
+        let mut change = fixtures::new_books((1..=3).map(fixtures::book));
+        let first = |n| StockMove { edition: EditionId(n), change: StockChange::Count(STOCK), cause: format!("first/{n}") };
+        change.stock = (1..=3).map(first).collect();
+        let catalog: &dyn app::ports::Catalog = &world.store;
+        catalog.save(change, app.now()).await.expect("saved");
+        world
+    }
+
+    pub fn app(&self) -> App {
+        self.app_over(|carts, ledger, payments| (carts, ledger, payments))
+    }
+
+    /// An application whose ports are wrapped.
+    pub fn app_over(
+        &self,
+        wrap: impl FnOnce(Arc<dyn Carts>, Arc<dyn Ledger>, Arc<dyn Payments>) -> (Arc<dyn Carts>, Arc<dyn Ledger>, Arc<dyn Payments>),
+    ) -> App {
+        let store = Arc::new(self.store.clone());
+        let (carts, ledger, payments) = wrap(store.clone(), store.clone(), self.payments.clone());
+        let ports = Ports {
+            carts,
+            ledger,
+            catalog: store.clone(),
+            search: store.clone(),
+            sessions: store.clone(),
+            payments,
+            bus: Arc::new(self.bus.clone()),
+            outboxes: vec![store],
+            clock: Arc::new(self.clock.clone()),
+            entropy: Arc::new(self.entropy.clone()),
+        };
+        let day = Duration::from_secs(86_400);
+        let policy = Policy {
+            currency: usd(),
+            carts: Lifetimes { guest: day, customer: day, empty: day },
+            checkout_ttl: Duration::from_secs(1800),
+            reservation_ttl: Duration::from_secs(600),
+            session_ttl: day,
+            events_keep: day,
+        };
+        App::new(ports, rules(), policy)
+    }
+
+    pub async fn stock(&self, edition: u128) -> (u32, u32) {
+        let ledger: &dyn Ledger = &self.store;
+        let level = ledger.stock(EditionId(edition)).await.expect("read");
+        (level.on_hand, level.reserved)
+    }
+
+    /// Sweeps until nothing is due any more, letting time pass.
+    pub async fn settle(&self, app: &App) {
+        for _ in 0..40 {
+            self.clock.advance(Duration::from_secs(60));
+            app.saga_step(app.now(), 100).await.expect("swept");
+        }
+        while app.outbox_step(app.now(), 100).await.expect("published") > 0 {}
+    }
+}
+
+pub fn usd() -> Currency {
+    fixtures::dollars()
+}
+
+fn rules() -> Rules {
+    let base = fixtures::rules();
+    let twice = Coupon {
+        code: fixtures::code("TWICE"),
+        label: fixtures::text("Half off, twice"),
+        kind: CouponKind::Percentage(Ppm(500_000)),
+        min_subtotal: None,
+        window: Window::default(),
+        uses_max: Some(2),
+    };
+    let free = Coupon { code: fixtures::code("FREE"), kind: CouponKind::Percentage(Ppm::ONE), uses_max: None, ..twice.clone() };
+    let address = fixtures::address();
+    let shipping = base.shipping_to(&(&address).into(), usd()).into_iter().cloned().collect();
+    Rules::new(base.coupons().cloned().chain([twice, free]).collect(), base.taxes().to_vec(), shipping)
+}
+
+pub fn customer(name: &str) -> Caller {
+    Caller::Customer(CustomerId::parse(name).expect("an id"))
+}
+
+pub fn add(book: u128, n: i64) -> AddItem {
+    AddItem { product: BookId(book), variant: None, quantity: Quantity::new(n).expect("a quantity") }
+}
+
+/// An idempotency key whose answer is rendered with `{:?}`.
+pub fn once<T: std::fmt::Debug>(key: &str, body: u8) -> Once<T> {
+    let mut digest = [0; 16];
+    digest[..key.len()].copy_from_slice(key.as_bytes());
+    Once { mark: OnceMark { key: digest, fingerprint: [body; 16] }, render: |value| Bytes::from(format!("{value:?}")) }
+}
+
+pub fn fresh<T>(answered: Answered<T>) -> T {
+    match answered {
+        Answered::Fresh(value) => value,
+        Answered::Again(_) => panic!("a fresh answer was expected"),
+    }
+}
+
+pub async fn cart(app: &App, caller: &Caller, items: Vec<AddItem>, coupon: Option<&str>) -> Result<CartId, Error> {
+    let open = OpenCart { currency: None, items, coupons: coupon.map(fixtures::code).into_iter().collect() };
+    Ok(fresh(app.open_cart(caller, open, None).await?).view.cart.id)
+}
+
+pub fn details() -> Details {
+    Details { email: Email::parse("ada@example.com"), shipping_address: Some(fixtures::address()), ..Details::default() }
+}
+
+pub async fn start(app: &App, caller: &Caller) -> Result<CheckoutView, Error> {
+    let started: Started = fresh(app.start_checkout(caller, StartCheckout { cart: None, details: details() }, None).await?);
+    Ok(started.view)
+}
+
+pub fn process(checkout: CheckoutId, token: &str, expected_total: Money) -> Process {
+    Process { checkout, token: PaymentToken::parse(token).expect("a token"), expected_total }
+}
+
+/// A cart of one copy of book 1, checked out and paid with `token`.
+pub async fn buy(app: &App, caller: &Caller, token: &str) -> Result<Processed, Error> {
+    cart(app, caller, vec![add(1, 1)], None).await?;
+    let CheckoutView { checkout, .. } = start(app, caller).await?;
+    let key = format!("{:x}", checkout.id.0 & 0xffff_ffff);
+    Ok(fresh(app.process(caller, process(checkout.id, token, checkout.quote.total), once(&key, 0)).await?))
+}

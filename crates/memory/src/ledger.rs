@@ -1,0 +1,147 @@
+use crate::MemoryStore;
+use crate::store::State;
+use app::ports::{Answer, Change, Committed, Ledger, OrderFilter, OrderPlace, PortError};
+use async_trait::async_trait;
+use domain::cart::Owner;
+use domain::checkout::Checkout;
+use domain::ids::{CartId, CheckoutId, CouponCode, EditionId, OrderId, Version};
+use domain::order::{Appended, Order, Recorded, Status};
+use domain::stock::StockLevel;
+use domain::time::Timestamp;
+use std::cmp::Reverse;
+
+#[async_trait]
+impl Ledger for MemoryStore {
+    async fn commit(&self, change: Change, now: Timestamp) -> Result<Committed, PortError> {
+        let mut state = self.state();
+        Ok(state.commit(change, now).err().unwrap_or(Committed::Done))
+    }
+
+    async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {
+        Ok(self.state().answers.get(&key).cloned())
+    }
+
+    async fn forget_answers(&self, before: Timestamp, limit: usize) -> Result<usize, PortError> {
+        let answers = &mut self.state().answers;
+        let old: Vec<_> = answers.values().filter(|a| a.at < before).map(|a| a.mark.key).take(limit).collect();
+        for key in &old {
+            answers.remove(key);
+        }
+        Ok(old.len())
+    }
+
+    async fn checkout(&self, id: CheckoutId) -> Result<Option<Checkout>, PortError> {
+        Ok(self.state().checkouts.get(&id).cloned())
+    }
+
+    async fn checkout_of_cart(&self, cart: CartId) -> Result<Option<Checkout>, PortError> {
+        let state = self.state();
+        let holding = state.checkouts.values().filter(|c| c.cart == cart && !c.state.is_done());
+        Ok(holding.max_by_key(|c| (c.state.is_live(), c.created_at, c.id)).cloned())
+    }
+
+    async fn checkout_of_owner(&self, owner: &Owner) -> Result<Option<Checkout>, PortError> {
+        let state = self.state();
+        Ok(state.checkouts.values().filter(|c| c.owner == *owner).max_by_key(|c| (c.created_at, c.id)).cloned())
+    }
+
+    async fn due_checkouts(&self, now: Timestamp, limit: usize) -> Result<Vec<Checkout>, PortError> {
+        let state = self.state();
+        let mut due: Vec<_> = state.checkouts.values().filter(|c| !c.state.is_done() && c.due_at <= now).collect();
+        due.sort_by_key(|c| (c.due_at, c.id));
+        Ok(due.into_iter().take(limit).cloned().collect())
+    }
+
+    async fn order(&self, id: OrderId) -> Result<Option<Order>, PortError> {
+        Ok(self.state().orders.get(&id).cloned())
+    }
+
+    async fn orders(&self, filter: &OrderFilter, limit: usize) -> Result<Vec<Order>, PortError> {
+        let state = self.state();
+        let mut matching: Vec<_> = state.orders.values().filter(|o| matches(filter, o)).collect();
+        matching.sort_by_key(|o| Reverse(place(o)));
+        Ok(matching.into_iter().take(limit).cloned().collect())
+    }
+
+    async fn order_events(&self, id: OrderId) -> Result<Vec<Recorded>, PortError> {
+        Ok(self.state().histories.get(&id).cloned().unwrap_or_default())
+    }
+
+    async fn due_orders(&self, now: Timestamp, limit: usize) -> Result<Vec<Order>, PortError> {
+        let state = self.state();
+        let mut rung: Vec<_> = state.alarms.iter().filter(|(_, alarm)| **alarm <= now).map(|(id, alarm)| (*alarm, *id)).collect();
+        rung.sort_unstable();
+        let moving = rung.iter().filter_map(|(_, id)| state.orders.get(id)).filter(|o| o.payment.is_moving());
+        Ok(moving.take(limit).cloned().collect())
+    }
+
+    async fn stock(&self, edition: EditionId) -> Result<StockLevel, PortError> {
+        Ok(self.state().level_of(edition))
+    }
+
+    async fn coupon_uses(&self, code: &CouponCode) -> Result<u32, PortError> {
+        Ok(self.state().uses_of(code))
+    }
+}
+
+impl State {
+    /// # Errors
+    /// The first precondition that does not hold; nothing has changed then.
+    fn commit(&mut self, change: Change, now: Timestamp) -> Result<(), Committed> {
+        if let Some(first) = self.answered(&change.answer) {
+            return Err(Committed::Answered(first));
+        }
+        if let Some((checkout, expected)) = &change.checkout {
+            self.admit_checkout(checkout, *expected)?;
+        }
+        if let Some(appended) = &change.order {
+            self.admit_order(appended)?;
+        }
+        let stock = self.plan_stock(&change.stock, now).map_err(Committed::StockShort)?;
+        let coupons = self.plan_coupons(&change.coupons).map_err(Committed::CouponGone)?;
+
+        self.checkouts.extend(change.checkout.map(|(checkout, _)| (checkout.id, checkout)));
+        if let Some(Appended { order, events }) = change.order {
+            self.histories.entry(order.id).or_default().extend(events);
+            self.orders.insert(order.id, order);
+        }
+        self.alarms.extend(change.order_alarm);
+        self.outbox.push(change.outbox);
+        self.apply_stock(stock);
+        self.apply_coupons(coupons);
+        self.remember(change.answer);
+        Ok(())
+    }
+
+    fn admit_checkout(&self, checkout: &Checkout, expected: Version) -> Result<(), Committed> {
+        if self.checkouts.get(&checkout.id).map_or(Version(0), |c| c.version) != expected {
+            return Err(Committed::CheckoutConflict);
+        }
+        let holds_it_too = |c: &&Checkout| c.id != checkout.id && c.cart == checkout.cart && c.state.is_live();
+        match self.checkouts.values().find(holds_it_too) {
+            Some(other) if checkout.state.is_live() => Err(Committed::CartTaken(other.id)),
+            _ => Ok(()),
+        }
+    }
+
+    fn admit_order(&self, appended: &Appended) -> Result<(), Committed> {
+        let order = &appended.order;
+        let stored = self.orders.get(&order.id).map_or(Version(0), |o| o.version);
+        let sold = |o: &Order| o.id != order.id && o.checkout == order.checkout && o.status != Status::Failed;
+        let again = stored == Version(0) && self.orders.values().any(sold);
+        if stored != appended.expected() || again { Err(Committed::OrderConflict) } else { Ok(()) }
+    }
+}
+
+fn place(order: &Order) -> OrderPlace {
+    OrderPlace { placed_at: order.placed_at, id: order.id }
+}
+
+fn matches(filter: &OrderFilter, order: &Order) -> bool {
+    filter.owner.as_ref().is_none_or(|owner| *owner == order.owner)
+        && filter.status.is_none_or(|status| status == order.status)
+        && filter.payment.is_none_or(|payment| payment == order.payment)
+        && filter.from.is_none_or(|from| from <= order.placed_at)
+        && filter.to.is_none_or(|to| order.placed_at < to)
+        && filter.after.is_none_or(|after| place(order) < after)
+}

@@ -1,0 +1,114 @@
+//! Stock and coupon moves: planned against the state, then applied as a whole.
+
+use crate::store::State;
+use app::ports::{CouponChange, CouponMove};
+use domain::event::{Event, Outgoing, StockEvent, Subject};
+use domain::ids::{CouponCode, EditionId};
+use domain::refusal::Short;
+use domain::stock::{StockChange, StockLevel, StockMove};
+use domain::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What stock moves lead to when all of them hold.
+#[derive(Default)]
+pub(crate) struct StockPlan {
+    levels: BTreeMap<EditionId, StockLevel>,
+    causes: BTreeSet<(String, EditionId)>,
+    events: Vec<Outgoing>,
+}
+
+#[derive(Default)]
+pub(crate) struct CouponPlan {
+    uses: BTreeMap<CouponCode, u32>,
+    causes: BTreeSet<(String, CouponCode)>,
+}
+
+impl State {
+    pub fn level_of(&self, edition: EditionId) -> StockLevel {
+        self.levels.get(&edition).copied().unwrap_or_default()
+    }
+
+    pub fn uses_of(&self, code: &CouponCode) -> u32 {
+        self.coupon_uses.get(code).copied().unwrap_or(0)
+    }
+
+    /// # Errors
+    /// Every edition that is short, once.
+    pub fn plan_stock(&self, moves: &[StockMove], now: Timestamp) -> Result<StockPlan, Vec<Short>> {
+        let mut plan = StockPlan::default();
+        let mut short: Vec<Short> = Vec::new();
+        for StockMove { edition, change, cause } in moves {
+            let cause_here = (cause.clone(), *edition);
+            if self.stock_causes.contains(&cause_here) || plan.causes.contains(&cause_here) {
+                continue;
+            }
+            let before = plan.levels.get(edition).copied().unwrap_or_else(|| self.level_of(*edition));
+            match before.after(*change) {
+                Ok(after) => {
+                    plan.levels.insert(*edition, after);
+                    plan.causes.insert(cause_here);
+                    plan.events.push(stock_event(*edition, *change, cause, after, now));
+                }
+                Err(refused) if short.iter().all(|s| s.edition != *edition) => {
+                    short.push(Short {
+                        edition: *edition,
+                        sku: self.sku_of(*edition),
+                        wanted: wanted(*change),
+                        available: refused.available,
+                    });
+                }
+                Err(_) => {}
+            }
+        }
+        if short.is_empty() { Ok(plan) } else { Err(short) }
+    }
+
+    fn sku_of(&self, edition: EditionId) -> Option<domain::ids::Sku> {
+        self.snapshot.book_of(edition)?.edition(edition).map(|e| e.sku.clone())
+    }
+
+    pub fn apply_stock(&mut self, plan: StockPlan) {
+        self.levels.extend(plan.levels);
+        self.stock_causes.extend(plan.causes);
+        self.outbox.push(plan.events);
+    }
+
+    /// # Errors
+    /// The first coupon whose uses are gone.
+    pub fn plan_coupons(&self, moves: &[CouponMove]) -> Result<CouponPlan, CouponCode> {
+        let mut plan = CouponPlan::default();
+        for CouponMove { code, change, cause } in moves {
+            let cause_here = (cause.clone(), code.clone());
+            if self.coupon_causes.contains(&cause_here) || plan.causes.contains(&cause_here) {
+                continue;
+            }
+            let before = plan.uses.get(code).copied().unwrap_or_else(|| self.uses_of(code));
+            let after = match change {
+                CouponChange::Use { limit } if limit.is_some_and(|limit| before >= limit) => return Err(code.clone()),
+                CouponChange::Use { .. } => before.saturating_add(1),
+                CouponChange::GiveBack => before.saturating_sub(1),
+            };
+            plan.uses.insert(code.clone(), after);
+            plan.causes.insert(cause_here);
+        }
+        Ok(plan)
+    }
+
+    pub fn apply_coupons(&mut self, plan: CouponPlan) {
+        self.coupon_uses.extend(plan.uses);
+        self.coupon_causes.extend(plan.causes);
+    }
+}
+
+fn stock_event(edition: EditionId, change: StockChange, cause: &str, after: StockLevel, now: Timestamp) -> Outgoing {
+    let event = StockEvent { change, cause: cause.to_owned(), after };
+    Outgoing { subject: Subject::Stock(edition), sequence: after.moves, at: now, event: Event::Stock(event) }
+}
+
+/// How many copies a refused move was about.
+fn wanted(change: StockChange) -> u32 {
+    match change {
+        StockChange::Reserve(n) | StockChange::Release(n) | StockChange::Consume(n) | StockChange::Return(n) | StockChange::Count(n) => n,
+        StockChange::Receive(delta) => delta.unsigned_abs(),
+    }
+}

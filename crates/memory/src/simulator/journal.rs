@@ -1,0 +1,196 @@
+//! The provider's memory on disk: a line of JSON for each change, appended and synced before anybody hears
+//! of it. One thread writes; whoever waits at the same moment shares a sync.
+
+use super::PORT;
+use super::account::Change;
+use app::ports::{PortError, PortErrorKind};
+use domain::ids::AttemptId;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+
+/// Changes that wait for one sync; more wait outside.
+const WAITING_MAX: usize = 1024;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Line {
+    #[serde(with = "key")]
+    pub key: AttemptId,
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+#[derive(Debug)]
+pub(super) struct Journal {
+    /// Gone once the journal is being closed.
+    queue: Option<mpsc::Sender<Entry>>,
+    writer: Option<JoinHandle<()>>,
+    /// Why nothing can be written any more.
+    broken: Arc<OnceLock<io::Error>>,
+}
+
+/// A line, or only the wish to know that everything before it is on disk.
+#[derive(Debug)]
+struct Entry {
+    line: Option<Line>,
+    written: oneshot::Sender<()>,
+}
+
+/// A place in the queue: taken before anything is decided, so that what is decided can be written in that order.
+pub(super) struct Place<'a> {
+    permit: mpsc::Permit<'a, Entry>,
+    journal: &'a Journal,
+}
+
+pub(super) struct Written<'a> {
+    written: oneshot::Receiver<()>,
+    journal: &'a Journal,
+}
+
+impl Journal {
+    /// Opens or creates a journal; what it says so far.
+    pub fn open(path: &Path) -> io::Result<(Self, Vec<Line>)> {
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        file.try_lock()?;
+        let lines = read_whole_lines(&mut file)?;
+        file.sync_all()?;
+        sync_directory(path)?;
+        Ok((Self::start(file)?, lines))
+    }
+
+    fn start(file: File) -> io::Result<Self> {
+        let (queue, entries) = mpsc::channel(WAITING_MAX);
+        let broken = Arc::new(OnceLock::new());
+        let why = Arc::clone(&broken);
+        let writer = std::thread::Builder::new().name("payment-journal".to_owned()).spawn(move || write_down(file, entries, &why))?;
+        Ok(Self { queue: Some(queue), writer: Some(writer), broken })
+    }
+
+    /// Waits for a place in the queue.
+    pub async fn place(&self) -> Result<Place<'_>, PortError> {
+        let queue = self.queue.as_ref().expect("invariant: the queue is there until the journal is dropped");
+        let permit = queue.reserve().await.map_err(|_| PortError::unavailable(PORT, self.reason()))?;
+        Ok(Place { permit, journal: self })
+    }
+
+    fn reason(&self) -> String {
+        self.broken.get().map_or_else(|| "the journal is closed".to_owned(), |error| format!("the journal is broken: {error}"))
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has nothing left to write.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl<'a> Place<'a> {
+    pub fn write(self, line: Option<Line>) -> Written<'a> {
+        let (sender, written) = oneshot::channel();
+        self.permit.send(Entry { line, written: sender });
+        Written { written, journal: self.journal }
+    }
+}
+
+impl Written<'_> {
+    /// Waits until the line and all before it are on disk.
+    pub async fn durable(self) -> Result<(), PortError> {
+        let lost = |_| PortError::unknown(PORT, PortErrorKind::Unavailable, self.journal.reason());
+        self.written.await.map_err(lost)
+    }
+}
+
+fn write_down(mut file: File, mut queue: mpsc::Receiver<Entry>, broken: &OnceLock<io::Error>) {
+    let mut waiting = Vec::new();
+    while queue.blocking_recv_many(&mut waiting, WAITING_MAX) > 0 {
+        if let Err(error) = append(&mut file, waiting.iter().filter_map(|e| e.line.as_ref())) {
+            // Whoever waits, and whoever comes, finds the queue gone and this as the reason.
+            broken.get_or_init(|| error);
+            drop(queue);
+            return;
+        }
+        for entry in waiting.drain(..) {
+            // Whoever went away needs no answer.
+            let _ = entry.written.send(());
+        }
+    }
+}
+
+fn append<'a>(file: &mut File, lines: impl Iterator<Item = &'a Line>) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut bytes, line)?;
+        bytes.push(b'\n');
+    }
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    file.write_all(&bytes)?;
+    file.sync_data()
+}
+
+/// Reads every line that was written in full and cuts off what follows: it was never answered.
+fn read_whole_lines(file: &mut File) -> io::Result<Vec<Line>> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    file.set_len(whole as u64)?;
+    file.seek(SeekFrom::End(0))?;
+    let numbered = bytes[..whole].split_inclusive(|b| *b == b'\n').zip(1..);
+    numbered.map(|(line, n)| serde_json::from_slice(line).map_err(|error| unreadable(n, &error))).collect()
+}
+
+fn unreadable(line: usize, error: &serde_json::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("line {line} of the payment journal: {error}"))
+}
+
+/// A file is only there for good once its directory says so.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}
+
+mod key {
+    use super::*;
+    use serde::de::Error;
+
+    pub fn serialize<S: Serializer>(key: &AttemptId, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(key)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<AttemptId, D::Error> {
+        let text = String::deserialize(from)?;
+        AttemptId::parse(&text).ok_or_else(|| D::Error::custom("not a key"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use app::ports::DidItHappen;
+
+    fn flaked() -> Option<Line> {
+        Some(Line { key: AttemptId(1), change: Change::Flaked })
+    }
+
+    #[tokio::test]
+    async fn after_a_failed_write_nothing_is_answered_any_more() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let journal = Journal::start(File::open(file.path()).unwrap()).unwrap();
+        let first = journal.place().await.unwrap().write(flaked()).durable().await.unwrap_err();
+        assert_eq!((first.kind, first.did_it_happen), (PortErrorKind::Unavailable, DidItHappen::Unknown));
+        let Err(second) = journal.place().await else { panic!("a broken journal takes nothing") };
+        assert_eq!((second.kind, second.did_it_happen), (PortErrorKind::Unavailable, DidItHappen::No));
+        for error in [first, second] {
+            assert!(error.to_string().contains("the journal is broken"), "{error}");
+        }
+    }
+}
