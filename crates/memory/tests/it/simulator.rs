@@ -36,8 +36,8 @@ mod on_a_file {
 
     /// The directory goes at once; the open file stays until the provider is dropped.
     fn provider() -> Arc<dyn Payments> {
-        let directory = tempfile::tempdir().unwrap();
-        Arc::new(PaymentSimulator::open(directory.path().join("payments.jsonl"), TIMEOUT).unwrap())
+        let directory = tempfile::tempdir().expect("a directory");
+        Arc::new(PaymentSimulator::open(directory.path().join("payments.jsonl"), TIMEOUT).expect("a journal"))
     }
 
     conformance::payments!(provider());
@@ -68,7 +68,7 @@ async fn busy(provider: &PaymentSimulator) {
         provider.void(AttemptId(4)).await,
         provider.void(AttemptId(7)).await,
     ] {
-        assert_eq!(taken.unwrap(), Taken::Done);
+        assert_eq!(taken.expect("an answer"), Taken::Done);
     }
 }
 
