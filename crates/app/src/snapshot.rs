@@ -97,7 +97,11 @@ impl Snapshot {
 
     fn remove_heading(&mut self, id: HeadingId) {
         if let Some(old) = self.headings.remove(&id) {
-            self.names.remove(&(id.kind, old.name.as_str().to_lowercase()));
+            // The name may have gone to another heading in the same change.
+            let key = (id.kind, old.name.as_str().to_lowercase());
+            if self.names.get(&key) == Some(&id) {
+                self.names.remove(&key);
+            }
         }
     }
 
@@ -117,7 +121,9 @@ impl Snapshot {
         let Some(old) = self.books.remove(&id) else { return };
         for edition in &old.editions {
             self.editions.remove(&edition.id);
-            self.skus.remove(&edition.sku);
+            if self.skus.get(&edition.sku) == Some(&edition.id) {
+                self.skus.remove(&edition.sku);
+            }
         }
         for heading in old.headings() {
             if let Some(uses) = self.uses.get_mut(&heading) {

@@ -1,1 +1,46 @@
+//! What is on disk and on the bus. Every record starts with its format's version; a format that was once
+//! written is read for ever, so formats only grow (a new field has a default, a new shape a new version).
+//! The files in `golden/` are what older versions wrote.
+//!
+//! The domain knows nothing of serde: each noun here has a record that mirrors it field by field, so a new
+//! field in the domain does not compile until it has a place on disk. Scalars go through the domain's own
+//! parsers on the way in (see [`stored`]): what was damaged is refused, not believed.
+//!
+//! Carts are postcard behind one version byte, because every change of a cart rewrites it. Everything else
+//! is JSON with a `"v"`, because people have to read it.
 
+mod cart;
+mod catalog;
+mod checkout;
+mod event;
+mod json;
+mod order;
+mod price;
+mod session;
+mod stored;
+
+pub use cart::{decode_cart, encode_cart};
+pub use catalog::{decode_book, decode_heading, encode_book, encode_heading};
+pub use checkout::{decode_checkout, encode_checkout};
+pub use event::{decode_outgoing, encode_outgoing};
+pub use order::{decode_order, decode_recorded, encode_order, encode_recorded};
+pub use session::{decode_session, encode_session};
+
+/// A record that cannot be read: damaged, or written by a newer version.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored {what} cannot be read: {source}")]
+pub struct Damaged {
+    pub what: &'static str,
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl Damaged {
+    fn new(what: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { what, source: source.into() }
+    }
+
+    fn newer(what: &'static str, found: u64, known: u64) -> Self {
+        Self::new(what, format!("it has format {found}, written by a newer version; this one reads up to format {known}"))
+    }
+}

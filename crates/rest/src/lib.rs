@@ -1,1 +1,33 @@
+//! REST: decode, one call, encode. [`router`] is the whole edge over an [`Edge`]; [`serve`] puts it on a
+//! socket. `openapi.yaml` is the description that clients go by; a test compares it with the table of routes.
 
+pub mod auth;
+mod base64;
+mod body;
+mod call;
+mod cart;
+mod catalog;
+mod checkout;
+mod cursor;
+mod docs;
+mod edge;
+mod health;
+mod limit;
+mod metrics;
+mod once;
+mod order;
+mod pricing;
+mod problem;
+mod query;
+mod reply;
+mod route;
+mod serve;
+mod session;
+mod trace;
+
+pub use docs::OPENAPI;
+pub use edge::{Edge, EdgeConfig};
+pub use limit::RateLimits;
+pub use metrics::Metrics;
+pub use route::{router, routes};
+pub use serve::{ServeLimits, serve};

@@ -1,1 +1,135 @@
-fn main() {}
+//! The `cartwright` command.
+
+mod data;
+mod import;
+mod rules;
+mod serve;
+mod settings;
+mod start;
+mod world;
+
+use clap::{Args, Parser, Subcommand};
+use settings::{Flags, LogFormat, Settings, Span};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The cart-to-order engine that never loses, doubles or misprices.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args)]
+struct Common {
+    /// A configuration file on top of the defaults
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where everything durable lives
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// How to log
+    #[arg(long, global = true, value_enum)]
+    log: Option<LogFormat>,
+    /// Where to answer requests
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Keep nothing: a data directory that is removed at the end
+    #[arg(long, global = true, conflicts_with = "data_dir")]
+    ephemeral: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer requests (what happens without a command)
+    Serve,
+    /// Write things down in the store
+    Import {
+        #[command(subcommand)]
+        what: Import,
+    },
+    /// Print a bearer token for the store in --data-dir
+    Token {
+        /// Whom the token is for
+        #[arg(long)]
+        sub: String,
+        #[arg(long, value_enum)]
+        role: Role,
+        /// How long it is good for
+        #[arg(long, default_value = "1h", value_parser = span)]
+        ttl: Span,
+    },
+    /// Print the effective configuration and verify the store
+    Check,
+    /// Copy the store to an empty directory, also while it is being served
+    Backup { dir: PathBuf },
+    /// Put a backup in place of an empty data directory, and verify it
+    Restore { dir: PathBuf },
+}
+
+#[derive(Subcommand)]
+enum Import {
+    /// Books from JSON lines or CSV, plain or .zst; repeating it changes nothing
+    Catalog {
+        file: PathBuf,
+        /// book_id,list_price_cents,currency for rows without a price
+        #[arg(long, value_name = "FILE")]
+        prices: Option<PathBuf>,
+        /// Copies of each new edition whose row does not say
+        #[arg(long, default_value_t = 100)]
+        stock: u32,
+    },
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Role {
+    Customer,
+    Admin,
+}
+
+impl From<Role> for rest::auth::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Customer => Self::Customer,
+            Role::Admin => Self::Admin,
+        }
+    }
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    humantime::parse_duration(text).map(Span).map_err(|e| e.to_string())
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let flags = Flags { listen: cli.common.listen, data_dir: cli.common.data_dir, ephemeral: cli.common.ephemeral, log: cli.common.log };
+    let done = Settings::load(cli.common.config.as_deref(), config::Environment::default(), &flags).and_then(|settings| {
+        match cli.command.unwrap_or(Command::Serve) {
+            Command::Serve => serve::run(settings),
+            Command::Import { what: Import::Catalog { file, prices, stock } } => data::import(&settings, &file, prices.as_deref(), stock),
+            Command::Token { sub, role, ttl } => data::token(&settings, &sub, role.into(), ttl.0),
+            Command::Check => data::check(&settings),
+            Command::Backup { dir } => data::backup(&settings, &dir),
+            Command::Restore { dir } => data::restore(&settings, &dir),
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            say_wrong(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a command's last words, whatever its log says")]
+fn say_wrong(message: &str) {
+    eprintln!("cartwright: {message}");
+}

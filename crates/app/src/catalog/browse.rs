@@ -91,7 +91,9 @@ impl App {
         };
         let mut books: Vec<&Arc<Book>> = found.into_iter().filter(|b| self.fits(b, query)).collect();
         match (sort, &query.search) {
-            (BookSort::Relevance, _) | (BookSort::Title, None) => {}
+            // A book named just so comes before the ones the index finds more telling.
+            (BookSort::Relevance, Some(text)) => books.sort_by_key(|b| !is_title(b.title.as_str(), text)),
+            (BookSort::Relevance | BookSort::Title, None) => {}
             (BookSort::Title, Some(_)) => books.sort_by_cached_key(|b| (b.title.as_str().to_lowercase(), b.id)),
             (BookSort::TitleDown, _) => books.sort_by_cached_key(|b| Reverse((b.title.as_str().to_lowercase(), b.id))),
             (BookSort::Price, _) => books.sort_by_key(|b| (lowest(b), b.id)),
@@ -139,6 +141,16 @@ impl App {
         let heading = snapshot.heading(id).cloned().ok_or(not_found(id.kind))?;
         Ok(HeadingView { heading, books: snapshot.uses(id) })
     }
+}
+
+/// Whether a search is a book's whole title, but for case and an article.
+fn is_title(title: &str, search: &str) -> bool {
+    let bare = |text: &str| {
+        let text = text.trim().to_lowercase();
+        let article = ["the ", "a ", "an "].into_iter().find(|a| text.starts_with(a));
+        text[article.map_or(0, str::len)..].to_owned()
+    };
+    bare(title) == bare(search)
 }
 
 fn lowest(book: &Book) -> Option<i64> {

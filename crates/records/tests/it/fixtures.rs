@@ -1,0 +1,419 @@
+//! Values with something in every field, and with every variant somewhere.
+
+use domain::cart::{Cart, CartEvent, Item, Metadata, OnceMark, Owner, Strategy};
+use domain::catalog::{Book, Edition, Format, Heading, HeadingId, HeadingKind, Isbn13, Ratings};
+use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, PaymentError, State};
+use domain::event::{BookEvent, Event, Outgoing, StockEvent, Subject};
+use domain::ids::{
+    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, SessionId, ShippingOptionId,
+    Sku, Version,
+};
+use domain::money::{Currency, Money, Ppm};
+use domain::order::{Actor, Number, Order, OrderEvent, PaymentStatus, Placed, Recorded, Status};
+use domain::person::{Address, Country, Email};
+use domain::pricing::{Adjustment, AdjustmentKind, Line, NotApplied, Quote, QuotedLine, Reason, WhyNot};
+use domain::quantity::Quantity;
+use domain::session::{Session, SessionEvent};
+use domain::stock::{StockChange, StockLevel};
+use domain::text::Text;
+use domain::time::Timestamp;
+
+/// The bits of an id of 2025: time in front, chance behind.
+const fn bits(n: u128) -> u128 {
+    (1_750_000_000_000 << 80) | 0x1234_5678_9abc_def0_0000 | n
+}
+
+const fn at(seconds: i64) -> Timestamp {
+    Timestamp(1_750_000_000_123_456 + seconds * 1_000_000)
+}
+
+fn text<const MAX: usize>(text: &str) -> Text<MAX> {
+    Text::parse_block(text).expect("a text")
+}
+
+fn usd(minor: i64) -> Money {
+    Money::new(minor, Currency::parse("USD").expect("a currency")).expect("an amount")
+}
+
+fn copies(n: u32) -> Quantity {
+    Quantity::new(n.into()).expect("a quantity")
+}
+
+fn code(text: &str) -> CouponCode {
+    CouponCode::parse(text).expect("a code")
+}
+
+fn customer() -> CustomerId {
+    CustomerId::parse("auth0|64f0c2").expect("a customer")
+}
+
+fn mark(n: u8) -> OnceMark {
+    OnceMark { key: [n; 16], fingerprint: [n + 1; 16] }
+}
+
+fn option() -> ShippingOptionId {
+    ShippingOptionId::parse("standard-us").expect("an option")
+}
+
+pub fn carts() -> Vec<Cart> {
+    let item = |n: u128, quantity, price| Item {
+        id: ItemId(bits(n)),
+        edition: EditionId(bits(n)),
+        book: BookId(bits(n + 100)),
+        quantity: copies(quantity),
+        seen_price: price,
+        added_at: at(1),
+        updated_at: at(2),
+    };
+    let rich = Cart {
+        id: CartId(bits(1)),
+        owner: Owner::Customer(customer()),
+        currency: Currency::parse("USD").expect("a currency"),
+        version: Version(300),
+        items: vec![item(1, 1, usd(1299)), item(2, 999, usd(0)), item(3, 128, usd(domain::limits::AMOUNT_MAX))],
+        coupons: vec![code("TEN"), code("WELCOME-5")],
+        note: Some(text("Gift wrap,\nplease — „schön“ 📚")),
+        metadata: Metadata::from([(text("channel"), text("web")), (text("a"), text("b"))]),
+        checkout: Some(CheckoutId(bits(4))),
+        settled: Some(CheckoutId(bits(5))),
+        marks: vec![mark(1), mark(0xee)],
+        merged: vec![CartId(bits(6)), CartId(0), CartId(u128::MAX)],
+        created_at: at(0),
+        updated_at: at(2),
+        expires_at: at(2 + 90 * 86_400),
+    };
+    let bare = Cart {
+        owner: Owner::Guest(SessionId(bits(7))),
+        currency: Currency::parse("JPY").expect("a currency"),
+        version: Version(1),
+        items: vec![],
+        coupons: vec![],
+        note: None,
+        metadata: Metadata::new(),
+        checkout: None,
+        settled: None,
+        marks: vec![],
+        merged: vec![],
+        created_at: Timestamp(0),
+        updated_at: Timestamp(-1),
+        ..rich
+    };
+    vec![rich, bare]
+}
+
+fn address() -> Address {
+    Address {
+        name: text("Ada Lovelace"),
+        company: Some(text("Analytical Engines")),
+        line1: text("12 St James's Square"),
+        line2: Some(text("Second \"floor\"")),
+        city: text("San Francisco"),
+        region: Some(text("CA")),
+        postal_code: text("94105"),
+        country: Country::parse("US").expect("a country"),
+        phone: Some(text("+1 415 555 0100")),
+    }
+}
+
+fn plain_address() -> Address {
+    Address { company: None, line2: None, region: None, phone: None, country: Country::parse("DE").expect("a country"), ..address() }
+}
+
+fn adjustment(kind: AdjustmentKind, code: &str, amount: i64, item: Option<ItemId>, reason: Reason) -> Adjustment {
+    Adjustment { kind, code: code.into(), label: text("A label"), amount: usd(amount), item, reason }
+}
+
+/// Not a sum anyone would compute: every kind of reason is in it.
+fn quote() -> Quote {
+    let why = [
+        WhyNot::Unknown,
+        WhyNot::NotYet { from: at(100) },
+        WhyNot::Ended { at: at(-100) },
+        WhyNot::Exhausted,
+        WhyNot::BelowMinimum { minimum: usd(5000) },
+        WhyNot::OtherCurrency,
+        WhyNot::NothingLeft,
+    ];
+    let line = |n: u128, format| QuotedLine {
+        item: ItemId(bits(n)),
+        edition: EditionId(bits(n)),
+        book: BookId(bits(n + 100)),
+        sku: Sku::parse("SKU-1_a.b").expect("a SKU"),
+        title: text("Dune"),
+        image_url: (n == 1).then(|| text("https://example.com/dune.jpg")),
+        format,
+        quantity: copies(2),
+        list_price: usd(1499),
+        unit_price: usd(1299),
+        total: usd(2598),
+        discount: usd(260),
+        tax: usd(170),
+        available: 5,
+    };
+    use AdjustmentKind::{Coupon, Promotion, Shipping, Tax};
+    Quote {
+        currency: Currency::parse("USD").expect("a currency"),
+        lines: (1..).zip(Format::ALL).map(|(n, format)| line(n, format)).collect(),
+        unavailable: vec![Line { edition: EditionId(bits(9)), quantity: copies(1) }],
+        subtotal: usd(10_392),
+        discount: usd(1_040),
+        shipping: usd(499),
+        tax: usd(680),
+        total: usd(10_531),
+        item_count: 8,
+        tax_included: true,
+        settled: true,
+        shipping_option: Some(option()),
+        adjustments: vec![
+            adjustment(Promotion, "SALE", -400, Some(ItemId(bits(1))), Reason::Sale { list: usd(2998) }),
+            adjustment(Coupon, "TEN", -1000, None, Reason::Percentage { rate: Ppm(100_000), of: usd(10_000) }),
+            adjustment(Coupon, "WELCOME-5", -40, None, Reason::Fixed { of: usd(40) }),
+            adjustment(Shipping, "standard-us", 499, None, Reason::ShippingPrice),
+            adjustment(Shipping, "free", 0, None, Reason::ShippingFree { from: usd(5000) }),
+            adjustment(Shipping, "DIGITAL", 0, None, Reason::NothingToShip),
+            adjustment(Tax, "US-CA", 680, None, Reason::Tax { rate: Ppm(72_500), of: usd(9_352), included: true }),
+        ],
+        not_applied: why.into_iter().map(|why| NotApplied { code: code("NOPE"), why }).collect(),
+    }
+}
+
+/// The first has something in every field, the second as little as there can be, the others another state each.
+pub fn checkouts() -> Vec<Checkout> {
+    let rich = Checkout {
+        id: CheckoutId(bits(1)),
+        cart: CartId(bits(1)),
+        cart_version: Version(7),
+        owner: Owner::Customer(customer()),
+        lines: vec![Line { edition: EditionId(bits(1)), quantity: copies(2) }, Line { edition: EditionId(bits(2)), quantity: copies(3) }],
+        coupons: vec![code("TEN")],
+        email: Email::parse("ada@example.com"),
+        shipping_address: Some(address()),
+        billing_address: Some(plain_address()),
+        shipping_option: Some(option()),
+        quote: quote(),
+        state: State::Authorizing,
+        attempt: Some(Attempt {
+            id: AttemptId(bits(1)),
+            token: PaymentToken::parse("tok_visa").expect("a token"),
+            amount: usd(10_531),
+            order: OrderId(bits(1)),
+            number: Number::from_random(0x0123_4567_89ab_cdef),
+            mark: mark(1),
+            started_at: at(5),
+            reserved_until: at(605),
+            tries: 2,
+        }),
+        last_error: Some(PaymentError { code: "card_declined".into(), detail: "The card was declined.".into() }),
+        version: Version(4),
+        events: 3,
+        created_at: at(0),
+        expires_at: at(1800),
+        due_at: at(35),
+    };
+    let bare = Checkout {
+        owner: Owner::Guest(SessionId(bits(7))),
+        lines: vec![],
+        coupons: vec![],
+        email: None,
+        shipping_address: None,
+        billing_address: None,
+        shipping_option: None,
+        quote: Quote {
+            lines: vec![],
+            unavailable: vec![],
+            tax_included: false,
+            settled: false,
+            shipping_option: None,
+            adjustments: vec![],
+            not_applied: vec![],
+            ..quote()
+        },
+        state: State::Open,
+        attempt: None,
+        last_error: None,
+        ..rich
+    };
+    let states = [
+        State::Challenged,
+        State::Capturing,
+        State::Undoing { then: AfterUndo::Open },
+        State::Undoing { then: AfterUndo::Canceled },
+        State::Undoing { then: AfterUndo::Failed },
+        State::Completed { settled: false },
+        State::Canceled { settled: true },
+        State::Expired { settled: false },
+    ];
+    let others = states.map(|state| Checkout { state, ..bare.clone() });
+    [rich, bare].into_iter().chain(others).collect()
+}
+
+fn placed() -> Placed {
+    Placed {
+        id: OrderId(bits(1)),
+        number: Number::from_random(0x0123_4567_89ab_cdef),
+        owner: Owner::Guest(SessionId(bits(7))),
+        checkout: CheckoutId(bits(1)),
+        attempt: AttemptId(bits(1)),
+        email: Email::parse("ada@example.com").expect("an address"),
+        shipping_address: address(),
+        billing_address: plain_address(),
+        quote: quote(),
+        coupons: vec![code("TEN")],
+    }
+}
+
+fn order_events() -> Vec<OrderEvent> {
+    vec![
+        OrderEvent::Placed(Box::new(placed())),
+        OrderEvent::PaymentAuthorized { amount: usd(10_531) },
+        OrderEvent::PaymentCaptured { amount: usd(10_531) },
+        OrderEvent::Confirmed,
+        OrderEvent::Processing,
+        OrderEvent::Shipped,
+        OrderEvent::Delivered,
+        OrderEvent::Canceled { reason: Some(text("Too slow")), payment: PaymentStatus::Refunding },
+        OrderEvent::RefundRequested,
+        OrderEvent::PaymentVoided { amount: usd(10_531) },
+        OrderEvent::PaymentRefunded { amount: usd(10_531) },
+        OrderEvent::Refunded,
+        OrderEvent::Failed { reason: "capture refused".into() },
+        OrderEvent::AddressChanged { from: Box::new(address()), to: Box::new(plain_address()) },
+    ]
+}
+
+/// Every event, by every kind of actor.
+pub fn history() -> Vec<Recorded> {
+    let actors = [Actor::Guest, Actor::Customer(customer()), Actor::Admin(customer()), Actor::System];
+    let recorded = |((sequence, event), actor)| Recorded { sequence, at: at(5), actor, cause: "pay_1/\"capture\"".into(), event };
+    (1..).zip(order_events()).zip(actors.into_iter().cycle()).map(recorded).collect()
+}
+
+pub fn order() -> Order {
+    let p = placed();
+    Order {
+        id: p.id,
+        number: p.number,
+        owner: p.owner,
+        checkout: p.checkout,
+        attempt: p.attempt,
+        email: p.email,
+        shipping_address: p.shipping_address,
+        billing_address: p.billing_address,
+        quote: p.quote,
+        coupons: p.coupons,
+        status: Status::Shipped,
+        payment: PaymentStatus::Captured,
+        placed_at: at(5),
+        updated_at: at(50),
+        version: Version(5),
+    }
+}
+
+fn heading_id(kind: HeadingKind) -> HeadingId {
+    HeadingId { kind, bits: bits(1) }
+}
+
+pub fn headings() -> Vec<Heading> {
+    HeadingKind::ALL.map(|kind| Heading { id: heading_id(kind), name: text("Stanisław Lem"), version: Version(2) }).into()
+}
+
+pub fn books() -> Vec<Book> {
+    let edition = |n: u128, format, sale_price| Edition {
+        id: EditionId(bits(n)),
+        sku: Sku::parse(&format!("SKU-{n}")).expect("a SKU"),
+        format,
+        price: usd(1499),
+        sale_price,
+    };
+    let rich = Book {
+        id: BookId(bits(1)),
+        title: text("Solaris"),
+        subtitle: Some(text("A novel")),
+        description: Some(text("The first line.\n\tThe \"second\".")),
+        authors: vec![heading_id(HeadingKind::Author)],
+        categories: vec![heading_id(HeadingKind::Category)],
+        publisher: Some(heading_id(HeadingKind::Publisher)),
+        language: text("pl"),
+        published_year: Some(1961),
+        isbn13: Isbn13::parse("9780441172719"),
+        image_url: Some(text("https://example.com/solaris.jpg")),
+        editions: (1..).zip(Format::ALL).map(|(n, f)| edition(n, f, (n == 1).then(|| usd(1299)))).collect(),
+        ratings: Ratings { average_milli: 4_567, count: 89 },
+        version: Version(3),
+        updated_at: at(9),
+    };
+    let bare = Book {
+        subtitle: None,
+        description: None,
+        authors: vec![],
+        categories: vec![],
+        publisher: None,
+        published_year: None,
+        isbn13: None,
+        image_url: None,
+        editions: vec![],
+        ratings: Ratings::default(),
+        ..rich.clone()
+    };
+    vec![rich, bare]
+}
+
+pub fn sessions() -> Vec<Session> {
+    let rich = Session {
+        id: SessionId(bits(1)),
+        customer: Some(customer()),
+        device: Some(text("Firefox on Linux")),
+        created_at: at(0),
+        expires_at: at(3600),
+        version: Version(2),
+    };
+    vec![rich.clone(), Session { customer: None, device: None, ..rich }]
+}
+
+/// One of every event there is.
+pub fn outgoing() -> Vec<Outgoing> {
+    let edition = EditionId(bits(1));
+    let error = PaymentError { code: "card_declined".into(), detail: "The card was declined.".into() };
+    let attempt = AttemptId(bits(1));
+    let carts = [
+        CartEvent::Created { currency: Currency::parse("KWD").expect("a currency") },
+        CartEvent::ItemAdded { edition, added: copies(1), quantity: copies(3), unit_price: usd(1299) },
+        CartEvent::ItemRemoved { edition, quantity: copies(3) },
+        CartEvent::ItemQuantityUpdated { edition, from: copies(3), to: copies(2) },
+        CartEvent::Cleared,
+        CartEvent::Updated,
+        CartEvent::Merged { source: CartId(bits(2)), strategy: Strategy::Sum },
+        CartEvent::Converted { checkout: CheckoutId(bits(1)), order: OrderId(bits(1)) },
+        CartEvent::Deleted { merged_into: Some(CartId(bits(2))) },
+        CartEvent::Expired,
+    ];
+    let checkouts = [
+        CheckoutEvent::Started { cart: CartId(bits(1)), cart_version: Version(7) },
+        CheckoutEvent::Processing { attempt, amount: usd(10_531) },
+        CheckoutEvent::Completed { order: OrderId(bits(1)) },
+        CheckoutEvent::PaymentDeclined { attempt, error: error.clone() },
+        CheckoutEvent::Failed { attempt, error },
+        CheckoutEvent::Canceled,
+        CheckoutEvent::Expired,
+    ];
+    let stock = [
+        StockChange::Reserve(2),
+        StockChange::Release(2),
+        StockChange::Consume(2),
+        StockChange::Return(2),
+        StockChange::Receive(-2),
+        StockChange::Count(7),
+    ];
+    let moved = |change| StockEvent { change, cause: "pay_1/reserve".into(), after: StockLevel { on_hand: 7, reserved: 2, moves: 9 } };
+    let books = [BookEvent::Created, BookEvent::Updated, BookEvent::Deleted];
+    let sessions = [SessionEvent::Started, SessionEvent::Updated, SessionEvent::Ended];
+    let all = carts
+        .map(|e| (Subject::Cart(CartId(bits(1))), Event::Cart(e)))
+        .into_iter()
+        .chain(checkouts.map(|e| (Subject::Checkout(CheckoutId(bits(1))), Event::Checkout(e))))
+        .chain(order_events().into_iter().map(|e| (Subject::Order(OrderId(bits(1))), Event::Order(e))))
+        .chain(stock.map(|change| (Subject::Stock(edition), Event::Stock(moved(change)))))
+        .chain(books.map(|e| (Subject::Book(BookId(bits(1))), Event::Book(e))))
+        .chain(sessions.map(|e| (Subject::Session(SessionId(bits(1))), Event::Session(e))));
+    (1..).zip(all).map(|(sequence, (subject, event))| Outgoing { subject, sequence, at: at(3), event }).collect()
+}

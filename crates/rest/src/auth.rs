@@ -1,0 +1,274 @@
+//! Who calls: session tokens, and JWTs of an issuer whose keys are known here.
+
+use crate::base64;
+use crate::problem::Failure;
+use app::{App, Caller};
+use arc_swap::ArcSwap;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use domain::ids::CustomerId;
+use domain::time::Timestamp;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
+use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Clocks of issuers differ from ours by this much at most.
+const LEEWAY: Duration = Duration::from_secs(30);
+/// No issuer's token is longer.
+const TOKEN_MAX: usize = 8192;
+/// What session tokens begin with; a JWT cannot.
+const SESSION_PREFIX: &str = "gst_";
+const KID_MAX: usize = 64;
+/// Verified tokens remembered, so that a busy client's signature is checked once.
+const VERIFIED_MAX: usize = 10_000;
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Claims {
+    iss: String,
+    aud: serde_json::Value,
+    sub: String,
+    exp: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<u64>,
+    #[serde(default)]
+    roles: Vec<String>,
+}
+
+#[derive(Clone)]
+struct Verified {
+    caller: Caller,
+    not_before: Timestamp,
+    /// The first instant at which the token is of no use any more, leeway included.
+    expires: Timestamp,
+}
+
+/// The keys of an issuer, and what its tokens must say. The algorithm comes from the key, never from a token.
+pub struct Keys {
+    issuer: String,
+    audience: String,
+    keys: ArcSwap<HashMap<String, Key>>,
+    verified: Cache<[u8; 32], Verified>,
+}
+
+#[derive(Clone)]
+struct Key {
+    decoding: Arc<DecodingKey>,
+    /// The public half as it is published.
+    jwk: serde_json::Value,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("issuer", &self.issuer).field("audience", &self.audience).finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// No keys yet: no JWT is accepted.
+    pub fn new(issuer: &str, audience: &str) -> Self {
+        Self { issuer: issuer.into(), audience: audience.into(), keys: ArcSwap::default(), verified: Cache::new(VERIFIED_MAX) }
+    }
+
+    /// Puts Ed25519 public keys (name and 32 bytes) in place of all others. Tokens of keys that are gone are
+    /// refused from here on. A name that no token may carry is passed over.
+    pub fn replace(&self, keys: &[(String, [u8; 32])]) {
+        let key = |(kid, public): &(String, [u8; 32])| {
+            let x = base64::url(public);
+            let decoding = DecodingKey::from_ed_components(&x).ok().filter(|_| is_kid(kid))?;
+            let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": x });
+            Some((kid.clone(), Key { decoding: Arc::new(decoding), jwk }))
+        };
+        self.keys.store(Arc::new(keys.iter().filter_map(key).collect()));
+        self.verified.clear();
+    }
+
+    /// The public keys as a JSON Web Key Set.
+    pub fn jwks(&self) -> String {
+        let keys = self.keys.load();
+        let mut keys: Vec<_> = keys.iter().collect();
+        keys.sort_by_key(|(kid, _)| kid.as_str());
+        json!({ "keys": keys.into_iter().map(|(_, key)| &key.jwk).collect::<Vec<_>>() }).to_string()
+    }
+
+    /// The caller a token stands for, if it is good at `now`.
+    pub fn check(&self, token: &str, now: Timestamp) -> Option<Caller> {
+        if token.len() > TOKEN_MAX {
+            return None;
+        }
+        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let verified = match self.verified.get(&digest) {
+            Some(verified) => verified,
+            None => {
+                let verified = self.verify(token)?;
+                if now < verified.expires {
+                    self.verified.insert(digest, verified.clone());
+                }
+                verified
+            }
+        };
+        (verified.not_before <= now && now < verified.expires).then_some(verified.caller)
+    }
+
+    fn verify(&self, token: &str) -> Option<Verified> {
+        let header = decode_header(token).ok().filter(is_plain)?;
+        let key = header.kid.as_deref().filter(|kid| is_kid(kid)).and_then(|kid| self.keys.load().get(kid).cloned())?;
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        // Time is checked by the caller, against the clock it was given.
+        validation.validate_exp = false;
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[&self.audience]);
+        let claims = decode::<Claims>(token, &key.decoding, &validation).ok()?.claims;
+        let id = CustomerId::parse(&claims.sub)?;
+        let caller = if claims.roles.iter().any(|r| r == "admin") { Caller::Admin(id) } else { Caller::Customer(id) };
+        let not_before = at(claims.nbf.unwrap_or(0).saturating_sub(LEEWAY.as_secs()));
+        Some(Verified { caller, not_before, expires: at(claims.exp).plus(LEEWAY) })
+    }
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000))
+}
+
+fn is_kid(kid: &str) -> bool {
+    (1..=KID_MAX).contains(&kid.len()) && kid.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+}
+
+/// Nothing in the header that would bring a key along, or that has to be understood and is not.
+fn is_plain(header: &Header) -> bool {
+    header.alg == Algorithm::EdDSA
+        && header.jku.is_none()
+        && header.jwk.is_none()
+        && header.x5u.is_none()
+        && header.x5c.is_none()
+        && header.crit.is_none()
+        && header.enc.is_none()
+        && header.zip.is_none()
+        && header.typ.as_deref().is_none_or(|typ| typ.eq_ignore_ascii_case("JWT") || typ.eq_ignore_ascii_case("at+jwt"))
+}
+
+/// The caller that the request's credentials stand for; nobody in particular without any.
+pub(crate) async fn caller(app: &App, keys: &Keys, headers: &HeaderMap) -> Result<Caller, Failure> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(Caller::Anonymous) };
+    let token = value.to_str().ok().filter(|_| values.next().is_none()).and_then(bearer).ok_or_else(refused)?;
+    if token.starts_with(SESSION_PREFIX) {
+        return app.session_of_token(token).await?.map(Caller::Guest).ok_or_else(refused);
+    }
+    keys.check(token, app.now()).ok_or_else(refused)
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    let plain = !token.is_empty() && token.len() <= TOKEN_MAX && token.bytes().all(|b| b.is_ascii_graphic());
+    (scheme.eq_ignore_ascii_case("bearer") && plain).then_some(token)
+}
+
+fn refused() -> Failure {
+    Failure::new(401, "UNAUTHENTICATED", "The token is not valid, or not any more.")
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Customer,
+    Admin,
+}
+
+/// An issuer of one's own, for development and for shops without an identity provider. Its key is a file in
+/// the data directory that only its owner can read.
+pub struct DevIssuer {
+    encoding: EncodingKey,
+    kid: String,
+    public: [u8; 32],
+}
+
+impl fmt::Debug for DevIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DevIssuer").field("kid", &self.kid).finish_non_exhaustive()
+    }
+}
+
+impl DevIssuer {
+    pub const ISSUER: &str = "cartwright";
+    pub const AUDIENCE: &str = "cartwright";
+    const FILE: &str = "token-key.pk8";
+
+    /// The issuer of a data directory; its key is made when there is none.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, or is not a key.
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        let path = directory.join(Self::FILE);
+        if !path.exists() {
+            create_key(directory, &path)?;
+        }
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        Self::of(&fs::read(&path)?)
+    }
+
+    /// An issuer whose key lives as long as the process.
+    ///
+    /// # Errors
+    /// There is no chance to be had.
+    pub fn ephemeral() -> io::Result<Self> {
+        Self::of(&new_key()?)
+    }
+
+    fn of(pkcs8: &[u8]) -> io::Result<Self> {
+        let pair = Ed25519KeyPair::from_pkcs8(pkcs8).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.to_string()))?;
+        let public: [u8; 32] = pair.public_key().as_ref().try_into().map_err(|_| io::Error::other("not an Ed25519 key"))?;
+        let kid = base64::url(&Sha256::digest(public)[..12]);
+        Ok(Self { encoding: EncodingKey::from_ed_der(pkcs8), kid, public })
+    }
+
+    /// What checks this issuer's tokens.
+    pub fn keys(&self) -> Keys {
+        let keys = Keys::new(Self::ISSUER, Self::AUDIENCE);
+        keys.replace(&[(self.kid.clone(), self.public)]);
+        keys
+    }
+
+    /// A bearer token that is good for `ttl` from `now`.
+    pub fn token(&self, sub: &CustomerId, role: Role, ttl: Duration, now: Timestamp) -> String {
+        let roles = match role {
+            Role::Customer => vec!["customer".to_owned()],
+            Role::Admin => vec!["customer".to_owned(), "admin".to_owned()],
+        };
+        let exp = now.plus(ttl).millis() / 1000;
+        let claims =
+            Claims { iss: Self::ISSUER.into(), aud: Self::AUDIENCE.into(), sub: sub.to_string(), exp, nbf: None, roles };
+        let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::EdDSA) };
+        encode(&header, &claims, &self.encoding).expect("invariant: plain claims and a good key")
+    }
+}
+
+fn new_key() -> io::Result<Vec<u8>> {
+    let document = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8()).map_err(|_| io::Error::other("no key could be made"))?;
+    Ok(document.as_ref().to_vec())
+}
+
+/// Writes a key so that it is there whole or not at all, and that of two processes that start together both
+/// end up with the same one.
+fn create_key(directory: &Path, path: &Path) -> io::Result<()> {
+    let draft = directory.join(format!("{}.{}", DevIssuer::FILE, std::process::id()));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(&new_key()?)?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => fs::File::open(directory)?.sync_all(),
+    }
+}

@@ -1,0 +1,245 @@
+//! One request as its handler sees it: who asks, for what, and how to answer.
+
+use crate::edge::Edge;
+use crate::once::{Scope, body_print};
+use crate::problem::{Answer, Failure};
+use crate::query::Query;
+use crate::reply::{REPLAYED, unpack};
+use crate::route::Route;
+use crate::{body, cursor, once};
+use app::{Answered, App, Caller, Once};
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LINK};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use domain::ids::Version;
+use domain::refusal::Refusal;
+use serde::Serialize;
+use std::sync::Arc;
+use wire::page::PageBody;
+use wire::{Json, Object, read};
+
+pub(crate) const SESSION_TOKEN: HeaderName = HeaderName::from_static("x-session-token");
+
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub edge: Arc<Edge>,
+    pub caller: Caller,
+    route: Arc<Route>,
+    method: Method,
+    uri: Uri,
+    ids: Vec<(String, String)>,
+    headers: HeaderMap,
+    key: Option<String>,
+    body: Bytes,
+    /// The print of the body, once it is read and only if there is an idempotency key.
+    print: Option<[u8; 32]>,
+    /// The token of a session that was opened for this call.
+    token: Option<String>,
+}
+
+impl FromRequest<Arc<Edge>> for Call {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, Failure> {
+        let (mut parts, body) = request.into_parts();
+        let not_found = || Failure::new(404, "NOT_FOUND", "There is nothing here.");
+        let params = RawPathParams::from_request_parts(&mut parts, edge).await.map_err(|_| not_found())?;
+        let ids = params.iter().map(|(name, id)| (name.to_owned(), id.to_owned())).collect();
+        let caller = parts.extensions.remove::<Caller>().unwrap_or(Caller::Anonymous);
+        let route = parts.extensions.remove::<Arc<Route>>().ok_or_else(Failure::internal)?;
+        let writes = !parts.method.is_safe();
+        let key = if writes { once::key(&parts.headers)? } else { None };
+        let body = if writes && parts.method != Method::DELETE { body::read(&parts.headers, body).await? } else { Bytes::new() };
+        Ok(Self {
+            edge: Arc::clone(edge),
+            caller,
+            route,
+            method: parts.method,
+            uri: parts.uri,
+            ids,
+            headers: parts.headers,
+            key,
+            body,
+            print: None,
+            token: None,
+        })
+    }
+}
+
+impl Call {
+    pub(crate) fn app(&self) -> &App {
+        &self.edge.app
+    }
+
+    /// An id of the path. One that was never given out is one that is not there.
+    pub(crate) fn id<T>(&self, name: &str, parse: impl FnOnce(&str) -> Option<T>, missing: Refusal) -> Result<T, Failure> {
+        let text = self.ids.iter().find(|(n, _)| n == name).map_or("", |(_, id)| id);
+        parse(text).ok_or_else(|| missing.into())
+    }
+
+    /// The query string, of which every parameter has to be taken.
+    pub(crate) fn query(&self) -> Result<Query, Failure> {
+        Query::of(&self.uri)
+    }
+
+    /// Refuses any query string: for routes that know no parameters.
+    pub(crate) fn no_query(&self) -> Result<(), Failure> {
+        if self.uri.query().is_none_or(str::is_empty) { Ok(()) } else { self.query()?.end() }
+    }
+
+    /// The place a cursor stands for.
+    pub(crate) fn after<const N: usize>(&self, query: &mut Query) -> Result<Option<[u8; N]>, Failure> {
+        let cursor = query.get("cursor", |text| Some(text.to_owned()), "a cursor");
+        cursor.map(|cursor| cursor::open(self.route.path, &cursor)).transpose()
+    }
+
+    pub(crate) fn cursor(&self, place: &[u8]) -> String {
+        cursor::seal(self.route.path, place)
+    }
+
+    /// Reads the body, which must be there.
+    pub(crate) fn read<T>(&mut self, shape: impl FnOnce(&mut Object<'_, '_>) -> Option<T>) -> Result<T, Failure> {
+        if self.body.is_empty() {
+            return Err(wire::Invalid::one("", "REQUIRED", "A body is required.").into());
+        }
+        self.read_or_empty(shape)
+    }
+
+    /// Reads the body; nothing at all counts as an empty object.
+    pub(crate) fn read_or_empty<T>(&mut self, shape: impl FnOnce(&mut Object<'_, '_>) -> Option<T>) -> Result<T, Failure> {
+        let json = match &self.body[..] {
+            b"" => None,
+            bytes => Some(Json::parse(bytes).map_err(|wrong| Failure::from(wire::Invalid::one("", "JSON_INVALID", wrong)))?),
+        };
+        if self.route.refuses_cards && json.as_ref().is_some_and(wire::holds_card_number) {
+            let detail = "Card numbers must not be sent here; send a token of the payment provider. Nothing was kept.";
+            return Err(Failure::new(422, "CARD_DATA_REFUSED", detail));
+        }
+        if self.key.is_some() {
+            self.print = Some(body_print(json.as_ref()));
+        }
+        Ok(read(json, shape)?)
+    }
+
+    /// The version the write expects; any for `*` or no `If-Match`.
+    pub(crate) fn if_match(&self) -> Result<Option<Version>, Failure> {
+        let mut values = self.headers.get_all(IF_MATCH).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        match (value.as_bytes(), values.next()) {
+            (b"*", None) => Ok(None),
+            (tag, None) => version_of(tag).map(Some).ok_or_else(bad_if_match),
+            (_, Some(_)) => Err(bad_if_match()),
+        }
+    }
+
+    /// The idempotency record to commit with the effect, if the request has a key. After the body was read.
+    pub(crate) fn once<T>(&self, render: fn(&T) -> Bytes) -> Option<Once<T>> {
+        let key = self.key.as_deref()?;
+        let scope = Scope {
+            caller: &self.caller,
+            method: self.method.as_str(),
+            route: self.route.path,
+            ids: &self.ids,
+            query: self.uri.query().unwrap_or_default(),
+        };
+        Some(Once { mark: scope.mark(key, self.print.unwrap_or_else(|| body_print(None))), render })
+    }
+
+    /// The same where a key is required.
+    pub(crate) fn must_once<T>(&self, render: fn(&T) -> Bytes) -> Result<Once<T>, Failure> {
+        let missing = || Failure::new(400, "IDEMPOTENCY_KEY_REQUIRED", "This needs an Idempotency-Key, so that it is safe to repeat.");
+        self.once(render).ok_or_else(missing)
+    }
+
+    /// Opens a guest session for a caller without one; its token goes out with the answer.
+    pub(crate) async fn become_guest(&mut self) -> Result<(), Failure> {
+        let new = self.app().open_session(None).await?;
+        self.caller = Caller::Guest(new.session);
+        self.token = Some(new.token);
+        Ok(())
+    }
+
+    /// Answers a write: as rendered now, or as the first time.
+    pub(crate) fn answer<T>(&self, answered: Answered<T>, render: fn(&T) -> Bytes) -> Answer {
+        match answered {
+            Answered::Fresh(value) => self.packed(&render(&value)),
+            Answered::Again(packed) => {
+                let replayed = HeaderMap::from_iter([(REPLAYED, HeaderValue::from_static("true"))]);
+                match self.packed(&packed) {
+                    Ok(mut response) => {
+                        response.headers_mut().extend(replayed);
+                        Ok(response)
+                    }
+                    Err(failure) => Err(failure.with(replayed)),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn packed(&self, packed: &Bytes) -> Answer {
+        let mut response = unpack(packed)?;
+        if let Some(token) = self.token.as_deref().and_then(|t| HeaderValue::from_str(t).ok()) {
+            response.headers_mut().insert(SESSION_TOKEN, token);
+        }
+        Ok(response)
+    }
+
+    /// Answers a read of something with a version; a client that has it already is told so.
+    pub(crate) fn show<T: Serialize>(&self, version: Version, body: impl FnOnce() -> T) -> Response {
+        let mut response =
+            if self.has_already(version) { StatusCode::NOT_MODIFIED.into_response() } else { json(&body()) };
+        response.headers_mut().insert(ETAG, etag(version));
+        response
+    }
+
+    fn has_already(&self, version: Version) -> bool {
+        let tags = self.headers.get_all(IF_NONE_MATCH).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
+        tags.map(<[u8]>::trim_ascii).any(|tag| tag == b"*" || version_of(tag.strip_prefix(b"W/").unwrap_or(tag)) == Some(version))
+    }
+
+    /// Answers with a page, and a link to the next one.
+    pub(crate) fn page<T: Serialize>(&self, items: Vec<T>, next: Option<&[u8]>) -> Response {
+        let next_cursor = next.map(|place| self.cursor(place));
+        let link = next_cursor.as_deref().map(|c| self.link(c));
+        linked(json(&PageBody { items, next_cursor }), link)
+    }
+
+    /// The address of the next page: this one's with another cursor.
+    pub(crate) fn link(&self, cursor: &str) -> String {
+        let others = self.uri.query().unwrap_or_default().split('&').filter(|p| !p.is_empty() && !p.starts_with("cursor="));
+        let query: Vec<&str> = others.collect();
+        let amp = if query.is_empty() { "" } else { "&" };
+        format!("<{}?{}{amp}cursor={cursor}>; rel=\"next\"", self.uri.path(), query.join("&"))
+    }
+}
+
+fn bad_if_match() -> Failure {
+    wire::Invalid::one("If-Match", "INVALID", "Must be one strong ETag such as \"7\", or *.").into()
+}
+
+/// A strong validator: `"7"`.
+pub(crate) fn etag(version: Version) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{}\"", version.0)).expect("invariant: digits and quotes")
+}
+
+fn version_of(tag: &[u8]) -> Option<Version> {
+    let digits = tag.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok().map(Version)
+}
+
+pub(crate) fn json(body: &impl Serialize) -> Response {
+    let mut bytes = Vec::with_capacity(2048);
+    serde_json::to_writer(&mut bytes, body).expect("invariant: answers are plain structs with text keys");
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], Body::from(bytes)).into_response()
+}
+
+pub(crate) fn linked(mut response: Response, link: Option<String>) -> Response {
+    if let Some(link) = link.and_then(|l| HeaderValue::try_from(l).ok()) {
+        response.headers_mut().insert(LINK, link);
+    }
+    response
+}

@@ -1,0 +1,113 @@
+use crate::call::Call;
+use crate::problem::{Answer, Failure};
+use crate::reply;
+use app::{Caller, CartView, MergeCart, Opened, Operation};
+use bytes::Bytes;
+use domain::ids::{CartId, ItemId};
+use domain::refusal::Refusal;
+use wire::TotalsBody;
+use wire::cart::CartBody;
+
+fn cart_id(call: &Call) -> Result<CartId, Failure> {
+    call.id("id", CartId::parse, Refusal::CartNotFound)
+}
+
+fn item_id(call: &Call) -> Result<ItemId, Failure> {
+    call.id("itemId", ItemId::parse, Refusal::ItemNotFound)
+}
+
+fn location(view: &CartView) -> String {
+    format!("/api/v1/cart/{}", view.cart.id)
+}
+
+fn changed(view: &CartView) -> Bytes {
+    reply::ok(view.cart.version, &CartBody::from(view))
+}
+
+fn added(view: &CartView) -> Bytes {
+    reply::created(view.cart.version, &location(view), &CartBody::from(view))
+}
+
+fn opened(opened: &Opened) -> Bytes {
+    if opened.created { added(&opened.view) } else { changed(&opened.view) }
+}
+
+fn deleted(_: &()) -> Bytes {
+    reply::no_content()
+}
+
+pub(crate) async fn open(mut call: Call) -> Answer {
+    call.no_query()?;
+    let open = call.read_or_empty(wire::cart::open_cart)?;
+    if matches!(call.caller, Caller::Anonymous) {
+        call.become_guest().await?;
+    }
+    let answered = call.app().open_cart(&call.caller, open, call.once(opened)).await?;
+    call.answer(answered, opened)
+}
+
+pub(crate) async fn mine(call: Call) -> Answer {
+    call.no_query()?;
+    let view = call.app().my_cart(&call.caller).await?;
+    Ok(call.show(view.cart.version, || CartBody::from(&view)))
+}
+
+pub(crate) async fn show(call: Call) -> Answer {
+    call.no_query()?;
+    let view = call.app().cart(&call.caller, cart_id(&call)?).await?;
+    Ok(call.show(view.cart.version, || CartBody::from(&view)))
+}
+
+pub(crate) async fn totals(call: Call) -> Answer {
+    call.no_query()?;
+    let view = call.app().cart(&call.caller, cart_id(&call)?).await?;
+    Ok(call.show(view.cart.version, || TotalsBody::from(&view.quote)))
+}
+
+async fn change(call: Call, operations: Vec<Operation>, render: fn(&CartView) -> Bytes) -> Answer {
+    call.no_query()?;
+    let (id, if_match, once) = (cart_id(&call)?, call.if_match()?, call.once(render));
+    let answered = call.app().change_cart(&call.caller, id, operations, if_match, once).await?;
+    call.answer(answered, render)
+}
+
+pub(crate) async fn patch(mut call: Call) -> Answer {
+    let operations = call.read(wire::cart::change_cart)?;
+    change(call, operations, changed).await
+}
+
+pub(crate) async fn add_item(mut call: Call) -> Answer {
+    let item = call.read(wire::cart::add_item)?;
+    change(call, vec![Operation::Add(item)], added).await
+}
+
+pub(crate) async fn set_item(mut call: Call) -> Answer {
+    let quantity = call.read(wire::cart::set_quantity)?;
+    let item = item_id(&call)?;
+    change(call, vec![Operation::Set { item, quantity }], changed).await
+}
+
+pub(crate) async fn remove_item(call: Call) -> Answer {
+    let item = item_id(&call)?;
+    change(call, vec![Operation::Set { item, quantity: None }], changed).await
+}
+
+pub(crate) async fn clear(call: Call) -> Answer {
+    change(call, vec![Operation::Clear], changed).await
+}
+
+pub(crate) async fn delete(call: Call) -> Answer {
+    call.no_query()?;
+    let (id, if_match, once) = (cart_id(&call)?, call.if_match()?, call.once(deleted));
+    let answered = call.app().delete_cart(&call.caller, id, if_match, once).await?;
+    call.answer(answered, deleted)
+}
+
+pub(crate) async fn merge(mut call: Call) -> Answer {
+    let mut query = call.query()?;
+    let dry_run = query.flag("dryRun").unwrap_or(false);
+    query.end()?;
+    let merge = MergeCart { dry_run, ..call.read(wire::cart::merge_cart)? };
+    let answered = call.app().merge_cart(&call.caller, cart_id(&call)?, merge, call.once(changed)).await?;
+    call.answer(answered, changed)
+}

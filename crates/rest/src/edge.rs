@@ -1,0 +1,91 @@
+use crate::auth::Keys;
+use crate::limit::{Limits, RateLimits};
+use crate::metrics::Metrics;
+use app::App;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+#[derive(Clone, Debug)]
+pub struct EdgeConfig {
+    pub rate_limits: RateLimits,
+    /// How long a request to pay waits for its outcome before it is told to come back.
+    pub answer_within: Duration,
+}
+
+impl Default for EdgeConfig {
+    fn default() -> Self {
+        Self { rate_limits: RateLimits::default(), answer_within: Duration::from_secs(10) }
+    }
+}
+
+/// Everything the handlers share.
+#[derive(Debug)]
+pub struct Edge {
+    pub(crate) app: Arc<App>,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    pub(crate) answer_within: Duration,
+    ready: AtomicBool,
+    /// Work in progress holds a receiver each.
+    work: watch::Sender<()>,
+}
+
+impl Edge {
+    pub fn new(app: Arc<App>, keys: Arc<Keys>, metrics: Metrics, config: &EdgeConfig) -> Arc<Self> {
+        Arc::new(Self {
+            app,
+            keys,
+            limits: Limits::new(&config.rate_limits),
+            metrics,
+            answer_within: config.answer_within,
+            ready: AtomicBool::new(false),
+            work: watch::Sender::new(()),
+        })
+    }
+
+    /// Says whether requests should be sent here; not before everything is up, and not while it goes down.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Forgets rate limits of callers who are long gone. To be called every minute or so.
+    pub fn forget_idle_callers(&self) {
+        self.limits.forget_idle();
+    }
+
+    /// Waits until everything that was begun is done, also what nobody waits for any more. To be called after
+    /// the last connection has ended.
+    pub async fn idle(&self) {
+        self.work.closed().await;
+    }
+
+    /// Work that goes on to its end when the client hangs up.
+    ///
+    /// A write may hold the lane of its cart, or stand between a payment and its record: dropped at an await, it
+    /// would leave others waiting and the next try guessing. The client's patience must not decide where it stops.
+    #[expect(clippy::disallowed_methods, reason = "`idle` waits for these tasks at shutdown")]
+    pub(crate) fn see_through<F>(&self, work: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let busy = self.work.subscribe();
+        tokio::spawn(async move {
+            let output = work.await;
+            drop(busy);
+            output
+        })
+    }
+}

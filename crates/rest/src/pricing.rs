@@ -1,0 +1,48 @@
+use crate::call::{Call, json};
+use crate::problem::{Answer, Failure};
+use domain::ids::CouponCode;
+use domain::person::{Country, Region};
+use serde::Serialize;
+use wire::QuoteBody;
+use wire::pricing::{CouponBody, TaxRateBody, coupon_kind};
+
+pub(crate) async fn calculate(mut call: Call) -> Answer {
+    call.no_query()?;
+    let ask = call.read(wire::pricing::calculate)?;
+    let quote = call.app().calculate(ask).await?;
+    Ok(json(&QuoteBody::from(&quote)))
+}
+
+pub(crate) async fn discounts(call: Call) -> Answer {
+    let mut query = call.query()?;
+    let code = query.get("code", |text| CouponCode::parse(&text.to_uppercase()), "a coupon code");
+    let kind = query.get("kind", |text| ["percentage", "fixed"].into_iter().find(|k| *k == text), "percentage or fixed");
+    let (limit, start) = (query.limit(), start(&call, &mut query)?);
+    query.end()?;
+    let mut active = call.app().discounts().await?;
+    active.retain(|a| code.as_ref().is_none_or(|c| a.coupon.code == *c) && kind.is_none_or(|k| coupon_kind(a.coupon.kind) == k));
+    Ok(part(&call, active.iter().map(CouponBody::from).collect(), start, limit))
+}
+
+pub(crate) async fn tax_rates(call: Call) -> Answer {
+    let mut query = call.query()?;
+    let country = query.get("country", Country::parse, "an ISO 3166-1 alpha-2 code");
+    let region = query.get("region", |text| Region::parse(&text.to_uppercase()), "a region");
+    let (limit, start) = (query.limit(), start(&call, &mut query)?);
+    query.end()?;
+    let rates = call.app().rules().taxes().iter();
+    let rates = rates.filter(|r| country.is_none_or(|c| r.country == c) && (region.is_none() || r.region == region));
+    Ok(part(&call, rates.map(TaxRateBody::from).collect(), start, limit))
+}
+
+fn start(call: &Call, query: &mut crate::query::Query) -> Result<usize, Failure> {
+    Ok(call.after(query)?.map_or(0, |bytes| usize::try_from(u64::from_be_bytes(bytes)).unwrap_or(usize::MAX)))
+}
+
+/// A page of a short list that is there as a whole.
+fn part<T: Serialize>(call: &Call, mut all: Vec<T>, start: usize, limit: usize) -> axum::response::Response {
+    let mut page = all.split_off(start.min(all.len()));
+    let next = (page.len() > limit).then(|| ((start + limit) as u64).to_be_bytes());
+    page.truncate(limit);
+    call.page(page, next.as_ref().map(|b| &b[..]))
+}

@@ -1,0 +1,252 @@
+//! The table of routes, and what every request goes through: the trace layer around everything, and the
+//! guard of its route.
+
+use crate::call::Call;
+use crate::edge::Edge;
+use crate::limit::Group;
+use crate::metrics::RouteMetrics;
+use crate::problem::{Answer, Failure};
+use crate::trace::trace;
+use crate::{auth, cart, catalog, checkout, docs, health, order, pricing, session};
+use app::Caller;
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::handler::Handler;
+use axum::http::header::{ALLOW, CACHE_CONTROL};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use domain::catalog::HeadingKind::{self, Author, Category, Publisher};
+use domain::refusal::Refusal;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Who may come in at all. Whose things they may see is decided inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// No credentials are looked at, nothing is limited.
+    Open,
+    Anyone,
+    /// A shopper, known or guest.
+    Owner,
+    Admin,
+}
+
+impl Access {
+    fn check(self, caller: &Caller) -> Result<(), Refusal> {
+        match self {
+            Self::Open | Self::Anyone => Ok(()),
+            Self::Owner => caller.owner().map(drop),
+            Self::Admin => caller.ensure_admin(),
+        }
+    }
+}
+
+/// What a handler and its guard know of the route.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub path: &'static str,
+    /// Requests in which a card number might turn up.
+    pub refuses_cards: bool,
+    access: Access,
+    group: Group,
+    /// Answers are for one caller's eyes.
+    private: bool,
+    metrics: RouteMetrics,
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub SocketAddr);
+
+struct Entry {
+    method: Method,
+    path: &'static str,
+    access: Access,
+    run: MethodRouter<Arc<Edge>>,
+}
+
+fn entry<H, T>(method: Method, path: &'static str, access: Access, handler: H) -> Entry
+where
+    H: Handler<T, Arc<Edge>>,
+    T: 'static,
+{
+    let filter = MethodFilter::try_from(method.clone()).expect("invariant: the table names plain methods");
+    Entry { method, path, access, run: on(filter, handler) }
+}
+
+#[rustfmt::skip]
+fn table() -> Vec<Entry> {
+    use Access::{Admin, Anyone, Open, Owner};
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    const PUT: Method = Method::PUT;
+    const PATCH: Method = Method::PATCH;
+    const DELETE: Method = Method::DELETE;
+    let mut table = vec![
+        entry(POST,   "/api/v1/cart",                                  Anyone, cart::open),
+        entry(GET,    "/api/v1/cart",                                  Owner,  cart::mine),
+        entry(GET,    "/api/v1/cart/{id}",                             Owner,  cart::show),
+        entry(PATCH,  "/api/v1/cart/{id}",                             Owner,  cart::patch),
+        entry(DELETE, "/api/v1/cart/{id}",                             Owner,  cart::delete),
+        entry(POST,   "/api/v1/cart/{id}/items",                       Owner,  cart::add_item),
+        entry(DELETE, "/api/v1/cart/{id}/items",                       Owner,  cart::clear),
+        entry(PATCH,  "/api/v1/cart/{id}/items/{itemId}",              Owner,  cart::set_item),
+        entry(DELETE, "/api/v1/cart/{id}/items/{itemId}",              Owner,  cart::remove_item),
+        entry(GET,    "/api/v1/cart/{id}/totals",                      Owner,  cart::totals),
+        entry(POST,   "/api/v1/cart/{id}/merge",                       Owner,  cart::merge),
+        entry(POST,   "/api/v1/checkout/session",                      Owner,  checkout::start),
+        entry(GET,    "/api/v1/checkout/session/{id}",                 Owner,  checkout::show),
+        entry(PATCH,  "/api/v1/checkout/session/{id}",                 Owner,  checkout::patch),
+        entry(DELETE, "/api/v1/checkout/session/{id}",                 Owner,  checkout::cancel),
+        entry(POST,   "/api/v1/checkout/process",                      Owner,  checkout::process),
+        entry(GET,    "/api/v1/orders",                                Owner,  order::list),
+        entry(GET,    "/api/v1/orders/{id}",                           Owner,  order::show),
+        entry(PATCH,  "/api/v1/orders/{id}",                           Owner,  order::patch),
+        entry(DELETE, "/api/v1/orders/{id}",                           Owner,  order::cancel),
+        entry(GET,    "/api/v1/orders/{id}/events",                    Owner,  order::events),
+        entry(POST,   "/api/v1/pricing/calculate",                     Anyone, pricing::calculate),
+        entry(GET,    "/api/v1/pricing/discounts",                     Anyone, pricing::discounts),
+        entry(GET,    "/api/v1/pricing/tax-rates",                     Anyone, pricing::tax_rates),
+        entry(POST,   "/api/v1/session",                               Anyone, session::open),
+        entry(GET,    "/api/v1/session",                               Owner,  session::mine),
+        entry(DELETE, "/api/v1/session",                               Owner,  session::end_mine),
+        entry(GET,    "/api/v1/session/{id}",                          Owner,  session::show),
+        entry(PATCH,  "/api/v1/session/{id}",                          Owner,  session::patch),
+        entry(DELETE, "/api/v1/session/{id}",                          Owner,  session::end),
+        entry(GET,    "/api/v1/books",                                 Anyone, catalog::books),
+        entry(POST,   "/api/v1/books",                                 Admin,  catalog::create_book),
+        entry(GET,    "/api/v1/books/{id}",                            Anyone, catalog::book),
+        entry(PUT,    "/api/v1/books/{id}",                            Admin,  catalog::replace_book),
+        entry(DELETE, "/api/v1/books/{id}",                            Admin,  catalog::delete_book),
+        entry(POST,   "/api/v1/books/{id}/editions/{editionId}/stock", Admin,  catalog::move_stock),
+        entry(GET,    "/api/v1/health",                                Open,   health::ready),
+        entry(GET,    "/api/v1/health/live",                           Open,   health::live),
+        entry(GET,    "/api/v1/health/ready",                          Open,   health::ready),
+        entry(GET,    "/api/v1/health/detailed",                       Open,   health::detailed),
+        entry(GET,    "/api/v1/health/metrics",                        Open,   health::metrics),
+        entry(GET,    "/health",                                       Open,   health::ready),
+        entry(GET,    "/health/live",                                  Open,   health::live),
+        entry(GET,    "/health/ready",                                 Open,   health::ready),
+        entry(GET,    "/health/detailed",                              Open,   health::detailed),
+        entry(GET,    "/health/metrics",                               Open,   health::metrics),
+        entry(GET,    "/metrics",                                      Open,   health::metrics),
+        entry(GET,    "/openapi.json",                                 Open,   docs::openapi),
+        entry(GET,    "/docs",                                         Open,   docs::page),
+        entry(GET,    "/.well-known/jwks.json",                        Open,   docs::jwks),
+    ];
+    table.extend(headings(Author,    "/api/v1/authors",    "/api/v1/authors/{id}"));
+    table.extend(headings(Category,  "/api/v1/categories", "/api/v1/categories/{id}"));
+    table.extend(headings(Publisher, "/api/v1/publishers", "/api/v1/publishers/{id}"));
+    table
+}
+
+fn headings(kind: HeadingKind, list: &'static str, one: &'static str) -> [Entry; 5] {
+    use Access::{Admin, Anyone};
+    [
+        entry(Method::GET, list, Anyone, move |call: Call| catalog::headings(kind, call)),
+        entry(Method::POST, list, Admin, move |call: Call| catalog::create_heading(kind, call)),
+        entry(Method::GET, one, Anyone, move |call: Call| catalog::heading(kind, call)),
+        entry(Method::PUT, one, Admin, move |call: Call| catalog::rename_heading(kind, call)),
+        entry(Method::DELETE, one, Admin, move |call: Call| catalog::delete_heading(kind, call)),
+    ]
+}
+
+/// Every route: its method and the template of its path.
+pub fn routes() -> Vec<(Method, &'static str)> {
+    table().into_iter().map(|e| (e.method, e.path)).collect()
+}
+
+/// The whole edge.
+pub fn router(edge: Arc<Edge>) -> Router {
+    let mut router = Router::new();
+    for entry in table() {
+        let route = Arc::new(route_of(&entry, &edge));
+        let guarded = entry.run.route_layer(from_fn_with_state((Arc::clone(&edge), route), guard));
+        router = router.route(entry.path, guarded);
+    }
+    router
+        .method_not_allowed_fallback(not_allowed)
+        .fallback(not_found)
+        .layer(from_fn_with_state(Arc::clone(&edge), trace))
+        .with_state(edge)
+}
+
+fn route_of(entry: &Entry, edge: &Edge) -> Route {
+    let under = |noun: &str| entry.path.strip_prefix("/api/v1/").is_some_and(|p| p == noun || p.split('/').next() == Some(noun));
+    let group = match (under("cart"), under("checkout") && entry.method != Method::GET) {
+        (true, _) => Group::Cart,
+        (_, true) => Group::Checkout,
+        _ => Group::Other,
+    };
+    Route {
+        path: entry.path,
+        refuses_cards: under("cart") || under("checkout"),
+        access: entry.access,
+        group,
+        private: ["cart", "checkout", "orders", "session"].into_iter().any(under),
+        metrics: edge.metrics.route(&entry.method, entry.path),
+    }
+}
+
+async fn not_found() -> Failure {
+    Failure::new(404, "NOT_FOUND", "There is nothing here.")
+}
+
+/// The path is known, the method is not: says which ones are.
+async fn not_allowed(path: MatchedPath, method: Method) -> Response {
+    let methods = routes().into_iter().filter(|(_, p)| *p == path.as_str()).map(|(m, _)| m);
+    let mut allowed: Vec<String> = methods.map(|m| m.to_string()).collect();
+    if allowed.iter().any(|m| m == "GET") {
+        allowed.push("HEAD".to_owned());
+    }
+    allowed.push("OPTIONS".to_owned());
+    let allow = HeaderValue::try_from(allowed.join(", ")).expect("invariant: names of methods");
+    let headers = HeaderMap::from_iter([(ALLOW, allow)]);
+    match method {
+        Method::OPTIONS => (StatusCode::NO_CONTENT, headers).into_response(),
+        _ => Failure::new(405, "METHOD_NOT_ALLOWED", "This method is not known here.").with(headers).into_response(),
+    }
+}
+
+/// Everything between the network and a handler.
+async fn guard(State((edge, route)): State<(Arc<Edge>, Arc<Route>)>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let mut response = pass(&edge, &route, request, next).await.unwrap_or_else(IntoResponse::into_response);
+    if route.private {
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    }
+    route.metrics.answered(response.status(), started.elapsed());
+    response
+}
+
+async fn pass(edge: &Arc<Edge>, route: &Arc<Route>, mut request: Request, next: Next) -> Answer {
+    request.extensions_mut().insert(Arc::clone(route));
+    if route.access == Access::Open {
+        return Ok(run(edge, request, next).await);
+    }
+    let address = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    let caller = match auth::caller(&edge.app, &edge.keys, request.headers()).await {
+        Ok(caller) => caller,
+        // Guessing at credentials is paid for like having none.
+        Err(failure) => return Err(failure.with(edge.limits.spend(route.group, &Caller::Anonymous, address)?)),
+    };
+    let left = edge.limits.spend(route.group, &caller, address)?;
+    if let Err(refusal) = route.access.check(&caller) {
+        return Err(Failure::from(refusal).with(left));
+    }
+    request.extensions_mut().insert(caller);
+    let mut response = run(edge, request, next).await;
+    response.headers_mut().extend(left);
+    Ok(response)
+}
+
+/// Runs the handler. Writes are seen through to their end, whatever becomes of the client.
+async fn run(edge: &Edge, request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    edge.see_through(next.run(request)).await.unwrap_or_else(|_| Failure::panicked().into_response())
+}

@@ -1,0 +1,157 @@
+//! The outermost layer: names the request, and gives every problem its shape.
+
+use crate::edge::Edge;
+use crate::problem::{Failure, Told};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use prometheus_client::metrics::gauge::Gauge;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use wire::problem::Problem;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Names differ between processes by chance and within one by counting: they are no secrets.
+static FIRST: LazyLock<u128> = LazyLock::new(|| {
+    let mut bits = [0; 16];
+    aws_lc_rs::rand::fill(&mut bits).expect("invariant: there is chance to be had");
+    u128::from_be_bytes(bits)
+});
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+fn fresh_id() -> String {
+    format!("{:032x}", FIRST.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed).into()))
+}
+
+/// The names of a request.
+struct Names {
+    request_id: HeaderValue,
+    trace_id: String,
+}
+
+impl Names {
+    fn of(headers: &HeaderMap) -> Self {
+        let trace_id = headers.get(TRACEPARENT).and_then(trace_id).unwrap_or_else(fresh_id);
+        let visible = |v: &&HeaderValue| (1..=64).contains(&v.len()) && v.as_bytes().iter().all(u8::is_ascii_graphic);
+        let given = headers.get(REQUEST_ID).filter(visible).cloned();
+        let request_id = given.unwrap_or_else(|| HeaderValue::from_str(&trace_id).expect("invariant: hexadecimal digits"));
+        Self { request_id, trace_id }
+    }
+}
+
+/// The trace of a W3C `traceparent`: `00-<32 digits>-<16 digits>-<2 digits>`, not all zero.
+fn trace_id(value: &HeaderValue) -> Option<String> {
+    let parts: Vec<&str> = value.to_str().ok()?.split('-').collect();
+    let hex = |part: &str, n| part.len() == n && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let [version, trace, span, flags, rest @ ..] = &parts[..] else { return None };
+    let shaped = hex(version, 2) && *version != "ff" && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
+    let named = trace.bytes().any(|b| b != b'0') && span.bytes().any(|b| b != b'0');
+    (shaped && named && (*version != "00" || rest.is_empty())).then(|| (*trace).to_owned())
+}
+
+/// Counts a request while it is being answered, also when nobody waits for the answer any more.
+struct InFlight(Gauge);
+
+impl InFlight {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+pub(crate) async fn trace(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
+    let _counted = InFlight::new(&edge.metrics.in_flight);
+    let names = Names::of(request.headers());
+    let asked = Asked { method: request.method().clone(), uri: request.uri().clone(), token: request.headers().contains_key(AUTHORIZATION) };
+    let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = outcome.unwrap_or_else(|_| Failure::panicked().into_response());
+    if response.status().is_client_error() || response.status().is_server_error() {
+        response = tell(&edge, response, &asked, &names);
+    }
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, names.request_id);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+struct Asked {
+    method: Method,
+    uri: Uri,
+    token: bool,
+}
+
+/// Renders a failure as a problem, and logs what caused it, once.
+fn tell(edge: &Edge, mut response: Response, asked: &Asked, names: &Names) -> Response {
+    let told = response.extensions_mut().remove::<Told>();
+    let Told { problem, cause } = told.unwrap_or_else(|| Told { problem: Arc::new(unnamed(response.status().as_u16())), cause: None });
+    if let Some(cause) = cause {
+        let (method, path, trace_id) = (&asked.method, asked.uri.path(), &names.trace_id);
+        tracing::error!(%method, path, trace_id, code = problem.code, %cause, "a port failed");
+    }
+    edge.metrics.problem(problem.code);
+    let body = serde_json::to_vec(&problem.at(asked.uri.path(), &names.trace_id)).expect("invariant: problems are plain");
+    *response.body_mut() = if asked.method == Method::HEAD { Body::empty() } else { Body::from(body) };
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Some(seconds) = problem.retry_after {
+        headers.entry(RETRY_AFTER).or_insert(seconds.into());
+    }
+    if let Some(version) = problem.current {
+        headers.insert(ETAG, crate::call::etag(version));
+    }
+    if problem.status == 401 {
+        let challenge = if asked.token { "Bearer realm=\"cartwright\", error=\"invalid_token\"" } else { "Bearer realm=\"cartwright\"" };
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    response
+}
+
+/// For what the framework refuses by itself.
+fn unnamed(status: u16) -> Problem {
+    let code = match status {
+        404 => "NOT_FOUND",
+        405 => "METHOD_NOT_ALLOWED",
+        413 => "BODY_TOO_LARGE",
+        500.. => "INTERNAL",
+        _ => "BAD_REQUEST",
+    };
+    Problem::new(status, code, "The request cannot be answered.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_goes_on_only_when_it_is_well_formed() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        for (header, known) in [
+            (format!("00-{trace}-00f067aa0ba902b7-01"), true),
+            (format!("cc-{trace}-00f067aa0ba902b7-01-what-comes-later"), true),
+            (format!("00-{trace}-00f067aa0ba902b7-01-more"), false),
+            (format!("ff-{trace}-00f067aa0ba902b7-01"), false),
+            (format!("00-{}-00f067aa0ba902b7-01", trace.to_uppercase()), false),
+            (format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)), false),
+            (format!("00-{trace}-{}-01", "0".repeat(16)), false),
+            (format!("00-{trace}-00f067aa0ba902b7"), false),
+            (String::new(), false),
+        ] {
+            let got = trace_id(&HeaderValue::try_from(&header).expect("a value"));
+            assert_eq!(got.as_deref(), known.then_some(trace), "{header}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The edge against a shop in memory: every answer is checked for what holds for all of them.
+
+mod auth;
+mod bodies;
+mod buying;
+mod catalog;
+mod limits;
+mod plumbing;
+mod repeats;
+mod shop;
+mod sockets;

@@ -1,0 +1,286 @@
+//! A shop in memory behind the router, and a client that checks what holds for every answer.
+
+use app::ports::{Clock, Payments};
+use app::{App, Policy, Ports};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use domain::cart::Lifetimes;
+use domain::ids::{CouponCode, CustomerId, ShippingOptionId};
+use domain::money::{Currency, Money, Ppm, Rounding};
+use domain::person::Country;
+use domain::pricing::{Coupon, CouponKind, Rules, ShippingOption, TaxRate, Window};
+use domain::text::Text;
+use http_body_util::BodyExt;
+use memory::simulator::PaymentSimulator;
+use memory::{ManualClock, MemoryBus, MemoryStore, SeededEntropy};
+use prometheus_client::registry::Registry;
+use rest::auth::{DevIssuer, Role};
+use rest::{Edge, EdgeConfig, Metrics, RateLimits};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tower::ServiceExt;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub struct Shop {
+    pub edge: Arc<Edge>,
+    pub router: Router,
+    pub clock: ManualClock,
+    pub issuer: DevIssuer,
+    pub book: Value,
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub bytes: Vec<u8>,
+    pub json: Value,
+}
+
+impl Answer {
+    pub fn code(&self) -> &str {
+        self.json["code"].as_str().unwrap_or_default()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |v| v.to_str().expect("text"))
+    }
+
+    pub fn str(&self, pointer: &str) -> String {
+        self.json.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer} in {}", self.json)).to_owned()
+    }
+
+    #[track_caller]
+    pub fn is(self, status: u16, code: &str) -> Self {
+        assert_eq!((self.status.as_u16(), self.code()), (status, code), "{}", self.json);
+        self
+    }
+
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert!(self.status.is_success(), "{} {}", self.status, self.json);
+        self
+    }
+}
+
+/// A request in the making.
+pub struct Ask<'a> {
+    shop: &'a Shop,
+    request: axum::http::request::Builder,
+    body: Vec<u8>,
+}
+
+impl Ask<'_> {
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    pub fn by(self, token: &str) -> Self {
+        self.with("authorization", &format!("Bearer {token}"))
+    }
+
+    pub fn key(self, key: &str) -> Self {
+        self.with("idempotency-key", key)
+    }
+
+    pub fn json(self, body: &Value) -> Self {
+        self.raw(body.to_string())
+    }
+
+    pub fn raw(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self.with("content-type", "application/json")
+    }
+
+    /// A body of no stated type.
+    pub fn untyped(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub async fn send(self) -> Answer {
+        let request: Request<Body> = self.request.body(Body::from(self.body)).expect("a request");
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let (parts, body) = self.shop.router.clone().oneshot(request).await.expect("infallible").into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes().to_vec();
+        let json = serde_json::from_slice(&bytes).unwrap_or_default();
+        let answer = Answer { status: parts.status, headers: parts.headers, bytes, json };
+        answer.is_sound(&method, &path);
+        answer
+    }
+}
+
+impl Answer {
+    /// What holds for every answer.
+    fn is_sound(&self, method: &Method, path: &str) {
+        assert!(!self.header("x-request-id").is_empty(), "{path}");
+        assert_eq!(self.header("x-content-type-options"), "nosniff");
+        if self.status.as_u16() < 400 {
+            return;
+        }
+        assert_eq!(self.header("content-type"), "application/problem+json", "{path}");
+        assert!(self.status.as_u16() != 401 || self.header("www-authenticate").starts_with("Bearer"));
+        if *method == Method::HEAD {
+            return assert!(self.bytes.is_empty());
+        }
+        assert_eq!((&self.json["status"], &self.json["instance"]), (&json!(self.status.as_u16()), &json!(path)));
+        assert!(!self.code().is_empty() && self.json["traceId"].as_str().is_some_and(|t| t.len() == 32), "{}", self.json);
+        assert!(["type", "title", "detail"].iter().all(|m| self.json[m].is_string()), "{}", self.json);
+    }
+}
+
+impl Shop {
+    pub async fn new() -> Self {
+        let limits = RateLimits { enabled: false, ..RateLimits::default() };
+        Self::with(EdgeConfig { rate_limits: limits, answer_within: Duration::from_secs(10) }).await
+    }
+
+    pub async fn with(config: EdgeConfig) -> Self {
+        let clock = ManualClock::new();
+        Self::on(config, Arc::new(clock.clone()), clock, Arc::new(PaymentSimulator::in_memory(Duration::from_millis(50)))).await
+    }
+
+    pub async fn on(config: EdgeConfig, ticking: Arc<dyn Clock>, clock: ManualClock, payments: Arc<dyn Payments>) -> Self {
+        let store = MemoryStore::new();
+        let ports = Ports {
+            carts: Arc::new(store.clone()),
+            ledger: Arc::new(store.clone()),
+            catalog: Arc::new(store.clone()),
+            search: Arc::new(store.clone()),
+            sessions: Arc::new(store.clone()),
+            payments,
+            bus: Arc::new(MemoryBus::new()),
+            outboxes: vec![Arc::new(store)],
+            clock: ticking,
+            entropy: Arc::new(SeededEntropy::new(7)),
+        };
+        let issuer = DevIssuer::ephemeral().expect("a key");
+        let app = Arc::new(App::new(ports, rules(), policy()));
+        let edge = Edge::new(app, Arc::new(issuer.keys()), Metrics::new(Registry::default()), &config);
+        edge.set_ready(true);
+        let mut shop = Self { router: rest::router(Arc::clone(&edge)), edge, clock, issuer, book: Value::Null };
+        shop.book = shop.ask("POST", "/api/v1/books").by(&shop.admin()).json(&book("DUNE")).send().await.ok().json;
+        shop
+    }
+
+    pub fn ask(&self, method: &str, path: &str) -> Ask<'_> {
+        Ask { shop: self, request: Request::builder().method(method).uri(path), body: Vec::new() }
+    }
+
+    pub fn token(&self, who: &str, role: Role) -> String {
+        self.issuer.token(&CustomerId::parse(who).expect("an id"), role, DAY, self.clock.now())
+    }
+
+    pub fn customer(&self, who: &str) -> String {
+        self.token(who, Role::Customer)
+    }
+
+    pub fn admin(&self) -> String {
+        self.token("boss", Role::Admin)
+    }
+
+    pub fn product(&self) -> &str {
+        self.book["id"].as_str().expect("an id")
+    }
+
+    /// The edition of the book that every shop has.
+    pub fn item(&self, quantity: u32) -> Value {
+        json!({ "productId": self.product(), "variantId": self.book["editions"][0]["id"], "quantity": quantity })
+    }
+
+    /// A customer's cart with copies of the book; its path.
+    pub async fn cart(&self, token: &str, quantity: u32) -> String {
+        let items = if quantity == 0 { json!([]) } else { json!([self.item(quantity)]) };
+        let cart = self.ask("POST", "/api/v1/cart").by(token).json(&json!({ "items": items })).send().await.is(201, "");
+        format!("/api/v1/cart/{}", cart.str("/id"))
+    }
+
+    /// A checkout that is ready to be paid.
+    pub async fn ready_checkout(&self, token: &str) -> Value {
+        self.cart(token, 2).await;
+        let body = json!({ "email": "ada@example.com", "shippingAddress": address() });
+        let checkout = self.ask("POST", "/api/v1/checkout/session").by(token).json(&body).send().await.is(201, "");
+        assert_eq!((checkout.str("/status"), &checkout.json["missing"]), ("ready".into(), &json!([])), "{}", checkout.json);
+        checkout.json
+    }
+
+    pub async fn process(&self, token: &str, checkout: &Value, payment: &str, key: &str) -> Answer {
+        let body =
+            json!({ "sessionId": checkout["id"], "paymentToken": payment, "expectedTotal": checkout["totals"]["total"] });
+        self.ask("POST", "/api/v1/checkout/process").by(token).key(key).json(&body).send().await
+    }
+
+    /// A paid order.
+    pub async fn order(&self, token: &str) -> Value {
+        let checkout = self.ready_checkout(token).await;
+        let paid = self.process(token, &checkout, "tok_visa", checkout["id"].as_str().expect("an id")).await.is(200, "");
+        paid.json["order"].clone()
+    }
+}
+
+pub fn address() -> Value {
+    json!({ "name": "Ada Byron", "line1": "12 Main St", "city": "Austin", "region": "tx", "postalCode": "78701", "country": "US" })
+}
+
+pub fn book(sku: &str) -> Value {
+    json!({
+        "title": "Dune", "authors": ["Frank Herbert"], "categories": ["Science Fiction"], "publisher": "Chilton", "language": "en",
+        "publishedYear": 1965, "isbn13": "9780441172719",
+        "editions": [{ "sku": sku, "format": "paperback", "price": usd(1000), "salePrice": usd(900), "stock": 1000 }],
+    })
+}
+
+pub fn usd(amount: i64) -> Value {
+    json!({ "amount": amount, "currency": "USD" })
+}
+
+fn money(amount: i64) -> Money {
+    Money::new(amount, Currency::parse("USD").expect("a currency")).expect("in range")
+}
+
+fn policy() -> Policy {
+    Policy {
+        currency: Currency::parse("USD").expect("a currency"),
+        carts: Lifetimes { guest: 30 * DAY, customer: 90 * DAY, empty: DAY },
+        checkout_ttl: Duration::from_secs(1800),
+        reservation_ttl: Duration::from_secs(600),
+        session_ttl: 30 * DAY,
+        events_keep: DAY,
+    }
+}
+
+fn rules() -> Rules {
+    let text = |text: &str| Text::parse(text).expect("a text");
+    let coupon = |code: &str, kind| Coupon {
+        code: CouponCode::parse(code).expect("a code"),
+        label: text(code),
+        kind,
+        min_subtotal: None,
+        window: Window::default(),
+        uses_max: None,
+    };
+    let us = Country::parse("US").expect("a country");
+    Rules::new(
+        vec![coupon("TEN", CouponKind::Percentage(Ppm(100_000))), coupon("FIVE", CouponKind::Fixed(money(500)))],
+        vec![TaxRate {
+            country: us,
+            region: Some(Text::parse("TX").expect("a region")),
+            label: text("Sales tax"),
+            rate: Ppm(82_500),
+            included: false,
+            shipping_taxed: false,
+            rounding: Rounding::HalfEven,
+        }],
+        vec![ShippingOption {
+            id: ShippingOptionId::parse("standard").expect("an id"),
+            label: text("Standard"),
+            price: money(499),
+            free_from: None,
+            countries: vec![us],
+        }],
+    )
+}

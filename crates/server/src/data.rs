@@ -1,0 +1,108 @@
+//! The commands that work on a data directory: import, token, check, backup, restore.
+
+use crate::import::{self, Summary};
+use crate::settings::Settings;
+use crate::start;
+use domain::ids::CustomerId;
+use indicatif::{ProgressBar, ProgressStyle};
+use crate::world::SystemClock;
+use app::ports::Clock;
+use rest::auth::{DevIssuer, Role};
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+use store_embedded::{EmbeddedStore, Verified};
+
+/// Bad rows that are printed; the rest is counted.
+const BAD_ROWS_SHOWN: usize = 50;
+
+pub fn import(settings: &Settings, file: &Path, prices: Option<&Path>, stock: u32) -> Result<(), String> {
+    let (app, _) = start::open(settings, &settings.data_dir)?;
+    let options = import::Options { prices, stock, currency: settings.currency()? };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    // Draws on a terminal only.
+    let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {pos} rows  {per_sec}").expect("invariant: a valid template"));
+    let summary = runtime.block_on(import::file(&app, file, &options, |rows| bar.set_position(rows as u64)));
+    bar.finish_and_clear();
+    report(&summary?)
+}
+
+#[expect(clippy::print_stderr, reason = "bad rows are reported apart from the summary")]
+fn report(summary: &Summary) -> Result<(), String> {
+    for (line, reason) in summary.bad.iter().take(BAD_ROWS_SHOWN) {
+        eprintln!("line {line}: {reason}");
+    }
+    if summary.bad.len() > BAD_ROWS_SHOWN {
+        eprintln!("and {} more", summary.bad.len() - BAD_ROWS_SHOWN);
+    }
+    let done = summary.imported;
+    print(&format!("{} created, {} updated, {} unchanged, {} bad rows\n", done.created, done.updated, done.unchanged, summary.bad.len()))
+}
+
+pub fn token(settings: &Settings, sub: &str, role: Role, ttl: Duration) -> Result<(), String> {
+    let sub = CustomerId::parse(sub).ok_or("--sub is 1 to 255 visible ASCII characters")?;
+    print(&format!("{}\n", issuer(&settings.data_dir)?.token(&sub, role, ttl, SystemClock.now())))
+}
+
+pub fn issuer(dir: &Path) -> Result<DevIssuer, String> {
+    let at = |e: std::io::Error| format!("{}: {e}", dir.display());
+    std::fs::create_dir_all(dir).map_err(at)?;
+    DevIssuer::open(dir).map_err(at)
+}
+
+pub fn check(settings: &Settings) -> Result<(), String> {
+    print(&format!("# effective configuration\n{}\n", settings.print()))?;
+    crate::rules::load(&settings.pricing.rules, settings.currency()?)?;
+    let verified = store_embedded::verify(&settings.data_dir).map_err(|e| format!("{}: {e}", settings.data_dir.display()))?;
+    print(&format!("# store in {}\n{}\n", settings.data_dir.display(), counts(&verified)))
+}
+
+pub fn backup(settings: &Settings, target: &Path) -> Result<(), String> {
+    EmbeddedStore::backup_to(&settings.data_dir, target).map_err(|e| format!("{}: {e}", target.display()))?;
+    for name in side_files(&settings.data_dir)? {
+        copy(&settings.data_dir.join(&name), &target.join(&name))?;
+    }
+    let verified = store_embedded::verify(target).map_err(|e| format!("{}: {e}", target.display()))?;
+    print(&format!("{}\nbackup in {}\n", counts(&verified), target.display()))
+}
+
+pub fn restore(settings: &Settings, source: &Path) -> Result<(), String> {
+    store_embedded::verify(source).map_err(|e| format!("{}: {e}", source.display()))?;
+    EmbeddedStore::backup_to(source, &settings.data_dir).map_err(|e| format!("{}: {e}", settings.data_dir.display()))?;
+    for name in side_files(source)? {
+        copy(&source.join(&name), &settings.data_dir.join(&name))?;
+    }
+    let verified = store_embedded::verify(&settings.data_dir).map_err(|e| format!("{}: {e}", settings.data_dir.display()))?;
+    print(&format!("{}\nrestored to {}\n", counts(&verified), settings.data_dir.display()))
+}
+
+/// What a data directory holds besides the store: keys and the payment simulator's own ledger.
+fn side_files(dir: &Path) -> Result<Vec<std::ffi::OsString>, String> {
+    let at = |e: std::io::Error| format!("{}: {e}", dir.display());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(at)? {
+        let name = entry.map_err(at)?.file_name();
+        let text = name.to_string_lossy();
+        if text.ends_with(".jsonl") || text.ends_with(".pk8") {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Copies with the file's permissions and waits until the copy is durable.
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    std::fs::copy(from, to).and_then(|_| std::fs::File::open(to)?.sync_all()).map_err(|e| format!("{}: {e}", to.display()))
+}
+
+fn print(text: &str) -> Result<(), String> {
+    std::io::stdout().write_all(text.as_bytes()).map_err(|e| format!("standard output: {e}"))
+}
+
+/// What a sound store holds, in a line.
+fn counts(v: &Verified) -> String {
+    format!(
+        "sound: {} carts, {} checkouts, {} orders with {} events, {} books, {} sessions, {} stock moves, {} events in the outbox",
+        v.carts, v.checkouts, v.orders, v.order_events, v.books, v.sessions, v.stock_moves, v.events
+    )
+}

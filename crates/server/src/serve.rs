@@ -1,0 +1,215 @@
+//! `cartwright serve`: wire everything up, answer requests, run the loops, stop in good order.
+
+use crate::data::issuer;
+use crate::settings::{LogFormat, Settings};
+use crate::start;
+use crate::world::SystemClock;
+use app::ports::Clock;
+use app::{AddItem, App, BookQuery, Calculate};
+use domain::person::Country;
+use domain::pricing::Destination;
+use domain::quantity::Quantity;
+use domain::text::Text;
+use prometheus_client::registry::Registry;
+use rest::{Edge, EdgeConfig, Metrics, RateLimits, ServeLimits};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use store_embedded::EmbeddedStore;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How much one step of a loop takes on.
+const STEP: usize = 500;
+
+/// The loops, each with its pause when there is nothing to do.
+const OUTBOX_PAUSE: Duration = Duration::from_millis(100);
+const SAGA_PAUSE: Duration = Duration::from_millis(250);
+const EXPIRY_PAUSE: Duration = Duration::from_secs(5);
+const CALLERS_PAUSE: Duration = Duration::from_secs(60);
+
+pub fn run(settings: Settings) -> Result<(), String> {
+    log(&settings)?;
+    let throw_away = if settings.ephemeral { Some(tempfile::tempdir().map_err(|e| e.to_string())?) } else { None };
+    let dir: PathBuf = throw_away.as_ref().map_or_else(|| settings.data_dir.clone(), |d| d.path().to_owned());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let ended = runtime.block_on(serve(&settings, &dir));
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    ended
+}
+
+fn log(settings: &Settings) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log.level).map_err(|e| format!("configuration: log.level: {e}"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.log.format {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Pretty => log.compact().init(),
+    }
+    Ok(())
+}
+
+async fn serve(settings: &Settings, dir: &Path) -> Result<(), String> {
+    let (app, store) = start::open(settings, dir)?;
+    let first = settings.demo_catalog && app.books(&BookQuery { limit: 1, ..BookQuery::default() }).await.map_err(|e| e.to_string())?.total == 0;
+    if first {
+        let books = start::demo_catalog(&app, settings).await?;
+        tracing::info!(books, "the demo catalog is in the store; its prices are made up");
+    }
+    let listener = TcpListener::bind(settings.listen).await.map_err(|e| format!("{}: {e}", settings.listen))?;
+    let listen = listener.local_addr().map_err(|e| e.to_string())?;
+    let edge = edge(settings, dir, Arc::clone(&app))?;
+    let router = rest::router(Arc::clone(&edge));
+    if first {
+        welcome(&app, listen, dir).await?;
+    }
+    let stop = watch::Sender::new(false);
+    let loops = loops(&app, &edge, &stop);
+    edge.set_ready(true);
+    tracing::info!(%listen, data_dir = %dir.display(), "ready");
+    let poisoned = Arc::new(AtomicBool::new(false));
+    let shutdown = until_told(Arc::clone(&edge), store, Arc::clone(&poisoned));
+    rest::serve(listener, &edge, router, limits(settings), shutdown).await;
+    edge.idle().await;
+    stop.send_replace(true);
+    loops.join_all().await;
+    if poisoned.load(Ordering::Relaxed) {
+        return Err("a write to the store failed and nobody knows whether it happened; start again to recover".into());
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn edge(settings: &Settings, dir: &Path, app: Arc<App>) -> Result<Arc<Edge>, String> {
+    let limits = &settings.rate_limits;
+    let config = EdgeConfig {
+        rate_limits: RateLimits {
+            enabled: limits.enabled,
+            cart_per_minute: limits.cart_per_minute,
+            checkout_per_minute: limits.checkout_per_minute,
+            other_per_minute: limits.other_per_minute,
+            anonymous_per_hour: limits.anonymous_per_hour,
+        },
+        answer_within: settings.checkout.answer_within.0,
+    };
+    let keys = Arc::new(issuer(dir)?.keys());
+    Ok(Edge::new(app, keys, Metrics::new(Registry::default()), &config))
+}
+
+fn limits(settings: &Settings) -> ServeLimits {
+    let http = &settings.http;
+    let head = http.header_timeout.0;
+    let defaults = ServeLimits::default();
+    ServeLimits {
+        connections_max: http.connections_max,
+        first_byte: defaults.first_byte.min(head),
+        head,
+        idle: http.idle_timeout.0,
+        drain: http.drain_timeout.0,
+        ..defaults
+    }
+}
+
+/// Ends when the process is asked to stop, or when the store can no longer be trusted with writes.
+async fn until_told(edge: Arc<Edge>, store: EmbeddedStore, poisoned: Arc<AtomicBool>) {
+    let mut terminate = signal(SignalKind::terminate()).expect("invariant: signals can be listened to");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("invariant: signals can be listened to");
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("told to stop; finishing what was begun"),
+        _ = interrupt.recv() => tracing::info!("interrupted; finishing what was begun"),
+        () = store.poisoned() => {
+            tracing::error!("the store writes no more; stopping");
+            poisoned.store(true, Ordering::Relaxed);
+        }
+    }
+    edge.set_ready(false);
+}
+
+/// What goes on beside the requests.
+#[expect(clippy::disallowed_methods, reason = "the loops are tasks, and joined at shutdown")]
+fn loops(app: &Arc<App>, edge: &Arc<Edge>, stop: &watch::Sender<bool>) -> JoinSet<()> {
+    let mut loops = JoinSet::new();
+    let every = |pause: Duration, stop: watch::Receiver<bool>| Ticks { pause, stop };
+    let (a, mut ticks) = (Arc::clone(app), every(OUTBOX_PAUSE, stop.subscribe()));
+    loops.spawn(async move { while ticks.next(report("outbox", a.outbox_step(SystemClock.now(), STEP).await)).await {} });
+    let (a, mut ticks) = (Arc::clone(app), every(SAGA_PAUSE, stop.subscribe()));
+    loops.spawn(async move { while ticks.next(report("saga", a.saga_step(SystemClock.now(), STEP).await)).await {} });
+    let (a, mut ticks) = (Arc::clone(app), every(EXPIRY_PAUSE, stop.subscribe()));
+    loops.spawn(async move { while ticks.next(report("expiry", a.expiry_step(SystemClock.now(), STEP).await)).await {} });
+    let (e, mut ticks) = (Arc::clone(edge), every(CALLERS_PAUSE, stop.subscribe()));
+    loops.spawn(async move {
+        while ticks.next(false).await {
+            e.forget_idle_callers();
+        }
+    });
+    loops
+}
+
+/// Whether there is more to do at once.
+fn report(what: &str, step: Result<usize, app::Error>) -> bool {
+    match step {
+        Ok(n) => n >= STEP,
+        Err(error) => {
+            tracing::error!(%error, "{what}");
+            false
+        }
+    }
+}
+
+struct Ticks {
+    pause: Duration,
+    stop: watch::Receiver<bool>,
+}
+
+impl Ticks {
+    /// Waits, unless there is more to do; false when the loop is to end.
+    #[expect(clippy::disallowed_methods, reason = "this is where the server's loops wait")]
+    async fn next(&mut self, more: bool) -> bool {
+        if more {
+            return !*self.stop.borrow();
+        }
+        tokio::select! {
+            _ = self.stop.wait_for(|stop| *stop) => false,
+            () = tokio::time::sleep(self.pause) => true,
+        }
+    }
+}
+
+/// Three curls that take a guest from a search to a paid order.
+async fn welcome(app: &App, listen: SocketAddr, dir: &Path) -> Result<(), String> {
+    let query = BookQuery { search: Some("dune".into()), limit: 1, ..BookQuery::default() };
+    let page = app.books(&query).await.map_err(|e| e.to_string())?;
+    let Some(book) = page.items.first().map(|b| b.book.id) else { return Ok(()) };
+    let ask = Calculate {
+        items: vec![AddItem { product: book, variant: None, quantity: Quantity::ONE }],
+        coupons: vec![],
+        destination: Some(Destination { country: Country::parse("US").expect("invariant: a country"), region: Text::parse("CA") }),
+        shipping: None,
+        currency: None,
+    };
+    let total = app.calculate(ask).await.map_err(|e| e.to_string())?.total;
+    let (amount, currency) = (total.minor(), total.currency().code());
+    let text = format!(
+        r#"
+Cartwright listens on http://{listen} and keeps everything in {dir}.
+Search, fill a cart, and pay {total} (no real money moves):
+
+  curl -s 'http://{listen}/api/v1/books?search=dune&limit=1'
+
+  TOKEN=$(curl -s -D- -o /dev/null http://{listen}/api/v1/cart -H 'Content-Type: application/json' \
+    -d '{{"items":[{{"productId":"{book}","quantity":1}}]}}' | grep -o 'gst_[0-9a-f]*')
+
+  curl -s http://{listen}/api/v1/checkout/session -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
+    -d '{{"email":"ada@example.com","shippingAddress":{{"name":"Ada Lovelace","line1":"12 Analytical Way","city":"San Francisco","region":"CA","postalCode":"94105","country":"US"}}}}' \
+    --next -s http://{listen}/api/v1/checkout/process -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -H 'Idempotency-Key: first' \
+    -d '{{"paymentToken":"tok_visa","expectedTotal":{{"amount":{amount},"currency":"{currency}"}}}}'
+
+"#,
+        dir = dir.display(),
+    );
+    std::io::stdout().write_all(text.as_bytes()).map_err(|e| format!("standard output: {e}"))
+}

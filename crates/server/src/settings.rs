@@ -1,0 +1,239 @@
+//! Configuration: the embedded defaults, then a file, then `CARTWRIGHT_…` variables, then flags. An unknown
+//! key anywhere is an error. Nothing in it is secret yet; what will be prints as `***` by its type.
+
+use app::Policy;
+use config::{Config, Environment, File, FileFormat};
+use domain::cart::Lifetimes;
+use domain::money::Currency;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const DEFAULTS: &str = include_str!("../default.toml");
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub ephemeral: bool,
+    pub currency: String,
+    pub demo_catalog: bool,
+    pub log: Log,
+    pub cart: Cart,
+    pub session: Ttl,
+    pub checkout: Checkout,
+    pub reservation: Ttl,
+    pub payments: Payments,
+    pub pricing: Pricing,
+    pub events: Events,
+    pub rate_limits: RateLimits,
+    pub http: Http,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Pretty,
+    Json,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cart {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Span>,
+    pub guest_ttl: Span,
+    pub customer_ttl: Span,
+    pub empty_ttl: Span,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ttl {
+    pub ttl: Span,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkout {
+    pub ttl: Span,
+    pub answer_within: Span,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Payments {
+    pub provider: Provider,
+    pub timeout: Span,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    Simulator,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pricing {
+    pub rules: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Events {
+    pub keep: Span,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimits {
+    pub enabled: bool,
+    pub cart_per_minute: u32,
+    pub checkout_per_minute: u32,
+    pub other_per_minute: u32,
+    pub anonymous_per_hour: u32,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    pub connections_max: u32,
+    pub header_timeout: Span,
+    pub body_timeout: Span,
+    pub idle_timeout: Span,
+    pub drain_timeout: Span,
+}
+
+/// A positive duration as people write it: `2s`, `10m`, `30d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let span = humantime::parse_duration(&text).map_err(|e| serde::de::Error::custom(format!("`{text}` is not a duration ({e})")))?;
+        // A century is for ever, and keeps every sum of instants in range.
+        let possible = (Duration::from_millis(1)..=Duration::from_secs(100 * 366 * 86_400)).contains(&span);
+        if possible { Ok(Self(span)) } else { Err(serde::de::Error::custom(format!("`{text}` is not between 1ms and 100 years"))) }
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(self.0))
+    }
+}
+
+/// What flags may set.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    pub listen: Option<SocketAddr>,
+    pub data_dir: Option<PathBuf>,
+    pub ephemeral: bool,
+    pub log: Option<LogFormat>,
+}
+
+impl Settings {
+    /// # Errors
+    /// A sentence that names the key and where it came from.
+    pub fn load(file: Option<&Path>, environment: Environment, flags: &Flags) -> Result<Self, String> {
+        let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        if let Some(path) = file {
+            builder = builder.add_source(File::from(path).format(FileFormat::Toml));
+        }
+        let mut settings: Self = builder
+            .add_source(environment.prefix("CARTWRIGHT").prefix_separator("_").separator("__").try_parsing(true))
+            .build()
+            .and_then(Config::try_deserialize)
+            .map_err(|e| format!("configuration: {e}"))?;
+        if let Some(listen) = flags.listen {
+            settings.listen = listen;
+        }
+        if let Some(dir) = &flags.data_dir {
+            settings.data_dir.clone_from(dir);
+        }
+        settings.ephemeral |= flags.ephemeral;
+        if let Some(format) = flags.log {
+            settings.log.format = format;
+        }
+        settings.currency()?;
+        Ok(settings)
+    }
+
+    pub fn currency(&self) -> Result<Currency, String> {
+        Currency::parse(&self.currency).ok_or_else(|| format!("configuration: currency `{}` is not an ISO 4217 code", self.currency))
+    }
+
+    pub fn policy(&self) -> Result<Policy, String> {
+        let cart = &self.cart;
+        let ttl = |own: Span| cart.ttl.unwrap_or(own).0;
+        Ok(Policy {
+            currency: self.currency()?,
+            carts: Lifetimes { guest: ttl(cart.guest_ttl), customer: ttl(cart.customer_ttl), empty: ttl(cart.empty_ttl) },
+            checkout_ttl: self.checkout.ttl.0,
+            reservation_ttl: self.reservation.ttl.0,
+            session_ttl: self.session.ttl.0,
+            events_keep: self.events.keep.0,
+        })
+    }
+
+    /// The effective configuration, as a file that would give the same.
+    pub fn print(&self) -> String {
+        toml::to_string(self).expect("invariant: settings are plain values")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn load(variables: &[(&str, &str)]) -> Result<Settings, String> {
+        let source: HashMap<String, String> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Settings::load(None, Environment::default().source(Some(source)), &Flags::default())
+    }
+
+    #[test]
+    fn the_defaults_are_complete_and_print_as_themselves() {
+        let defaults = load(&[]).expect("valid");
+        let printed = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(printed.path(), defaults.print()).expect("written");
+        let again = Settings::load(Some(printed.path()), Environment::default().source(Some(HashMap::new())), &Flags::default());
+        assert_eq!(again.expect("valid").print(), defaults.print());
+    }
+
+    #[test]
+    fn variables_override_defaults() {
+        let settings = load(&[("CARTWRIGHT_CART__TTL", "2s"), ("CARTWRIGHT_RATE_LIMITS__ENABLED", "false"), ("CARTWRIGHT_LISTEN", "127.0.0.1:0")]);
+        let settings = settings.expect("valid");
+        let carts = settings.policy().expect("valid").carts;
+        assert_eq!([carts.guest, carts.customer, carts.empty], [Duration::from_secs(2); 3]);
+        assert!(!settings.rate_limits.enabled);
+        assert_eq!(settings.listen.port(), 0);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (key, value, message) in [
+            ("CARTWRIGHT_CART__TLT", "2s", "tlt"),
+            ("CARTWRIGHT_CART__TTL", "soon", "`soon` is not a duration"),
+            ("CARTWRIGHT_CART__TTL", "0s", "not between"),
+            ("CARTWRIGHT_LISTEN", "nowhere", "socket address"),
+            ("CARTWRIGHT_CURRENCY", "usd", "not an ISO 4217 code"),
+            ("CARTWRIGHT_PAYMENTS__PROVIDER", "stripe", "stripe"),
+        ] {
+            let error = load(&[(key, value)]).expect_err(key);
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

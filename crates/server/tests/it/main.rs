@@ -1,0 +1,8 @@
+//! The real binary on the embedded store, over REST: each published promise is a test of its name.
+#![expect(clippy::disallowed_methods, reason = "tests start processes, wait for them, and run clients at once")]
+
+mod commands;
+mod crashes;
+mod hostile;
+mod promises;
+mod shop;

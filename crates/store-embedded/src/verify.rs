@@ -1,0 +1,166 @@
+//! Whether a store is what it says: the file is sound, every record can be read, and everything that is kept
+//! twice agrees.
+
+use crate::columns::{Decode, uint};
+use crate::fault::Fault;
+use crate::{OpenError, existing, stock};
+use domain::order::{Order, Recorded};
+use domain::stock::StockLevel;
+use records::Damaged;
+use rusqlite::{Connection, Row};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// What a sound store holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    pub carts: u64,
+    pub checkouts: u64,
+    pub orders: u64,
+    pub order_events: u64,
+    pub books: u64,
+    pub headings: u64,
+    pub sessions: u64,
+    pub answers: u64,
+    /// Events, delivered or not.
+    pub events: u64,
+    pub stock_moves: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("the database cannot be read: {0}")]
+    Read(#[from] rusqlite::Error),
+    #[error("the store is not sound:\n{}", .0.join("\n"))]
+    Unsound(Vec<String>),
+}
+
+/// Checks the store of a directory, as of one instant, also while another process serves from it.
+///
+/// # Errors
+/// [`VerifyError::Unsound`] with everything that is wrong.
+pub fn verify(dir: &Path) -> Result<Verified, VerifyError> {
+    let connection = existing(dir)?;
+    connection.execute_batch("BEGIN")?;
+    let mut check = Check { on: &connection, wrong: Vec::new() };
+    let verified = check.all()?;
+    if check.wrong.is_empty() { Ok(verified) } else { Err(VerifyError::Unsound(check.wrong)) }
+}
+
+struct Check<'a> {
+    on: &'a Connection,
+    wrong: Vec<String>,
+}
+
+impl Check<'_> {
+    fn all(&mut self) -> rusqlite::Result<Verified> {
+        self.file()?;
+        let verified = Verified {
+            carts: self.records("carts", records::decode_cart)?,
+            checkouts: self.records("checkouts", records::decode_checkout)?,
+            orders: self.records("orders", records::decode_order)?,
+            order_events: self.records("order_events", records::decode_recorded)?,
+            books: self.records("books", records::decode_book)?,
+            headings: self.records("headings", records::decode_heading)?,
+            sessions: self.records("sessions", records::decode_session)?,
+            answers: self.count("answers")?,
+            events: self.records("outbox", records::decode_outgoing)?,
+            stock_moves: self.count("stock_moves")?,
+        };
+        self.orders()?;
+        self.levels()?;
+        self.coupons()?;
+        Ok(verified)
+    }
+
+    fn file(&mut self) -> rusqlite::Result<()> {
+        let mut statement = self.on.prepare("PRAGMA integrity_check")?;
+        for line in statement.query_map((), |row| row.get::<_, String>(0))? {
+            let line = line?;
+            if line != "ok" {
+                self.wrong.push(line);
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, table: &str) -> rusqlite::Result<u64> {
+        self.on.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get(0)).map(uint)
+    }
+
+    /// Every record of a table can be read; how many there are.
+    fn records<T>(&mut self, table: &str, decode: Decode<T>) -> rusqlite::Result<u64> {
+        let mut count = 0;
+        let mut statement = self.on.prepare(&format!("SELECT body FROM {table}"))?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            count += 1;
+            if let Err(damaged) = decoded(row, 0, decode) {
+                self.wrong.push(format!("{table}: {damaged}"));
+            }
+        }
+        Ok(count)
+    }
+
+    /// An order is what its events say.
+    fn orders(&mut self) -> rusqlite::Result<()> {
+        let mut statement = self.on.prepare("SELECT body FROM orders")?;
+        let mut events = self.on.prepare("SELECT body FROM order_events WHERE order_id = ?1 ORDER BY sequence")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            // A record that cannot be read was told before.
+            let Ok(order) = decoded(row, 0, records::decode_order) else { continue };
+            let mut folded = None;
+            let mut history = events.query([order.id.0.to_be_bytes()])?;
+            while let Some(row) = history.next()? {
+                folded = decoded::<Recorded>(row, 0, records::decode_recorded).ok().and_then(|e| Order::evolve(folded, &e));
+            }
+            if folded.as_ref() != Some(&order) {
+                self.wrong.push(format!("{} is not what its events say", order.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// A level is what its moves say, so what is reserved is what moves have reserved and not given back.
+    fn levels(&mut self) -> rusqlite::Result<()> {
+        let mut folded: HashMap<_, StockLevel> = HashMap::new();
+        let mut statement = self.on.prepare("SELECT edition, kind, n, sequence, cause FROM stock_moves ORDER BY edition, sequence")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let edition = domain::ids::EditionId(u128::from_be_bytes(row.get(0)?));
+            let (kind, n, sequence, cause): (String, i64, i64, String) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+            let level = folded.entry(edition).or_default();
+            match stock::change_of(&kind, n).and_then(|change| level.after(change).ok()) {
+                Some(after) if after.moves == uint(sequence) => *level = after,
+                _ => self.wrong.push(format!("{edition}: the move of {cause} is not possible on {level:?}")),
+            }
+        }
+        let stored = stock::levels(self.on)?;
+        for edition in stored.keys().chain(folded.keys().filter(|e| !stored.contains_key(e))) {
+            let (level, moves) = (stored.get(edition), folded.get(edition));
+            if level != moves {
+                self.wrong.push(format!("{edition}: the level is {level:?}, its moves lead to {moves:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn coupons(&mut self) -> rusqlite::Result<()> {
+        let sql = "SELECT code, used, (SELECT coalesce(sum(n), 0) FROM coupon_moves m WHERE m.code = c.code) AS moved FROM coupons c
+                   WHERE used <> moved";
+        let mut statement = self.on.prepare(sql)?;
+        let rows = statement.query_map((), |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?;
+        for row in rows {
+            let (code, used, moved) = row?;
+            self.wrong.push(format!("coupon {code} is used {used} times, its moves lead to {moved}"));
+        }
+        Ok(())
+    }
+}
+
+fn decoded<T>(row: &Row<'_>, column: usize, decode: fn(&[u8]) -> Result<T, Damaged>) -> Result<T, Fault> {
+    Ok(decode(row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from)?)?)
+}

@@ -1,0 +1,225 @@
+use app::ports::{CartChange, Carts, Catalog, Ledger, Outbox, Saved, Sessions};
+use conformance::fixtures::{
+    START, add, answer, append, at, cart, cart_of, changed, checkout, commit_checkout, digest, guest, mark, move_coupons, move_stock,
+    moved, new_books, placed, race, save_cart, session, session_event, use_coupon,
+};
+use domain::ids::{BookId, CartId, CheckoutId, EditionId, OrderId, SessionId};
+use domain::session::SessionEvent;
+use domain::stock::StockChange;
+use std::path::Path;
+use store_embedded::{BackupError, EmbeddedStore, OpenError, VerifyError, verify};
+use tempfile::TempDir;
+
+fn dir() -> TempDir {
+    TempDir::new().expect("a temporary directory")
+}
+
+fn open(dir: &TempDir) -> EmbeddedStore {
+    EmbeddedStore::open(dir.path()).expect("a store")
+}
+
+fn database(dir: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(dir.join("cartwright.db")).expect("a database")
+}
+
+/// One of everything.
+async fn fill(store: &EmbeddedStore) {
+    let change = CartChange { answers: vec![answer(1, "made", START)], ..save_cart(&cart_of(1, guest(1), START), 0) };
+    Carts::save(store, change, START).await.expect("a saved cart");
+    Catalog::save(store, new_books([conformance::fixtures::book(1)]), START).await.expect("a saved book");
+    store.commit(commit_checkout(&checkout(1), 0), START).await.expect("a checkout");
+    store.commit(append(placed(1, START)), START).await.expect("an order");
+    let stock = [moved(1, StockChange::Receive(5), "delivery"), moved(1, StockChange::Reserve(2), "pay")];
+    store.commit(move_stock(stock), START).await.expect("stock");
+    store.commit(move_coupons([use_coupon("TEN", 5, "pay")]), START).await.expect("a coupon");
+    store.create(session(1), digest(1), session_event(1, 1, SessionEvent::Started)).await.expect("a session");
+}
+
+/// What [`fill`] has left, as one can compare it.
+async fn seen(store: &EmbeddedStore) -> String {
+    format!(
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        Carts::load(store, CartId(1), START).await.expect("a cart"),
+        store.of_owner(&guest(1), START).await.expect("an owner"),
+        Carts::answer(store, mark(1).key).await.expect("an answer"),
+        store.snapshot().book(BookId(1)),
+        store.level(EditionId(1)),
+        store.stock(EditionId(1)).await.expect("a level"),
+        store.checkout(CheckoutId(1)).await.expect("a checkout"),
+        store.order(OrderId(1)).await.expect("an order"),
+        store.coupon_uses(&conformance::fixtures::code("TEN")).await.expect("a coupon"),
+        Sessions::load(store, SessionId(1), START).await.expect("a session"),
+        store.pending(100).await.expect("events"),
+    )
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_restart() {
+    let dir = dir();
+    let store = open(&dir);
+    fill(&store).await;
+    let before = seen(&store).await;
+    drop(store);
+    let again = open(&dir);
+    assert_eq!(seen(&again).await, before);
+    let next = changed(&cart(1), &[add(7, 1)], at(1));
+    assert!(matches!(Carts::save(&again, save_cart(&next, 2), at(1)).await.expect("a save"), Saved::Done));
+    let positions: Vec<_> = again.pending(100).await.expect("events").iter().map(|p| p.position).collect();
+    assert!(positions.is_sorted_by(|a, b| a < b), "{positions:?}");
+}
+
+#[tokio::test]
+async fn one_process_at_a_time_may_write() {
+    let dir = dir();
+    let first = open(&dir);
+    match EmbeddedStore::open(dir.path()) {
+        Err(OpenError::InUse(path)) => assert_eq!(path, dir.path()),
+        other => panic!("{other:?}"),
+    }
+    drop(first);
+    open(&dir);
+}
+
+#[tokio::test]
+async fn a_newer_format_is_refused_by_all_who_open() {
+    let dir = dir();
+    drop(open(&dir));
+    database(dir.path()).pragma_update(None, "user_version", 1000).expect("a newer format");
+    let target = dir.path().join("copy");
+    for refused in [
+        EmbeddedStore::open(dir.path()).expect_err("too new"),
+        EmbeddedStore::open_read_only(dir.path()).expect_err("too new"),
+        match EmbeddedStore::backup_to(dir.path(), &target) {
+            Err(BackupError::Open(error)) => error,
+            other => panic!("{other:?}"),
+        },
+        match verify(dir.path()) {
+            Err(VerifyError::Open(error)) => error,
+            other => panic!("{other:?}"),
+        },
+    ] {
+        let message = refused.to_string();
+        assert!(matches!(refused, OpenError::NewerFormat { found: 1000, .. }), "{message}");
+        assert!(message.contains("format 1000, written by a newer version"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_without_a_store_is_not_read() {
+    let dir = dir();
+    assert!(matches!(EmbeddedStore::open_read_only(dir.path()), Err(OpenError::Missing(_))));
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0);
+}
+
+#[tokio::test]
+async fn a_reader_beside_the_writer_sees_what_is_acknowledged_and_writes_nothing() {
+    let dir = dir();
+    let store = open(&dir);
+    fill(&store).await;
+    let reader = EmbeddedStore::open_read_only(dir.path()).expect("a reader");
+    assert_eq!(seen(&reader).await, seen(&store).await);
+    let next = changed(&cart(1), &[add(7, 1)], at(1));
+    Carts::save(&store, save_cart(&next, 2), at(1)).await.expect("a save");
+    let read = Carts::load(&reader, CartId(1), at(1)).await.expect("a cart").expect("a cart");
+    assert_eq!(*read, next.cart);
+    let error = Carts::save(&reader, save_cart(&next, 3), at(1)).await.expect_err("a reader");
+    assert!(error.to_string().contains("reading only"), "{error}");
+    drop(store);
+    assert_eq!(Carts::load(&reader, CartId(1), at(1)).await.expect("a cart").as_deref(), Some(&next.cart));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_saves_at_once_and_all_of_it_is_there() {
+    let dir = dir();
+    let store = open(&dir);
+    let saved = race(32, |racer| {
+        let store = store.clone();
+        async move {
+            let mut decided = cart_of(u128::from(racer) + 1, guest(u128::from(racer) + 1), START);
+            let mut expected = 0;
+            for round in 0..20 {
+                let saved = Carts::save(&store, save_cart(&decided, expected), START).await.expect("a save");
+                assert!(matches!(saved, Saved::Done), "{saved:?}");
+                expected = decided.cart.version.0;
+                decided = changed(&decided.cart, &[add(100 + round, 1)], START);
+            }
+            expected
+        }
+    })
+    .await;
+    assert_eq!(saved, vec![21; 32]);
+    assert_eq!(store.pending(10_000).await.expect("events").len(), 32 * 21);
+    drop(store);
+    let verified = verify(dir.path()).expect("a sound store");
+    assert_eq!((verified.carts, verified.events), (32, 32 * 21));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_made_while_writing_is_a_sound_store_as_of_one_instant() {
+    let (dir, target) = (dir(), dir());
+    let store = open(&dir);
+    fill(&store).await;
+    let writing = {
+        let store = store.clone();
+        tokio::task::spawn_blocking(move || {
+            tokio::runtime::Handle::current().block_on(async {
+                for n in 2..300 {
+                    let saved = Carts::save(&store, save_cart(&cart_of(n, guest(n), START), 0), START).await.expect("a save");
+                    assert!(matches!(saved, Saved::Done), "{saved:?}");
+                }
+            });
+        })
+    };
+    EmbeddedStore::backup_to(dir.path(), target.path()).expect("a copy");
+    writing.await.expect("all saves");
+    let copied = verify(target.path()).expect("a sound copy");
+    // A cart and its two events are one change.
+    assert_eq!(copied.events - 2 * copied.carts, verify(dir.path()).expect("a sound store").events - 2 * 299);
+    let files: Vec<_> = std::fs::read_dir(target.path()).expect("a directory").map(|f| f.expect("a file").file_name()).collect();
+    assert!(!files.iter().any(|f| f == "cartwright.partial"), "{files:?}");
+    assert!(matches!(EmbeddedStore::backup_to(dir.path(), target.path()), Err(BackupError::NotEmpty(_))));
+    let opened = open(&target);
+    assert_eq!(opened.checkout(CheckoutId(1)).await.expect("a checkout"), Some(checkout(1)));
+    assert_eq!(opened.level(EditionId(1)), store.level(EditionId(1)));
+}
+
+#[tokio::test]
+async fn a_sound_store_is_counted_and_every_disagreement_is_found() {
+    for (damage, told) in [
+        ("SELECT 1", None),
+        ("UPDATE stock SET reserved = 3", Some("its moves lead to")),
+        ("DELETE FROM stock_moves WHERE kind = 'receive'", Some("is not possible on")),
+        ("DELETE FROM stock", Some("the level is None")),
+        ("UPDATE coupons SET used = 2", Some("is used 2 times, its moves lead to 1")),
+        ("DELETE FROM order_events WHERE sequence = 1", Some("is not what its events say")),
+        ("UPDATE carts SET body = CAST(x'02' || substr(body, 2) AS BLOB)", Some("format 2, written by a newer version")),
+        ("UPDATE carts SET body = substr(body, 1, 9)", Some("the stored cart cannot be read")),
+        ("UPDATE outbox SET body = x'7b7d' WHERE position = 1", Some("the stored event cannot be read")),
+        ("UPDATE books SET body = CAST(replace(CAST(body AS TEXT), 'SKU-1', 'SKU 1') AS BLOB)", Some("books: ")),
+    ] {
+        let dir = dir();
+        let store = open(&dir);
+        fill(&store).await;
+        drop(store);
+        database(dir.path()).execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {damage}")).expect("damage");
+        match (verify(dir.path()), told) {
+            (Ok(verified), None) => {
+                let one = [verified.carts, verified.checkouts, verified.orders, verified.books, verified.sessions, verified.answers];
+                assert_eq!((one, verified.stock_moves), ([1; 6], 2));
+            }
+            (Err(VerifyError::Unsound(wrong)), Some(told)) => assert!(wrong.iter().any(|w| w.contains(told)), "{damage}: {wrong:?}"),
+            (other, _) => panic!("{damage}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_cart_is_an_error_and_no_cart() {
+    let dir = dir();
+    let store = open(&dir);
+    fill(&store).await;
+    drop(store);
+    database(dir.path()).execute_batch("UPDATE carts SET body = substr(body, 1, 9)").expect("damage");
+    let error = Carts::load(&open(&dir), CartId(1), START).await.expect_err("damaged");
+    assert_eq!(error.kind, app::ports::PortErrorKind::Corrupt);
+}

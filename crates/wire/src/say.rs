@@ -1,0 +1,75 @@
+//! Sentences for people, made from facts. Clients decide by codes, never by these.
+
+use crate::scalar::At;
+use domain::cart::Warning;
+use domain::money::Ppm;
+use domain::pricing::{Reason, WhyNot};
+use std::fmt::{self, Display};
+
+/// A fact, said.
+#[derive(Clone, Copy, Debug)]
+pub struct Say<'a, T>(pub &'a T);
+
+impl Display for Say<'_, Ppm> {
+    /// 68,750 ppm is `6.875 %`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, part) = (self.0.0 / 10_000, self.0.0 % 10_000);
+        match part {
+            0 => write!(f, "{whole} %"),
+            _ => write!(f, "{whole}.{} %", format!("{part:04}").trim_end_matches('0')),
+        }
+    }
+}
+
+impl Display for Say<'_, Reason> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Reason::Sale { list } => write!(f, "On sale: {list} at the list price."),
+            Reason::Percentage { rate, of } => write!(f, "{} of {of}.", Say(rate)),
+            Reason::Fixed { of } => write!(f, "A fixed amount off {of}."),
+            Reason::ShippingPrice => f.write_str("The price of this way of shipping."),
+            Reason::ShippingFree { from } => write!(f, "Free from {from}."),
+            Reason::NothingToShip => f.write_str("Nothing has to be shipped."),
+            Reason::Tax { rate, of, included: true } => write!(f, "{} included in {of}.", Say(rate)),
+            Reason::Tax { rate, of, included: false } => write!(f, "{} of {of}.", Say(rate)),
+        }
+    }
+}
+
+impl Display for Say<'_, WhyNot> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            WhyNot::Unknown => f.write_str("There is no such coupon."),
+            WhyNot::NotYet { from } => write!(f, "It cannot be used before {}.", At(*from)),
+            WhyNot::Ended { at } => write!(f, "It ended at {}.", At(*at)),
+            WhyNot::Exhausted => f.write_str("It has been used as often as it may be."),
+            WhyNot::BelowMinimum { minimum } => write!(f, "It needs goods worth {minimum}."),
+            WhyNot::OtherCurrency => f.write_str("It is for another currency."),
+            WhyNot::NothingLeft => f.write_str("Other discounts left nothing to take off."),
+        }
+    }
+}
+
+impl Display for Say<'_, Warning> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Warning::PriceChanged { from, to, .. } => write!(f, "The price changed from {from} to {to}."),
+            Warning::LowStock { available: 0, .. } => f.write_str("Out of stock."),
+            Warning::LowStock { available, .. } => write!(f, "Only {available} left."),
+            Warning::Unavailable { .. } => f.write_str("Not sold any more, or not in this currency; it is not part of the total."),
+            Warning::CouponNotApplicable(not) => write!(f, "{}: {}", not.code, Say(&not.why)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_said_as_people_write_them() {
+        for (ppm, said) in [(0, "0 %"), (200_000, "20 %"), (68_750, "6.875 %"), (72_500, "7.25 %"), (1, "0.0001 %"), (1_000_000, "100 %")] {
+            assert_eq!(Say(&Ppm(ppm)).to_string(), said);
+        }
+    }
+}

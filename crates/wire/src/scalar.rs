@@ -1,0 +1,149 @@
+//! Small things in both directions: money, instants, ids.
+
+use crate::read::Value;
+use domain::ids::{BookId, CouponCode, EditionId, ItemId};
+use domain::limits::{COUPON_CODES_MAX, QUANTITY_MAX};
+use domain::money::{Currency, Money};
+use domain::quantity::Quantity;
+use domain::text::Text;
+use domain::time::Timestamp;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+use std::fmt::Display;
+
+/// Anything that prints, as a JSON string, without a detour through a `String`.
+#[derive(Clone, Copy, Debug)]
+pub struct Show<T>(pub T);
+
+impl<T: Display> Serialize for Show<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// An instant as RFC 3339 in UTC.
+#[derive(Clone, Copy, Debug)]
+pub struct At(pub Timestamp);
+
+impl Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let end = if self.0.micros() < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        jiff::Timestamp::from_microsecond(self.0.micros()).unwrap_or(end).fmt(f)
+    }
+}
+
+impl Serialize for At {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl At {
+    /// An RFC 3339 instant with any offset.
+    pub fn parse(text: &str) -> Option<Timestamp> {
+        let fits = text.len() <= 40 && text.as_bytes().get(10).is_some_and(|c| matches!(c, b'T' | b't'));
+        fits.then(|| text.parse::<jiff::Timestamp>().ok().map(|t| Timestamp(t.as_microsecond()))).flatten()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct MoneyBody(pub Money);
+
+impl Serialize for MoneyBody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut money = serializer.serialize_struct("Money", 2)?;
+        money.serialize_field("amount", &self.0.minor())?;
+        money.serialize_field("currency", self.0.currency().code())?;
+        money.end()
+    }
+}
+
+/// Money that is not negative.
+pub(crate) fn price(value: Value<'_, '_>) -> Option<Money> {
+    value.object(|o| {
+        let amount = o.required("amount", |v| match v.int()? {
+            n if n >= 0 => Some(n),
+            _ => v.wrong("INVALID", "Must not be negative."),
+        });
+        let currency = o.required("currency", currency);
+        let (amount, currency) = (amount?, currency?);
+        Money::new(amount, currency).ok().or_else(|| o.wrong("amount", "INVALID", "Is too large."))
+    })
+}
+
+pub(crate) fn currency(value: Value<'_, '_>) -> Option<Currency> {
+    value.parsed(Currency::parse, "an ISO 4217 currency code such as USD")
+}
+
+pub(crate) fn line<const MAX: usize>(value: Value<'_, '_>) -> Option<Text<MAX>> {
+    value.parsed(Text::parse, &format!("1 to {MAX} characters without control characters"))
+}
+
+pub(crate) fn block<const MAX: usize>(value: Value<'_, '_>) -> Option<Text<MAX>> {
+    value.parsed(Text::parse_block, &format!("1 to {MAX} characters without control characters"))
+}
+
+const QUANTITY: &str = "QUANTITY_INVALID";
+
+pub(crate) fn quantity(value: Value<'_, '_>) -> Option<Quantity> {
+    let n = value.int()?;
+    Quantity::new(n).ok().or_else(|| value.wrong(QUANTITY, format!("Must be between 1 and {QUANTITY_MAX}.")))
+}
+
+/// 0 removes: `Some(None)`.
+pub(crate) fn quantity_or_zero(value: Value<'_, '_>) -> Option<Option<Quantity>> {
+    match value.int()? {
+        0 => Some(None),
+        n => Quantity::new(n).ok().map(Some).or_else(|| value.wrong(QUANTITY, format!("Must be between 0 and {QUANTITY_MAX}."))),
+    }
+}
+
+/// Ids are opaque: one that was never given out is one that is not there.
+pub(crate) fn id<T>(value: Value<'_, '_>, parse: fn(&str) -> Option<T>, missing: &'static str) -> Option<T> {
+    let text = value.text()?;
+    parse(text).or_else(|| value.wrong(missing, "There is no such thing."))
+}
+
+pub(crate) fn book_id(value: Value<'_, '_>) -> Option<BookId> {
+    id(value, BookId::parse, "PRODUCT_NOT_FOUND")
+}
+
+pub(crate) fn edition_id(value: Value<'_, '_>) -> Option<EditionId> {
+    id(value, EditionId::parse, "PRODUCT_NOT_FOUND")
+}
+
+pub(crate) fn item_id(value: Value<'_, '_>) -> Option<ItemId> {
+    id(value, ItemId::parse, "ITEM_NOT_FOUND")
+}
+
+/// Codes are compared in upper case.
+pub(crate) fn coupon_codes(value: Value<'_, '_>) -> Option<Vec<CouponCode>> {
+    value.list(COUPON_CODES_MAX, "COUPONS_TOO_MANY", |v| {
+        v.parsed(|text| CouponCode::parse(&text.trim().to_uppercase()), "1 to 64 letters, digits, dashes or underscores")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_rfc_3339() {
+        for (micros, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (1_700_000_000_123_456, "2023-11-14T22:13:20.123456Z"),
+            (i64::MAX, "9999-12-30T22:00:00.999999999Z"),
+        ] {
+            assert_eq!(At(Timestamp(micros)).to_string(), text);
+        }
+        for (text, parsed) in [
+            ("2023-11-14T22:13:20Z", true),
+            ("2023-11-14T22:13:20.5+02:00", true),
+            ("2023-11-14", false),
+            ("2023-11-14 22:13:20Z", false),
+            ("2023-11-14T22:13:20", false),
+            ("", false),
+        ] {
+            assert_eq!(At::parse(text).is_some(), parsed, "{text}");
+        }
+    }
+}
