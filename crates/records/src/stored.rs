@@ -126,18 +126,33 @@ fn parse<'de, T, D: Deserializer<'de>>(from: D, what: &'static str, parse: impl 
     from.deserialize_str(Parsed { what, parse })
 }
 
+/// Sixteen bytes, written as a whole.
+struct Sixteen;
+
+impl Visitor<'_> for Sixteen {
+    type Value = [u8; 16];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("16 bytes")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<[u8; 16], E> {
+        bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))
+    }
+}
+
 macro_rules! ids {
     ($($id:ident)*) => {$(
         impl Stored for $id {
             fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                if to.is_human_readable() { to.collect_str(self) } else { self.0.to_be_bytes().serialize(to) }
+                if to.is_human_readable() { to.collect_str(self) } else { to.serialize_bytes(&self.0.to_be_bytes()) }
             }
 
             fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 if from.is_human_readable() {
                     return parse(from, stringify!($id), Self::parse);
                 }
-                <[u8; 16]>::deserialize(from).map(|bytes| Self(u128::from_be_bytes(bytes)))
+                from.deserialize_bytes(Sixteen).map(|bytes| Self(u128::from_be_bytes(bytes)))
             }
         }
     )*};
@@ -249,13 +264,13 @@ impl Stored for Money {
 /// A digest: hexadecimal where people read.
 impl Stored for [u8; 16] {
     fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        if to.is_human_readable() { to.collect_str(&format_args!("{:032x}", u128::from_be_bytes(*self))) } else { self.serialize(to) }
+        if to.is_human_readable() { to.collect_str(&format_args!("{:032x}", u128::from_be_bytes(*self))) } else { to.serialize_bytes(self) }
     }
 
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         if from.is_human_readable() {
             return parse(from, "digest", |t| if t.len() == 32 { u128::from_str_radix(t, 16).ok().map(u128::to_be_bytes) } else { None });
         }
-        Self::deserialize(from)
+        from.deserialize_bytes(Sixteen)
     }
 }

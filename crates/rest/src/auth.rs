@@ -246,8 +246,7 @@ impl DevIssuer {
             Role::Admin => vec!["customer".to_owned(), "admin".to_owned()],
         };
         let exp = now.plus(ttl).millis() / 1000;
-        let claims =
-            Claims { iss: Self::ISSUER.into(), aud: Self::AUDIENCE.into(), sub: sub.to_string(), exp, nbf: None, roles };
+        let claims = Claims { iss: Self::ISSUER.into(), aud: Self::AUDIENCE.into(), sub: sub.to_string(), exp, nbf: None, roles };
         let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::EdDSA) };
         encode(&header, &claims, &self.encoding).expect("invariant: plain claims and a good key")
     }

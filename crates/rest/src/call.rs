@@ -23,7 +23,6 @@ use wire::{Json, Object, read};
 
 pub(crate) const SESSION_TOKEN: HeaderName = HeaderName::from_static("x-session-token");
 
-#[derive(Debug)]
 pub(crate) struct Call {
     pub edge: Arc<Edge>,
     pub caller: Caller,
@@ -38,6 +37,13 @@ pub(crate) struct Call {
     print: Option<[u8; 32]>,
     /// The token of a session that was opened for this call.
     token: Option<String>,
+}
+
+/// Headers and bodies hold secrets.
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Call({} {})", self.method, self.route.path)
+    }
 }
 
 impl FromRequest<Arc<Edge>> for Call {
@@ -189,8 +195,7 @@ impl Call {
 
     /// Answers a read of something with a version; a client that has it already is told so.
     pub(crate) fn show<T: Serialize>(&self, version: Version, body: impl FnOnce() -> T) -> Response {
-        let mut response =
-            if self.has_already(version) { StatusCode::NOT_MODIFIED.into_response() } else { json(&body()) };
+        let mut response = if self.has_already(version) { StatusCode::NOT_MODIFIED.into_response() } else { json(&body()) };
         response.headers_mut().insert(ETAG, etag(version));
         response
     }

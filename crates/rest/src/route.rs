@@ -19,8 +19,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use domain::catalog::HeadingKind::{self, Author, Category, Publisher};
 use domain::refusal::Refusal;
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tokio::time::Instant;
 
 /// Who may come in at all. Whose things they may see is decided inside.
@@ -167,11 +168,7 @@ pub fn router(edge: Arc<Edge>) -> Router {
         let guarded = entry.run.route_layer(from_fn_with_state((Arc::clone(&edge), route), guard));
         router = router.route(entry.path, guarded);
     }
-    router
-        .method_not_allowed_fallback(not_allowed)
-        .fallback(not_found)
-        .layer(from_fn_with_state(Arc::clone(&edge), trace))
-        .with_state(edge)
+    router.method_not_allowed_fallback(not_allowed).fallback(not_found).layer(from_fn_with_state(Arc::clone(&edge), trace)).with_state(edge)
 }
 
 fn route_of(entry: &Entry, edge: &Edge) -> Route {
@@ -195,16 +192,21 @@ async fn not_found() -> Failure {
     Failure::new(404, "NOT_FOUND", "There is nothing here.")
 }
 
+/// The methods of each path, as `Allow` tells them.
+static ALLOWED: LazyLock<HashMap<&'static str, HeaderValue>> = LazyLock::new(|| {
+    let mut allowed: HashMap<&str, String> = HashMap::new();
+    for (method, path) in routes() {
+        let methods = allowed.entry(path).or_insert_with(|| "OPTIONS".to_owned());
+        *methods = format!("{method}, {}{methods}", if method == Method::GET { "HEAD, " } else { "" });
+    }
+    let value = |methods| HeaderValue::try_from(methods).expect("invariant: names of methods");
+    allowed.into_iter().map(|(path, methods)| (path, value(methods))).collect()
+});
+
 /// The path is known, the method is not: says which ones are.
 async fn not_allowed(path: MatchedPath, method: Method) -> Response {
-    let methods = routes().into_iter().filter(|(_, p)| *p == path.as_str()).map(|(m, _)| m);
-    let mut allowed: Vec<String> = methods.map(|m| m.to_string()).collect();
-    if allowed.iter().any(|m| m == "GET") {
-        allowed.push("HEAD".to_owned());
-    }
-    allowed.push("OPTIONS".to_owned());
-    let allow = HeaderValue::try_from(allowed.join(", ")).expect("invariant: names of methods");
-    let headers = HeaderMap::from_iter([(ALLOW, allow)]);
+    let allowed = ALLOWED.get(path.as_str()).cloned();
+    let headers = HeaderMap::from_iter(allowed.map(|methods| (ALLOW, methods)));
     match method {
         Method::OPTIONS => (StatusCode::NO_CONTENT, headers).into_response(),
         _ => Failure::new(405, "METHOD_NOT_ALLOWED", "This method is not known here.").with(headers).into_response(),

@@ -43,7 +43,14 @@ pub struct ServeLimits {
 impl Default for ServeLimits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { connections_max: 10_000, first_byte: seconds(5), head: seconds(10), idle: seconds(60), write: seconds(30), drain: seconds(20) }
+        Self {
+            connections_max: 10_000,
+            first_byte: seconds(5),
+            head: seconds(10),
+            idle: seconds(60),
+            write: seconds(30),
+            drain: seconds(20),
+        }
     }
 }
 
@@ -81,7 +88,8 @@ pub async fn serve(listener: TcpListener, edge: &Edge, router: Router, limits: S
         match (accepted, Arc::clone(&seats).try_acquire_owned()) {
             (Ok((stream, peer)), Ok(seat)) => {
                 let open = Open::new(&edge.metrics.connections, seat);
-                let connection = Connection { builder: Arc::clone(&builder), router: router.clone(), peer, limits, phase: phase.subscribe() };
+                let connection =
+                    Connection { builder: Arc::clone(&builder), router: router.clone(), peer, limits, phase: phase.subscribe() };
                 tokio::spawn(async move {
                     connection.run(stream).await;
                     drop(open);

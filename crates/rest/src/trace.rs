@@ -75,7 +75,8 @@ impl Drop for InFlight {
 pub(crate) async fn trace(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
     let _counted = InFlight::new(&edge.metrics.in_flight);
     let names = Names::of(request.headers());
-    let asked = Asked { method: request.method().clone(), uri: request.uri().clone(), token: request.headers().contains_key(AUTHORIZATION) };
+    let asked =
+        Asked { method: request.method().clone(), uri: request.uri().clone(), token: request.headers().contains_key(AUTHORIZATION) };
     let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = outcome.unwrap_or_else(|_| Failure::panicked().into_response());
     if response.status().is_client_error() || response.status().is_server_error() {

@@ -52,8 +52,8 @@ struct Row {
     published_year: Option<i32>,
     isbn13: Option<String>,
     image_url: Option<String>,
-    #[serde(default)]
-    editions: Vec<EditionRow>,
+    /// A list of editions; in lists of books, how many there are in the world, which is passed over.
+    editions: Option<serde_json::Value>,
     #[serde(alias = "avg_rating")]
     average_rating: Option<f64>,
     #[serde(alias = "ratings_count")]
@@ -183,11 +183,16 @@ fn book(row: Row, prices: &HashMap<String, Money>, options: &Options<'_>) -> Res
         Some(serde_json::Value::Number(id)) => Some(id.to_string()),
         _ => None,
     };
-    let editions = if row.editions.is_empty() {
-        vec![only_edition(&row, id.as_deref(), prices, options)?]
-    } else {
-        row.editions.iter().map(|e| edition(e, options)).collect::<Result<_, _>>()?
+    let editions: Vec<EditionInput> = match &row.editions {
+        Some(list @ serde_json::Value::Array(_)) => {
+            let rows = Vec::<EditionRow>::deserialize(list).map_err(|e| format!("editions: {e}"))?;
+            rows.iter().map(|e| edition(e, options)).collect::<Result<_, _>>()?
+        }
+        _ => vec![only_edition(&row, id.as_deref(), prices, options)?],
     };
+    if editions.is_empty() {
+        return Err("editions: none".into());
+    }
     if editions.len() > BOOK_EDITIONS_MAX {
         return Err("editions: too many".into());
     }

@@ -25,7 +25,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 const GROUP_MAX: usize = 256;
 const WAITING_MAX: usize = 4096;
-/// Frames (pages of 4 KiB) in the log between two checkpoints, and from where on the log must start over.
+/// Frames (pages of 4 KiB) in the log between two checkpoints: a page that is changed again meanwhile is moved
+/// once. And from where on the log must start over.
 const CHECKPOINT_FRAMES: u32 = 4_096;
 const RESTART_FRAMES: u32 = 16_384;
 

@@ -232,9 +232,8 @@ fn metadata(value: Value<'_, '_>) -> Option<Metadata> {
 
 /// `POST /cart/{id}/merge`.
 pub fn merge_cart(o: &mut Object<'_, '_>) -> Option<MergeCart> {
-    let token = o.required("sourceSessionToken", |v| {
-        v.parsed(|text| (1..=512).contains(&text.len()).then(|| text.to_owned()), "a session token")
-    });
+    let token =
+        o.required("sourceSessionToken", |v| v.parsed(|text| (1..=512).contains(&text.len()).then(|| text.to_owned()), "a session token"));
     let strategy = o.optional("strategy", |v| v.parsed(Strategy::parse, "sum, max, source or target"));
     Some(MergeCart { source_token: token?, strategy: strategy.unwrap_or(Strategy::Sum), dry_run: false })
 }

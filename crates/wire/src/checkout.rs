@@ -1,7 +1,7 @@
-use crate::problem::{Problem, kind_name};
 use crate::order::OrderBody;
+use crate::problem::{Problem, kind_name};
 use crate::read::{Object, Value};
-use crate::scalar::{self, At, MoneyBody, Show};
+use crate::scalar::{self, At, MoneyBody, Private, Show};
 use crate::totals::{PricedItemBody, TotalsBody, priced_items};
 use app::{CheckoutView, Process, ShippingOffer, StartCheckout};
 use domain::checkout::{Checkout, Details, PaymentError, State};
@@ -23,7 +23,7 @@ pub struct CheckoutBody<'a> {
     missing: Vec<&'static str>,
     items: Vec<PricedItemBody<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    email: Option<&'a str>,
+    email: Option<Private<&'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     shipping_address: Option<AddressBody<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +50,7 @@ impl<'a> From<&'a CheckoutView> for CheckoutBody<'a> {
             status: status(checkout),
             missing: checkout.missing().into_iter().map(|m| m.as_str()).collect(),
             items: priced_items(&checkout.quote),
-            email: checkout.email.as_ref().map(Email::as_str),
+            email: checkout.email.as_ref().map(|e| Private(e.as_str())),
             shipping_address: checkout.shipping_address.as_ref().map(AddressBody::from),
             billing_address: checkout.billing_address.as_ref().map(AddressBody::from),
             shipping_options: view.options.iter().map(ShippingOptionBody::from).collect(),
@@ -84,7 +84,7 @@ fn order_id(checkout: &Checkout) -> Option<Show<OrderId>> {
     checkout.attempt.as_ref().filter(|_| placed).map(|a| Show(a.order))
 }
 
-#[derive(Debug, Serialize)]
+#[derive(PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AddressBody<'a> {
     name: &'a str,
@@ -100,6 +100,12 @@ pub struct AddressBody<'a> {
     country: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     phone: Option<&'a str>,
+}
+
+impl std::fmt::Debug for AddressBody<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AddressBody(*** {})", self.country)
+    }
 }
 
 impl<'a> From<&'a Address> for AddressBody<'a> {
@@ -216,30 +222,20 @@ pub(crate) fn address(o: &mut Object<'_, '_>) -> Option<Address> {
     let postal_code = o.required("postalCode", scalar::line);
     let country = o.required("country", |v| v.parsed(Country::parse, "an ISO 3166-1 alpha-2 code such as US"));
     let phone = o.optional("phone", scalar::line);
-    Some(Address {
-        name: name?,
-        company,
-        line1: line1?,
-        line2,
-        city: city?,
-        region,
-        postal_code: postal_code?,
-        country: country?,
-        phone,
-    })
+    Some(Address { name: name?, company, line1: line1?, line2, city: city?, region, postal_code: postal_code?, country: country?, phone })
 }
 
 /// What a request to pay says; the checkout may be left out.
 #[derive(Debug)]
 pub struct ProcessInput {
     pub checkout: Option<CheckoutId>,
-    token: PaymentToken,
+    token: Private<PaymentToken>,
     expected_total: Money,
 }
 
 impl ProcessInput {
     pub fn of(self, checkout: CheckoutId) -> Process {
-        Process { checkout, token: self.token, expected_total: self.expected_total }
+        Process { checkout, token: self.token.0, expected_total: self.expected_total }
     }
 }
 
@@ -248,5 +244,5 @@ pub fn process(o: &mut Object<'_, '_>) -> Option<ProcessInput> {
     let checkout = o.optional("sessionId", |v| scalar::id(v, CheckoutId::parse, "CHECKOUT_NOT_FOUND"));
     let token = o.required("paymentToken", |v| v.parsed(PaymentToken::parse, "a token of the payment provider"));
     let expected_total = o.required("expectedTotal", scalar::price);
-    Some(ProcessInput { checkout, token: token?, expected_total: expected_total? })
+    Some(ProcessInput { checkout, token: Private(token?), expected_total: expected_total? })
 }

@@ -198,7 +198,7 @@ mod tests {
             ("\u{feff}{}", "expected"),
         ] {
             let error = Json::parse(body.as_bytes()).expect_err(body);
-            assert!(error.contains(wrong) || error.contains("unexpected"), "{body}: {error}");
+            assert!(error.contains(wrong), "{body}: {error}");
         }
         assert!(Json::parse(b"\"\xff\"").is_err(), "invalid UTF-8");
         assert!(Json::parse("[".repeat(100_000).as_bytes()).expect_err("deep").contains("recursion"));

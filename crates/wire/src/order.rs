@@ -1,6 +1,6 @@
 use crate::checkout::{AddressBody, address};
 use crate::read::Object;
-use crate::scalar::{At, MoneyBody, Show};
+use crate::scalar::{At, MoneyBody, Private, Show};
 use crate::totals::{PricedItemBody, TotalsBody, priced_items};
 use domain::cart::Owner;
 use domain::ids::OrderId;
@@ -15,7 +15,7 @@ pub struct OrderBody<'a> {
     number: Show<Number>,
     #[serde(skip_serializing_if = "Option::is_none")]
     customer_id: Option<&'a str>,
-    email: &'a str,
+    email: Private<&'a str>,
     status: &'static str,
     payment_status: &'static str,
     items: Vec<PricedItemBody<'a>>,
@@ -36,7 +36,7 @@ impl<'a> From<&'a Order> for OrderBody<'a> {
                 Owner::Customer(id) => Some(id.as_str()),
                 Owner::Guest(_) => None,
             },
-            email: order.email.as_str(),
+            email: Private(order.email.as_str()),
             status: order.status.as_str(),
             payment_status: order.payment.as_str(),
             items: priced_items(&order.quote),
@@ -65,7 +65,7 @@ pub struct OrderEventBody<'a> {
 }
 
 /// What an event can change, and what it tells besides.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Changed<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,7 +138,7 @@ fn event_body<'a>(recorded: &'a Recorded, before: Option<&Order>, after: Option<
         at: At(recorded.at),
         actor: Show(ActorName(&recorded.actor)),
         cause: &recorded.cause,
-        before: before.map(|_| was),
+        before: Some(was).filter(|was| *was != Changed::default()),
         after: became,
     }
 }

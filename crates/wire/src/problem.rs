@@ -206,9 +206,11 @@ impl From<&Refusal> for Problem {
             Refusal::MergeSourceInvalid => say(422, "The token names no session whose cart could be merged."),
             Refusal::MergeOwner { .. } => say(422, "Only a guest's cart can be merged."),
             Refusal::CartBusy => say(503, "Too many changes wait for this cart; try again shortly.").retry_after(1),
-            Refusal::PriceChanged { expected, total } => say(409, &format!("The total is {total} now, not {expected}; nothing was charged."))
-                .fact("expected", MoneyBody(*expected))
-                .fact("total", MoneyBody(*total)),
+            Refusal::PriceChanged { expected, total } => {
+                say(409, &format!("The total is {total} now, not {expected}; nothing was charged."))
+                    .fact("expected", MoneyBody(*expected))
+                    .fact("total", MoneyBody(*total))
+            }
             Refusal::CouponExhausted { code } => {
                 say(409, &format!("The coupon {code} has been used as often as it may be.")).fact("couponCode", code.as_str())
             }
@@ -231,16 +233,12 @@ impl From<&Refusal> for Problem {
                     .fact("to", to.as_str())
             }
             Refusal::OrderPaymentPending => say(409, "Money is moving for this order right now; try again shortly.").retry_after(1),
-            Refusal::AddressLocked { status } => {
-                say(409, &format!("The address of an order that is {} cannot change.", status.as_str()))
-                    .fact("orderStatus", status.as_str())
-            }
+            Refusal::AddressLocked { status } => say(409, &format!("The address of an order that is {} cannot change.", status.as_str()))
+                .fact("orderStatus", status.as_str()),
             Refusal::SkuTaken { sku } => say(409, &format!("The SKU {sku} belongs to another edition.")).fact("sku", Show(sku)),
             Refusal::NameTaken => say(409, "The name is taken."),
             Refusal::Referenced { count } => say(409, "Something still refers to it.").fact("count", count),
-            Refusal::StockShort { available } => {
-                say(409, "The stock would fall below what is promised.").fact("available", available)
-            }
+            Refusal::StockShort { available } => say(409, "The stock would fall below what is promised.").fact("available", available),
             Refusal::VersionMismatch { current } => {
                 let problem = say(412, "It has changed since; read it again.").fact("currentVersion", current.0);
                 Self { current: Some(*current), ..problem }
@@ -248,6 +246,99 @@ impl From<&Refusal> for Problem {
             Refusal::IdempotencyKeyReused => say(422, "This Idempotency-Key came with another request before."),
             Refusal::IdempotencyInFlight => say(409, "The first request with this Idempotency-Key is still running.").retry_after(1),
             Refusal::AmountTooLarge => say(422, "A sum would be too large."),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::cart::Owner;
+    use domain::checkout::Missing;
+    use domain::ids::{CouponCode, EditionId, SessionId, Sku};
+    use domain::money::{Currency, Money};
+    use domain::order::Status;
+
+    /// One of each.
+    fn refusals() -> Vec<(Refusal, u16)> {
+        let total = Money::zero(Currency::parse("USD").expect("a currency"));
+        let code = CouponCode::parse("TEN").expect("a code");
+        let short = Short { edition: EditionId(1), sku: None, wanted: 2, available: 1 };
+        vec![
+            (Refusal::Unauthenticated, 401),
+            (Refusal::Forbidden, 403),
+            (Refusal::CartNotFound, 404),
+            (Refusal::ItemNotFound, 404),
+            (Refusal::ProductNotFound, 404),
+            (Refusal::CheckoutNotFound, 404),
+            (Refusal::OrderNotFound, 404),
+            (Refusal::SessionNotFound, 404),
+            (Refusal::AuthorNotFound, 404),
+            (Refusal::CategoryNotFound, 404),
+            (Refusal::PublisherNotFound, 404),
+            (Refusal::VariantRequired, 422),
+            (Refusal::OutOfStock { short: vec![short] }, 409),
+            (Refusal::QuantityInvalid { got: 1000 }, 422),
+            (Refusal::CartFull, 422),
+            (Refusal::CouponsTooMany, 422),
+            (Refusal::OperationsTooMany, 422),
+            (Refusal::CurrencyFixed, 409),
+            (Refusal::CurrencyUnavailable, 422),
+            (Refusal::MergeSourceInvalid, 422),
+            (Refusal::MergeOwner { owner: Owner::Guest(SessionId(1)) }, 422),
+            (Refusal::CartBusy, 503),
+            (Refusal::PriceChanged { expected: total, total }, 409),
+            (Refusal::CouponExhausted { code }, 409),
+            (Refusal::CartChanged { total }, 409),
+            (Refusal::CartEmpty, 409),
+            (Refusal::CheckoutExpired, 410),
+            (Refusal::CheckoutState { state: Kind::Capturing }, 409),
+            (Refusal::CheckoutIncomplete { missing: vec![Missing::Email] }, 409),
+            (Refusal::ShippingUnavailable, 422),
+            (Refusal::PaymentDeclined { reason: "card_declined".into() }, 402),
+            (Refusal::OrderTransitionInvalid { from: Status::Shipped, to: Status::Canceled }, 409),
+            (Refusal::OrderPaymentPending, 409),
+            (Refusal::AddressLocked { status: Status::Shipped }, 409),
+            (Refusal::SkuTaken { sku: Sku::parse("A").expect("a sku") }, 409),
+            (Refusal::NameTaken, 409),
+            (Refusal::Referenced { count: 2 }, 409),
+            (Refusal::StockShort { available: 1 }, 409),
+            (Refusal::VersionMismatch { current: Version(7) }, 412),
+            (Refusal::IdempotencyKeyReused, 422),
+            (Refusal::IdempotencyInFlight, 409),
+            (Refusal::AmountTooLarge, 422),
+        ]
+    }
+
+    #[test]
+    fn every_refusal_has_its_status_and_no_fact_hides_a_member() {
+        for (refusal, status) in refusals() {
+            let problem = Problem::from(&refusal);
+            assert_eq!((problem.status, problem.code), (status, refusal.code()));
+            let body = serde_json::to_string(&problem.at("/x", "0")).expect("JSON");
+            let tree = crate::Json::parse(body.as_bytes());
+            assert!(tree.is_ok(), "no member twice: {body}");
+            assert!(problem.detail.ends_with('.') && problem.title() != "Request Refused", "{body}");
+        }
+    }
+
+    #[test]
+    fn a_failing_port_is_told_by_what_to_do_about_it() {
+        use PortErrorKind::{Corrupt, Full, Timeout, Unavailable};
+        for (port, kind, did_it_happen, status, code) in [
+            ("carts", Unavailable, DidItHappen::No, 503, "STORE_UNAVAILABLE"),
+            ("ledger", Timeout, DidItHappen::No, 503, "STORE_UNAVAILABLE"),
+            ("catalog", Unavailable, DidItHappen::No, 503, "CATALOG_UNAVAILABLE"),
+            ("payments", Timeout, DidItHappen::No, 503, "PAYMENT_UNAVAILABLE"),
+            ("catalog", Unavailable, DidItHappen::Unknown, 503, "OUTCOME_UNKNOWN"),
+            ("payments", Timeout, DidItHappen::Unknown, 503, "OUTCOME_UNKNOWN"),
+            ("carts", Full, DidItHappen::No, 507, "STORAGE_FULL"),
+            ("carts", Corrupt, DidItHappen::No, 500, "INTERNAL"),
+            ("carts", Corrupt, DidItHappen::Unknown, 500, "INTERNAL"),
+        ] {
+            let problem = Problem::from(&PortError { port, kind, did_it_happen, source: "secret".into() });
+            assert_eq!((problem.status, problem.code, problem.retry_after.is_some()), (status, code, status == 503), "{port} {kind:?}");
+            assert!(!problem.detail.contains("secret"));
         }
     }
 }

@@ -32,7 +32,21 @@ impl Invalid {
     }
 }
 
-type Errors = RefCell<Vec<FieldError>>;
+/// Errors told at once: enough for a person, and no lever to turn a small body into a large answer.
+const ERRORS_MAX: usize = 100;
+
+#[derive(Debug, Default)]
+struct Errors(RefCell<Vec<FieldError>>);
+
+impl Errors {
+    fn note<T>(&self, field: String, code: &'static str, message: impl Into<String>) -> Option<T> {
+        let mut errors = self.0.borrow_mut();
+        if errors.len() < ERRORS_MAX {
+            errors.push(FieldError { field, code, message: message.into() });
+        }
+        None
+    }
+}
 
 /// Reads a body that must be an object; nothing at all counts as an empty one.
 ///
@@ -42,7 +56,7 @@ pub fn read<'a, T>(body: Option<Json<'a>>, read: impl FnOnce(&mut Object<'_, 'a>
     let errors = Errors::default();
     let root = Value { json: body.unwrap_or(Json::Object(Vec::new())), path: String::new(), errors: &errors };
     let value = root.object(read);
-    let errors = errors.into_inner();
+    let errors = errors.0.into_inner();
     match value {
         Some(value) if errors.is_empty() => Ok(value),
         _ if errors.is_empty() => Err(Invalid::one("", "INVALID", "The body cannot be read.")),
@@ -61,8 +75,7 @@ pub struct Value<'r, 'a> {
 impl<'r, 'a> Value<'r, 'a> {
     /// Notes an error here.
     pub fn wrong<T>(&self, code: &'static str, message: impl Into<String>) -> Option<T> {
-        self.errors.borrow_mut().push(FieldError { field: self.path.clone(), code, message: message.into() });
-        None
+        self.errors.note(self.path.clone(), code, message)
     }
 
     fn wrong_kind<T>(&self, wanted: &str) -> Option<T> {
@@ -101,9 +114,7 @@ impl<'r, 'a> Value<'r, 'a> {
     pub fn list<T>(self, max: usize, code: &'static str, read: impl Fn(Value<'r, 'a>) -> Option<T>) -> Option<Vec<T>> {
         let Json::List(list) = self.json else { return self.wrong_kind("an array") };
         if list.len() > max {
-            let message = format!("Has {} entries; at most {max} are allowed.", list.len());
-            self.errors.borrow_mut().push(FieldError { field: self.path, code, message });
-            return None;
+            return self.errors.note(self.path, code, format!("Has {} entries; at most {max} are allowed.", list.len()));
         }
         let at = |(i, json)| read(Value { json, path: format!("{}[{i}]", self.path), errors: self.errors });
         let (wanted, read): (usize, Vec<T>) = (list.len(), list.into_iter().enumerate().filter_map(at).collect());
@@ -182,8 +193,7 @@ impl<'r, 'a> Object<'r, 'a> {
     }
 
     pub fn wrong<T>(&self, name: &str, code: &'static str, message: impl Into<String>) -> Option<T> {
-        self.errors.borrow_mut().push(FieldError { field: self.path_of(name), code, message: message.into() });
-        None
+        self.errors.note(self.path_of(name), code, message)
     }
 
     fn refuse_the_rest(&mut self) {

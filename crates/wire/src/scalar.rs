@@ -20,6 +20,22 @@ impl<T: Display> Serialize for Show<T> {
     }
 }
 
+/// What clients see and logs do not: personal data, tokens.
+#[derive(Clone, Copy)]
+pub(crate) struct Private<T>(pub T);
+
+impl<T> std::fmt::Debug for Private<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl<T: Serialize> Serialize for Private<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
 /// An instant as RFC 3339 in UTC.
 #[derive(Clone, Copy, Debug)]
 pub struct At(pub Timestamp);
@@ -45,7 +61,7 @@ impl At {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MoneyBody(pub Money);
 
 impl Serialize for MoneyBody {

@@ -1,5 +1,5 @@
 use crate::read::Object;
-use crate::scalar::{self, At, Show};
+use crate::scalar::{self, At, Private, Show};
 use app::{NewSession, SessionChange, SessionView};
 use domain::ids::{CartId, SessionId};
 use domain::limits::DEVICE_MAX;
@@ -13,7 +13,7 @@ pub struct SessionBody<'a> {
     id: Show<SessionId>,
     /// In the one answer that creates the session.
     #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<&'a str>,
+    token: Option<Private<&'a str>>,
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     customer_id: Option<&'a str>,
@@ -29,7 +29,7 @@ impl<'a> SessionBody<'a> {
     fn of(session: &'a Session, token: Option<&'a str>, cart: Option<CartId>) -> Self {
         Self {
             id: Show(session.id),
-            token,
+            token: token.map(Private),
             kind: if session.customer.is_some() { "customer" } else { "guest" },
             customer_id: session.customer.as_ref().map(|c| c.as_str()),
             device: session.device.as_ref().map(Text::as_str),
@@ -59,8 +59,5 @@ pub fn open_session(o: &mut Object<'_, '_>) -> Option<Option<Text<DEVICE_MAX>>> 
 
 /// `PATCH /session/{id}`.
 pub fn change_session(o: &mut Object<'_, '_>) -> Option<SessionChange> {
-    Some(SessionChange {
-        device: o.optional("device", scalar::line),
-        extend: o.optional("extend", |v| v.bool()).unwrap_or(false),
-    })
+    Some(SessionChange { device: o.optional("device", scalar::line), extend: o.optional("extend", |v| v.bool()).unwrap_or(false) })
 }

@@ -66,8 +66,12 @@ async fn every_wrong_field_is_named_at_once() {
         "z": null,
     });
     let answer = shop.ask("POST", "/api/v1/cart").by(&ada).json(&body).send().await.is(400, "VALIDATION_FAILED");
-    let mut errors: Vec<_> =
-        answer.json["errors"].as_array().expect("errors").iter().map(|e| format!("{} {}", e["field"], e["code"]).replace('"', "")).collect();
+    let mut errors: Vec<_> = answer.json["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .map(|e| format!("{} {}", e["field"], e["code"]).replace('"', ""))
+        .collect();
     errors.sort();
     assert_eq!(
         errors,
@@ -147,7 +151,11 @@ async fn card_numbers_are_refused_wherever_money_is_near() {
         ("PATCH", cart.as_str(), json!({ "note": format!("take {card} please") })),
         ("PATCH", &cart, json!({ "metadata": { "4111111111111111": "x" } })),
         ("POST", "/api/v1/checkout/session", json!({ "shippingAddress": at_home })),
-        ("POST", "/api/v1/checkout/process", json!({ "paymentToken": "4111111111111111", "expectedTotal": { "amount": 1, "currency": "USD" } })),
+        (
+            "POST",
+            "/api/v1/checkout/process",
+            json!({ "paymentToken": "4111111111111111", "expectedTotal": { "amount": 1, "currency": "USD" } }),
+        ),
         ("POST", "/api/v1/checkout/process", json!({ "card": { "number": 4111111111111111_i64 } })),
         ("POST", "/api/v1/checkout/process", json!({ "paymentToken": "４１１１１１１１１１１１１１１１" })),
     ] {

@@ -192,11 +192,14 @@ impl Shop {
         json!({ "productId": self.product(), "variantId": self.book["editions"][0]["id"], "quantity": quantity })
     }
 
-    /// A customer's cart with copies of the book; its path.
+    /// A customer's cart, with copies of the book added; its path.
     pub async fn cart(&self, token: &str, quantity: u32) -> String {
-        let items = if quantity == 0 { json!([]) } else { json!([self.item(quantity)]) };
-        let cart = self.ask("POST", "/api/v1/cart").by(token).json(&json!({ "items": items })).send().await.is(201, "");
-        format!("/api/v1/cart/{}", cart.str("/id"))
+        let cart = self.ask("POST", "/api/v1/cart").by(token).send().await.ok();
+        let path = format!("/api/v1/cart/{}", cart.str("/id"));
+        if quantity > 0 {
+            self.ask("POST", &format!("{path}/items")).by(token).json(&self.item(quantity)).send().await.is(201, "");
+        }
+        path
     }
 
     /// A checkout that is ready to be paid.
@@ -209,8 +212,7 @@ impl Shop {
     }
 
     pub async fn process(&self, token: &str, checkout: &Value, payment: &str, key: &str) -> Answer {
-        let body =
-            json!({ "sessionId": checkout["id"], "paymentToken": payment, "expectedTotal": checkout["totals"]["total"] });
+        let body = json!({ "sessionId": checkout["id"], "paymentToken": payment, "expectedTotal": checkout["totals"]["total"] });
         self.ask("POST", "/api/v1/checkout/process").by(token).key(key).json(&body).send().await
     }
 

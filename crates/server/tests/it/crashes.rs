@@ -114,7 +114,7 @@ async fn promise_6_a_checkout_interrupted_anywhere_ends_completed_or_released_an
     let variables = [("CARTWRIGHT_PAYMENTS__TIMEOUT", "300ms")];
     let mut shop = Shop::start(dir.path(), &variables);
     let (book, edition) = shop.admin(dir.path()).new_book("PROMISE-6", 1000, 10_000).await;
-    let tokens = ["tok_visa", "tok_declined", "tok_timeout_before", "tok_timeout_after", "tok_slow", "tok_flaky", "tok_capture_fails"];
+    const TOKENS: [&str; 7] = ["tok_visa", "tok_declined", "tok_timeout_before", "tok_timeout_after", "tok_slow", "tok_flaky", "tok_capture_fails"];
     let mut buyers: Vec<(Client, Value)> = Vec::new();
     for round in 0..8u64 {
         let client = shop.client();
@@ -128,7 +128,7 @@ async fn promise_6_a_checkout_interrupted_anywhere_ends_completed_or_released_an
         let racers: Vec<_> = started
             .iter()
             .cloned()
-            .zip(tokens.iter().cycle())
+            .zip(TOKENS.iter().cycle())
             .map(|((guest, checkout), token)| tokio::spawn(async move { drop(guest.try_process(&checkout, token, "the-key").await) }))
             .collect();
         tokio::time::sleep(Duration::from_millis(5 + round * 17)).await;
