@@ -129,13 +129,7 @@ fn builder(limits: &ServeLimits) -> Builder<TokioExecutor> {
         .header_read_timeout(limits.idle + GOODBYE)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_MAX.into());
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEAD_MAX.into())
-        .keep_alive_interval(limits.idle / 2)
-        .keep_alive_timeout(limits.head);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEAD_MAX.into());
     builder
 }
 
@@ -247,11 +241,15 @@ impl Pulse {
         }
     }
 
+    /// An answer may still be on its way when its request is long done: as long as it moves, nobody is idle.
     fn wrote(&self, pending: bool) {
         match (pending, self.write_since.load(Relaxed)) {
             (true, 0) => self.write_since.store(self.now(), Relaxed),
-            (false, 1..) => self.write_since.store(0, Relaxed),
-            _ => {}
+            (true, 1..) => {}
+            (false, _) => {
+                self.write_since.store(0, Relaxed);
+                self.idle_since.store(self.now(), Relaxed);
+            }
         }
     }
 
