@@ -4,7 +4,7 @@
 //!
 //! The domain knows nothing of serde: each noun here has a record that mirrors it field by field, so a new
 //! field in the domain does not compile until it has a place on disk. Scalars go through the domain's own
-//! parsers on the way in (see [`stored`]): what was damaged is refused, not believed.
+//! parsers on the way in (see `stored.rs`): what was damaged is refused, not believed.
 //!
 //! Carts are postcard behind one version byte, because every change of a cart rewrites it. Everything else
 //! is JSON with a `"v"`, because people have to read it.

@@ -1,9 +1,9 @@
 //! The default store: one directory, one SQLite file in it, no other process. Everything acknowledged is on
 //! disk.
 //!
-//! - **Writes** go to one thread that commits in groups ([`writer`]): one sync to disk for all who wait.
+//! - **Writes** go to one thread that commits in groups (`writer.rs`): one sync to disk for all who wait.
 //! - **Reads** are answered from memory where possible (carts, sessions, the catalog, stock levels:
-//!   [`memory`]), else from a few read-only connections on the caller's thread ([`readers`]).
+//!   `memory.rs`), else from a few read-only connections on the caller's thread (`readers.rs`).
 //! - **Checkpoints** run on a thread of their own, so that nobody waits for them.
 //! - **Records** are encoded where the caller is; the columns beside them are only what queries need.
 //! - **One process** writes: `LOCK` in the directory is held for life. Others may look on

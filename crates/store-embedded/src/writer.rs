@@ -1,4 +1,4 @@
-//! The one writer. Jobs wait in a queue; the writer takes whatever waits (never more than [`GROUP_MAX`], never
+//! The one writer. Jobs wait in a queue; the writer takes whatever waits (never more than `GROUP_MAX`, never
 //! by a timer), runs it in one transaction and commits once: callers share the price of one sync to disk, and
 //! a lone caller pays for no one.
 //!
@@ -248,6 +248,10 @@ impl Group {
             self.memory.publish();
             self.announce_growth();
         }
+        if matches!(failed, Some(Failure::Full)) {
+            // A log that starts over makes room by itself.
+            self.ask_for_checkpoint();
+        }
         for job in jobs.drain(..) {
             job.answer(failed.clone());
         }
@@ -306,9 +310,13 @@ impl Group {
         self.announced = self.announced.min(frames);
         if frames - self.announced >= CHECKPOINT_FRAMES {
             self.announced = frames;
-            // One signal waits at most: the checkpoint takes all there is.
-            let _already_told = self.log_grew.try_send(());
+            self.ask_for_checkpoint();
         }
+    }
+
+    /// One request waits at most: a checkpoint takes all there is.
+    fn ask_for_checkpoint(&self) {
+        let _already_asked = self.log_grew.try_send(());
     }
 }
 
