@@ -1,6 +1,7 @@
 //! Who calls: session tokens, and JWTs of an issuer whose keys are known here.
 
 use crate::base64;
+use crate::limits::{KID_MAX, TOKEN_MAX, VERIFIED_MAX};
 use crate::problem::Failure;
 use app::{App, Caller};
 use arc_swap::ArcSwap;
@@ -25,13 +26,8 @@ use std::time::Duration;
 
 /// Clocks of issuers differ from ours by this much at most.
 const LEEWAY: Duration = Duration::from_secs(30);
-/// No issuer's token is longer.
-const TOKEN_MAX: usize = 8192;
 /// What session tokens begin with; a JWT cannot.
 const SESSION_PREFIX: &str = "gst_";
-const KID_MAX: usize = 64;
-/// Verified tokens remembered, so that a busy client's signature is checked once.
-const VERIFIED_MAX: usize = 10_000;
 
 #[derive(Debug, Deserialize, Serialize)]
 struct Claims {

@@ -74,7 +74,7 @@ pub(crate) async fn process(mut call: Call) -> Answer {
     let work = call.edge.see_through(async move { app.process(&caller, process, once).await });
     match tokio::time::timeout(call.edge.answer_within, work).await {
         Ok(Ok(answered)) => call.answer(answered?, processed),
-        Ok(Err(_)) => Err(Failure::internal()),
+        Ok(Err(_)) => Err(Failure::panicked()),
         Err(_) => call.packed(&reply::accepted(&location(id), &WaitingBody::processing(id))),
     }
 }

@@ -2,6 +2,7 @@
 //! tells a cursor of this list from any other text; it is no secret, since a made-up place harms nobody.
 
 use crate::base64;
+use crate::limits::CURSOR_MAX;
 use crate::problem::Failure;
 use sha2::{Digest, Sha256};
 
@@ -18,7 +19,7 @@ pub(crate) fn seal(list: &str, place: &[u8]) -> String {
 
 /// The place in a cursor of this list.
 pub(crate) fn open<const N: usize>(list: &str, cursor: &str) -> Result<[u8; N], Failure> {
-    let bytes = base64::from_url(cursor).filter(|_| cursor.len() <= 1024);
+    let bytes = base64::from_url(cursor).filter(|_| cursor.len() <= CURSOR_MAX);
     let place = bytes.as_deref().and_then(|b| b.split_at_checked(CHECK)).filter(|(sum, place)| *sum == check(list, place));
     place
         .and_then(|(_, place)| place.try_into().ok())

@@ -13,6 +13,7 @@ mod docs;
 mod edge;
 mod health;
 mod limit;
+mod limits;
 mod metrics;
 mod once;
 mod order;

@@ -1,5 +1,6 @@
 //! Query strings: known parameters only, each at most once.
 
+use crate::limits::NAME_TOLD_MAX;
 use crate::problem::Failure;
 use axum::extract::Query as Pairs;
 use axum::http::Uri;
@@ -40,7 +41,7 @@ impl Query {
     }
 
     fn wrong(&mut self, name: &str, code: &'static str, message: String) {
-        self.errors.push(FieldError { field: name.chars().take(64).collect(), code, message });
+        self.errors.push(FieldError { field: name.chars().take(NAME_TOLD_MAX).collect(), code, message });
     }
 
     /// Refuses what nobody asked for: a second value of a parameter, or one that is not known here.

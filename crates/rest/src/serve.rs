@@ -1,6 +1,7 @@
 //! The accept loop: HTTP/1 and HTTP/2 on one port, with a bound on everything a stranger can do to it.
 
 use crate::edge::Edge;
+use crate::limits::{HEAD_MAX, HEADERS_MAX, STREAMS_MAX};
 use crate::route::Peer;
 use axum::Router;
 use axum::http::{Request, Version};
@@ -54,11 +55,6 @@ impl Default for ServeLimits {
     }
 }
 
-/// HTTP/2 streams of one connection at a time.
-const STREAMS_MAX: u32 = 128;
-/// All headers of a request: a bearer token and everything else, twice over.
-const HEAD_MAX: u16 = 32 * 1024;
-const HEADERS_MAX: usize = 100;
 /// How long to wait when no connection can be accepted, for lack of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection that is told to end may take to say good-bye.

@@ -1,6 +1,7 @@
 //! The outermost layer: names the request, and gives every problem its shape.
 
 use crate::edge::Edge;
+use crate::limits::REQUEST_ID_MAX;
 use crate::problem::{Failure, Told};
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -39,7 +40,7 @@ struct Names {
 impl Names {
     fn of(headers: &HeaderMap) -> Self {
         let trace_id = headers.get(TRACEPARENT).and_then(trace_id).unwrap_or_else(fresh_id);
-        let visible = |v: &&HeaderValue| (1..=64).contains(&v.len()) && v.as_bytes().iter().all(u8::is_ascii_graphic);
+        let visible = |v: &&HeaderValue| (1..=REQUEST_ID_MAX).contains(&v.len()) && v.as_bytes().iter().all(u8::is_ascii_graphic);
         let given = headers.get(REQUEST_ID).filter(visible).cloned();
         let request_id = given.unwrap_or_else(|| HeaderValue::from_str(&trace_id).expect("invariant: hexadecimal digits"));
         Self { request_id, trace_id }

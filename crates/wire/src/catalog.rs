@@ -1,3 +1,4 @@
+use crate::limits::STOCK_MOVE_MAX;
 use crate::page::PageBody;
 use crate::read::{Object, Value};
 use crate::scalar::{self, MoneyBody, Show};
@@ -9,9 +10,6 @@ use domain::money::Money;
 use domain::stock::StockLevel;
 use domain::text::Text;
 use serde::Serialize;
-
-/// Most copies one movement may speak of: far beyond a warehouse, far below an overflow.
-const STOCK_MOVE_MAX: i64 = 1_000_000;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -2,15 +2,12 @@
 //! bodies needs: duplicate members are refused, texts are in normal form C, and the same tree is read into
 //! commands, looked through for card numbers, and canonicalized for idempotency.
 
+use crate::limits::MEMBERS_MAX;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
-
-/// Members of one object. The largest request object has a dozen fields, metadata has 20 entries; the bound
-/// keeps the search for duplicates short.
-pub const MEMBERS_MAX: usize = 64;
 
 /// Its `Debug` shows the kind alone: bodies are never logged.
 #[derive(Clone, PartialEq)]
@@ -193,7 +190,7 @@ mod tests {
             ("{\"a\":01}", "invalid number"),
             ("{\"a\":1e400}", "out of range"),
             ("{\"a\":NaN}", "expected"),
-            ("\"\\ud800\"", "surrogate"),
+            ("\"\\ud800\"", "hex escape"),
             ("{\"a\":'x'}", "expected"),
             ("\u{feff}{}", "expected"),
         ] {

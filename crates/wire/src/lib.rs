@@ -7,6 +7,7 @@ pub mod cart;
 pub mod catalog;
 pub mod checkout;
 mod json;
+mod limits;
 pub mod order;
 pub mod page;
 pub mod pricing;

@@ -2,6 +2,7 @@
 //! what comes out cannot be wrong.
 
 use crate::json::Json;
+use crate::limits::{ERRORS_MAX, NAME_TOLD_MAX};
 use std::borrow::Cow;
 use std::cell::RefCell;
 
@@ -31,9 +32,6 @@ impl Invalid {
         self.errors.iter().all(|e| e.code == first).then_some(first)
     }
 }
-
-/// Errors told at once: enough for a person, and no lever to turn a small body into a large answer.
-const ERRORS_MAX: usize = 100;
 
 #[derive(Debug, Default)]
 struct Errors(RefCell<Vec<FieldError>>);
@@ -199,7 +197,7 @@ impl<'r, 'a> Object<'r, 'a> {
     fn refuse_the_rest(&mut self) {
         for (name, _) in std::mem::take(&mut self.members) {
             // A stranger's name goes back as it came, but not at any length.
-            let name: String = name.chars().take(64).collect();
+            let name: String = name.chars().take(NAME_TOLD_MAX).collect();
             self.wrong::<()>(&name, "UNKNOWN_FIELD", "Is not a field of this request.");
         }
     }

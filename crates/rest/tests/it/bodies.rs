@@ -100,6 +100,8 @@ async fn bodies_are_bounded_json() {
         let answer = shop.ask("POST", &items).by(&ada).with("content-type", kind).untyped(body.clone()).send().await;
         answer.is(415, "MEDIA_TYPE_UNSUPPORTED");
     }
+    let zipped = shop.ask("POST", &items).by(&ada).with("content-encoding", "gzip").raw(body.clone()).send().await;
+    zipped.is(415, "MEDIA_TYPE_UNSUPPORTED");
     let fits = format!("{body}{}", " ".repeat(256 * 1024 - body.len()));
     shop.ask("POST", &items).by(&ada).raw(fits.clone()).send().await.is(201, "");
     shop.ask("POST", &items).by(&ada).raw(format!("{fits} ")).send().await.is(413, "BODY_TOO_LARGE");
@@ -160,7 +162,8 @@ async fn card_numbers_are_refused_wherever_money_is_near() {
         ("POST", "/api/v1/checkout/process", json!({ "paymentToken": "４１１１１１１１１１１１１１１１" })),
     ] {
         let answer = shop.ask(method, path).by(&ada).key("k").json(&body).send().await.is(422, "CARD_DATA_REFUSED");
-        assert!(!String::from_utf8_lossy(&answer.bytes).contains("4111"), "{}", answer.json);
+        let told = String::from_utf8_lossy(&answer.bytes);
+        assert!(!told.contains("4111 1111") && !told.contains("41111111"), "{told}");
     }
 }
 

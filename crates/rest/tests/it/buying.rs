@@ -141,6 +141,22 @@ async fn whoever_waits_too_long_is_told_where_to_look() {
 }
 
 #[tokio::test]
+async fn a_client_that_hangs_up_stops_nothing() {
+    let clock = ManualClock::new();
+    let payments = PaymentSimulator::in_memory(Duration::from_secs(5)).with_slowness(Duration::from_millis(300));
+    let limits = RateLimits { enabled: false, ..RateLimits::default() };
+    let config = EdgeConfig { rate_limits: limits, ..EdgeConfig::default() };
+    let shop = Shop::on(config, Arc::new(clock.clone()), clock, Arc::new(payments)).await;
+    let ada = shop.customer("ada");
+    let checkout = shop.ready_checkout(&ada).await;
+    let hung_up = tokio::time::timeout(Duration::from_millis(50), shop.process(&ada, &checkout, "tok_slow", "s")).await;
+    assert!(hung_up.is_err(), "the request is dropped on the way");
+    shop.edge.idle().await;
+    let orders = shop.ask("GET", "/api/v1/orders").by(&ada).send().await.is(200, "");
+    assert_eq!(orders.json["items"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
 async fn orders_are_paged_newest_first() {
     let shop = Shop::new().await;
     let ada = shop.customer("ada");

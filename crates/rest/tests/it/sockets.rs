@@ -182,6 +182,23 @@ async fn whoever_does_not_take_the_answer_is_let_go() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn a_body_without_end_is_refused_and_its_sender_told() {
+    let server = start(short()).await;
+    let head = "POST /api/v1/session HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n";
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    for (head, body) in [
+        (format!("{head}transfer-encoding: chunked\r\n\r\n"), chunk.repeat(8) + "0\r\n\r\n"),
+        (format!("{head}content-length: 524288\r\n\r\n"), " ".repeat(524_288)),
+    ] {
+        let mut stream = server.connect().await;
+        stream.write_all((head + &body).as_bytes()).await.expect("written");
+        let answered = answer(&mut stream).await;
+        assert!(answered.starts_with("HTTP/1.1 413") && answered.contains("BODY_TOO_LARGE"), "{answered}");
+    }
+    server.stop().await;
+}
+
 type Http2 = hyper::client::conn::http2::SendRequest<Body>;
 
 #[expect(clippy::disallowed_methods, reason = "the task ends with its connection")]
@@ -199,11 +216,12 @@ fn get(path: &str) -> Request<Body> {
 async fn http_2_carries_many_requests_at_once() {
     let server = start(short()).await;
     let (client, connection) = http_2(&server).await;
-    let asks = (0..300).map(|_| client.clone().send_request(get("/openapi.json")));
-    for answer in futures_util::future::join_all(asks).await {
-        let body = answer.expect("answered").into_body().collect().await.expect("a body").to_bytes();
-        assert_eq!(body.len(), rest::OPENAPI.len());
-    }
+    let length = async |mut client: Http2| {
+        let answer = client.send_request(get("/openapi.json")).await.expect("answered");
+        answer.into_body().collect().await.expect("a body").to_bytes().len()
+    };
+    let lengths = futures_util::future::join_all((0..300).map(|_| length(client.clone()))).await;
+    assert_eq!(lengths, vec![rest::OPENAPI.len(); 300]);
     // Unused, it is let go in good order.
     let ended = timeout(SOON, connection).await.expect("in time").expect("no panic");
     assert!(ended.is_ok(), "{ended:?}");

@@ -1,0 +1,29 @@
+//! Bounds of the network side; what a request may ask for is bounded in `domain::limits`.
+
+use std::time::Duration;
+
+/// The largest body of a request: 500 items and an address fit four times over.
+pub const BODY_MAX: usize = 256 * 1024;
+/// How long a client may take to send one.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// How much of a body that is too large goes by unread, and how long that may take, so that whoever sends it
+/// hears why it is refused.
+pub const LEFTOVER_MAX: usize = 1024 * 1024;
+pub const LEFTOVER_TIME_MAX: Duration = Duration::from_secs(2);
+/// HTTP/2 streams of one connection at a time.
+pub const STREAMS_MAX: u32 = 128;
+/// All headers of a request: a bearer token and everything else, twice over.
+pub const HEAD_MAX: u16 = 32 * 1024;
+pub const HEADERS_MAX: usize = 100;
+/// No issuer's token is longer.
+pub const TOKEN_MAX: usize = 8192;
+/// Characters of a key's name in a token.
+pub const KID_MAX: usize = 64;
+/// Verified tokens remembered, so that a busy client's signature is checked once.
+pub const VERIFIED_MAX: usize = 10_000;
+/// Characters of a request's name that a client may give.
+pub const REQUEST_ID_MAX: usize = 64;
+/// Characters of a cursor; those given out have at most 40.
+pub const CURSOR_MAX: usize = 1024;
+/// Characters of an unknown parameter's name that are told back.
+pub const NAME_TOLD_MAX: usize = 64;
