@@ -12,7 +12,7 @@ use crate::lane::{Entered, Lanes, Leader, Turn};
 use crate::once::{Answered, Once, answer};
 use crate::ports::{Answer, CartChange, CartWrite, PortError, PortErrorKind, Saved};
 use crate::pricing::Shelf;
-use domain::cart::{Cart, CartEvent, Command, Decided, Metadata, Note, Owner, Strategy, Warning};
+use domain::cart::{Cart, CartEvent, CartStatus, Command, Decided, Metadata, Note, Owner, Strategy, Warning};
 use domain::ids::{BookId, CartId, CheckoutId, CouponCode, EditionId, ItemId, Version};
 use domain::limits::{CONFLICT_RETRIES_MAX, LANE_BATCH_MAX, OPERATIONS_MAX};
 use domain::money::Currency;
@@ -52,13 +52,20 @@ pub enum Operation {
     Currency(Currency),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct MergeCart {
     /// The token of the guest session whose cart is taken over: having it is the right to it.
     pub source_token: String,
     pub strategy: Strategy,
     /// Says what would be, and changes nothing.
     pub dry_run: bool,
+}
+
+/// The token is a secret.
+impl std::fmt::Debug for MergeCart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MergeCart").field("strategy", &self.strategy).field("dry_run", &self.dry_run).finish_non_exhaustive()
+    }
 }
 
 /// A cart as it is shown: priced, with what the shopper should know.
@@ -98,7 +105,8 @@ pub(crate) type CartLanes = Lanes<CartId, Work, Outcome>;
 type CartLeader = Leader<CartId, Work, Outcome>;
 
 impl App {
-    /// The caller's active cart, or a new one made from `open`. A cart that is there already is not changed.
+    /// The caller's active cart, or a new one made from `open`. A cart that is there already is not changed; one
+    /// whose items were all bought makes way for the new one.
     pub async fn open_cart(&self, caller: &Caller, open: OpenCart, once: Option<Once<Opened>>) -> Result<Answered<Opened>, Error> {
         let owner = caller.owner()?;
         if let Some(once) = &once
@@ -108,16 +116,23 @@ impl App {
         }
         for _ in 0..CONFLICT_RETRIES_MAX {
             let now = self.now();
-            if let Some(id) = self.ports.carts.of_owner(&owner, now).await?
-                && let Some(cart) = self.ports.carts.load(id, now).await?
-            {
-                return Ok(Answered::Fresh(Opened { view: self.view(cart, now).await?, created: false }));
-            }
+            let old = match self.ports.carts.of_owner(&owner, now).await? {
+                Some(id) => self.ports.carts.load(id, now).await?,
+                None => None,
+            };
+            let bought = match old {
+                Some(cart) if cart.status() == CartStatus::Converted => Some(cart),
+                Some(cart) => return Ok(Answered::Fresh(Opened { view: self.view(cart, now).await?, created: false })),
+                None => None,
+            };
             let Decided { cart, events } = self.new_cart(owner.clone(), &open, now)?;
             let opened = Opened { view: self.view(Arc::new(cart), now).await?, created: true };
+            let put = CartWrite::Put { cart: Arc::clone(&opened.view.cart), expected: Version(0) };
+            let delete = bought.iter().map(|old| CartWrite::Delete { id: old.id, expected: old.version });
+            let deleted = bought.iter().map(|old| old.end(CartEvent::Deleted { merged_into: None }, now));
             let change = CartChange {
-                writes: vec![CartWrite::Put { cart: Arc::clone(&opened.view.cart), expected: Version(0) }],
-                outbox: events,
+                writes: delete.chain([put]).collect(),
+                outbox: deleted.chain(events).collect(),
                 answers: answer(once.as_ref(), &opened, now).into_iter().collect(),
             };
             match (self.ports.carts.save(change, now).await?, &once) {
@@ -186,14 +201,21 @@ impl App {
     }
 
     /// Takes over the cart of a guest session, once, however often it is asked.
-    pub async fn merge_cart(&self, caller: &Caller, id: CartId, merge: MergeCart, once: Option<Once<CartView>>) -> Outcome {
+    pub async fn merge_cart(
+        &self,
+        caller: &Caller,
+        id: CartId,
+        merge: MergeCart,
+        if_match: Option<Version>,
+        once: Option<Once<CartView>>,
+    ) -> Outcome {
         let owner = caller.owner()?;
         let session = self.session_of_token(&merge.source_token).await?.ok_or(Refusal::MergeSourceInvalid)?;
         let source = Caller::Guest(session).owner()?;
         if source == owner {
             return Err(Refusal::MergeSourceInvalid.into());
         }
-        let work = Work { owner, change: Changes::Merge { source, strategy: merge.strategy }, if_match: None, once };
+        let work = Work { owner, change: Changes::Merge { source, strategy: merge.strategy }, if_match, once };
         if !merge.dry_run {
             return self.in_lane(id, work).await;
         }

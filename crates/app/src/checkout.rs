@@ -58,6 +58,8 @@ pub struct Process {
     pub token: PaymentToken,
     /// The total the shopper saw and agreed to.
     pub expected_total: Money,
+    /// Of the checkout, for a new attempt.
+    pub if_match: Option<Version>,
 }
 
 #[derive(Clone, Debug)]
@@ -70,7 +72,7 @@ pub enum Processed {
 
 /// What a client may do to its checkout besides paying it.
 enum Edit {
-    FillIn(Details),
+    FillIn(Box<Details>),
     Cancel,
 }
 
@@ -171,7 +173,7 @@ impl App {
         once: Option<Once<CheckoutView>>,
     ) -> Result<Answered<CheckoutView>, Error> {
         let owner = caller.owner()?;
-        self.edit_checkout(&owner, id, if_match, once, &Edit::FillIn(details)).await
+        self.edit_checkout(&owner, id, if_match, once, &Edit::FillIn(Box::new(details))).await
     }
 
     /// Ends a checkout that is not being paid and reopens its cart.
@@ -228,7 +230,7 @@ impl App {
                 if let Some(cart) = self.ports.carts.load(checkout.cart, now).await? {
                     checkout.freeze(&cart);
                 }
-                checkout.fill_in(details.clone());
+                checkout.fill_in((**details).clone());
                 self.reprice(checkout, now).await?;
                 Ok(vec![])
             }
@@ -301,6 +303,7 @@ impl App {
         let now = self.now();
         let expected = checkout.version;
         checkout.ensure_open(now)?;
+        ensure_version(process.if_match, expected)?;
         self.agree(&mut checkout, process.expected_total, now).await?;
         let attempt = Attempt {
             id: AttemptId(self.fresh_bits(now)),

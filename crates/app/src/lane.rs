@@ -11,7 +11,9 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-type Waiting<K, W, A> = VecDeque<(W, oneshot::Sender<Turn<K, W, A>>)>;
+/// Work, and where its answer goes.
+pub type Queued<K, W, A> = (W, oneshot::Sender<Turn<K, W, A>>);
+type Waiting<K, W, A> = VecDeque<Queued<K, W, A>>;
 type Shared<K, W, A> = Arc<Mutex<HashMap<K, Waiting<K, W, A>>>>;
 
 /// Lanes by key; `W` is work to be done, `A` its answer.
@@ -83,7 +85,7 @@ pub struct Leader<K: Key, W, A> {
 impl<K: Key, W, A> Leader<K, W, A> {
     /// Takes over up to `max` pieces of queued work. Whoever waits for a piece whose sender is dropped
     /// without an answer is told that its outcome is unknown.
-    pub fn take(&mut self, max: usize) -> Vec<(W, oneshot::Sender<Turn<K, W, A>>)> {
+    pub fn take(&mut self, max: usize) -> Vec<Queued<K, W, A>> {
         let mut lanes = lock(&self.lanes);
         let Some(waiting) = lanes.get_mut(&self.key) else { return Vec::new() };
         let n = waiting.len().min(max);

@@ -48,6 +48,8 @@ pub const SEARCH_MAX: usize = 200;
 pub const BOOK_AUTHORS_MAX: usize = 50;
 pub const BOOK_CATEGORIES_MAX: usize = 20;
 pub const BOOK_EDITIONS_MAX: usize = 20;
+/// Bytes of a line in an import; a longer one is no book.
+pub const IMPORT_LINE_MAX: usize = 256 * 1024;
 
 pub const PAGE_DEFAULT: usize = 20;
 pub const PAGE_MAX: usize = 100;
@@ -59,6 +61,8 @@ pub const AMOUNT_MAX: i64 = 9_007_199_254_740_991;
 
 /// How long an answered idempotency key is kept (the contract promises at least 24 h).
 pub const IDEMPOTENCY_KEEP: Duration = Duration::from_secs(48 * 3600);
+/// Changes of the payment simulator's ledger that wait for one sync to disk; more wait outside.
+pub const JOURNAL_WAITING_MAX: usize = 1024;
 /// Times an authorization is sent again, under the same key, before the attempt is given up and voided.
 pub const AUTHORIZE_TRIES_MAX: u32 = 5;
 /// How long a request that drives a checkout owns it before the sweeper may take over.

@@ -1,6 +1,5 @@
 //! Who calls: session tokens, and JWTs of an issuer whose keys are known here.
 
-use crate::base64;
 use crate::limits::{KID_MAX, TOKEN_MAX, VERIFIED_MAX};
 use crate::problem::Failure;
 use app::{App, Caller};
@@ -8,6 +7,8 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::ids::CustomerId;
 use domain::time::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
@@ -80,7 +81,7 @@ impl Keys {
     /// refused from here on. A name that no token may carry is passed over.
     pub fn replace(&self, keys: &[(String, [u8; 32])]) {
         let key = |(kid, public): &(String, [u8; 32])| {
-            let x = base64::url(public);
+            let x = URL_SAFE_NO_PAD.encode(public);
             let decoding = DecodingKey::from_ed_components(&x).ok().filter(|_| is_kid(kid))?;
             let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": x });
             Some((kid.clone(), Key { decoding: Arc::new(decoding), jwk }))
@@ -224,7 +225,7 @@ impl DevIssuer {
     fn of(pkcs8: &[u8]) -> io::Result<Self> {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.to_string()))?;
         let public: [u8; 32] = pair.public_key().as_ref().try_into().map_err(|_| io::Error::other("not an Ed25519 key"))?;
-        let kid = base64::url(&Sha256::digest(public)[..12]);
+        let kid = URL_SAFE_NO_PAD.encode(&Sha256::digest(public)[..12]);
         Ok(Self { encoding: EncodingKey::from_ed_der(pkcs8), kid, public })
     }
 

@@ -1,12 +1,13 @@
 //! Bodies: bounded in size and time, JSON or nothing.
 
-use crate::limits::{BODY_MAX, BODY_TIME_MAX, LEFTOVER_MAX, LEFTOVER_TIME_MAX};
+use crate::limits::{BODY_MAX, LEFTOVER_MAX, LEFTOVER_TIME_MAX};
 use crate::problem::Failure;
 use axum::body::{Body, HttpBody};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::time::Duration;
 use tokio::time::timeout;
 
 fn too_large() -> Failure {
@@ -17,14 +18,14 @@ fn too_large() -> Failure {
 ///
 /// # Errors
 /// It is too large, too slow, or of a type that is not read here.
-pub(crate) async fn read(headers: &HeaderMap, mut body: Body) -> Result<Bytes, Failure> {
+pub(crate) async fn read(headers: &HeaderMap, mut body: Body, within: Duration) -> Result<Bytes, Failure> {
     if body.size_hint().lower() > BODY_MAX as u64 {
         if !headers.contains_key(EXPECT) {
             let_go_by(body).await;
         }
         return Err(too_large());
     }
-    let collected = timeout(BODY_TIME_MAX, Limited::new(&mut body, BODY_MAX).collect());
+    let collected = timeout(within, Limited::new(&mut body, BODY_MAX).collect());
     let bytes = match collected.await {
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {

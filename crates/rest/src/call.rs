@@ -17,6 +17,7 @@ use bytes::Bytes;
 use domain::ids::Version;
 use domain::refusal::Refusal;
 use serde::Serialize;
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use wire::page::PageBody;
 use wire::{Json, Object, read};
@@ -58,7 +59,11 @@ impl FromRequest<Arc<Edge>> for Call {
         let route = parts.extensions.remove::<Arc<Route>>().ok_or_else(Failure::internal)?;
         let writes = !parts.method.is_safe();
         let key = if writes { once::key(&parts.headers)? } else { None };
-        let body = if writes && parts.method != Method::DELETE { body::read(&parts.headers, body).await? } else { Bytes::new() };
+        let body = if writes && parts.method != Method::DELETE {
+            body::read(&parts.headers, body, edge.body_timeout).await?
+        } else {
+            Bytes::new()
+        };
         Ok(Self {
             edge: Arc::clone(edge),
             caller,
@@ -194,15 +199,17 @@ impl Call {
     }
 
     /// Answers a read of something with a version; a client that has it already is told so.
-    pub(crate) fn show<T: Serialize>(&self, version: Version, body: impl FnOnce() -> T) -> Response {
-        let mut response = if self.has_already(version) { StatusCode::NOT_MODIFIED.into_response() } else { json(&body()) };
-        response.headers_mut().insert(ETAG, etag(version));
+    pub(crate) fn show(&self, version: Version, body: &impl Serialize) -> Response {
+        let bytes = to_json(body);
+        let tag = etag(version, &bytes);
+        let mut response = if self.has_already(&tag) { StatusCode::NOT_MODIFIED.into_response() } else { json_bytes(bytes) };
+        response.headers_mut().insert(ETAG, tag);
         response
     }
 
-    fn has_already(&self, version: Version) -> bool {
+    fn has_already(&self, current: &HeaderValue) -> bool {
         let tags = self.headers.get_all(IF_NONE_MATCH).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
-        tags.map(<[u8]>::trim_ascii).any(|tag| tag == b"*" || version_of(tag.strip_prefix(b"W/").unwrap_or(tag)) == Some(version))
+        tags.map(<[u8]>::trim_ascii).any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == current.as_bytes())
     }
 
     /// Answers with a page, and a link to the next one.
@@ -225,21 +232,36 @@ fn bad_if_match() -> Failure {
     wire::Invalid::one("If-Match", "INVALID", "Must be one strong ETag such as \"7\", or *.").into()
 }
 
-/// A strong validator: `"7"`.
-pub(crate) fn etag(version: Version) -> HeaderValue {
-    HeaderValue::try_from(format!("\"{}\"", version.0)).expect("invariant: digits and quotes")
+/// A strong validator: the version, and a print of the body, because prices, stock and warnings move without
+/// a new version: `"7.3f…"`.
+pub(crate) fn etag(version: Version, body: &[u8]) -> HeaderValue {
+    // Unkeyed, so that every node and every start gives the same print.
+    let mut print = DefaultHasher::new();
+    print.write(body);
+    HeaderValue::try_from(format!("\"{}.{:x}\"", version.0, print.finish())).expect("invariant: digits and quotes")
 }
 
+/// The version in an ETag; its print does not count for a write.
 fn version_of(tag: &[u8]) -> Option<Version> {
-    let digits = tag.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok().map(Version)
+    let text = std::str::from_utf8(tag.strip_prefix(b"\"")?.strip_suffix(b"\"")?).ok()?;
+    let (version, print) = text.split_once('.').unwrap_or((text, "0"));
+    let plain = |text: &str, digit: fn(&u8) -> bool| !text.is_empty() && text.bytes().all(|b| digit(&b));
+    let fits = plain(version, u8::is_ascii_digit) && plain(print, u8::is_ascii_hexdigit);
+    version.parse().ok().filter(|_| fits).map(Version)
+}
+
+fn to_json(body: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(2048);
+    serde_json::to_writer(&mut bytes, body).expect("invariant: answers are plain structs with text keys");
+    bytes
+}
+
+fn json_bytes(bytes: Vec<u8>) -> Response {
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], Body::from(bytes)).into_response()
 }
 
 pub(crate) fn json(body: &impl Serialize) -> Response {
-    let mut bytes = Vec::with_capacity(2048);
-    serde_json::to_writer(&mut bytes, body).expect("invariant: answers are plain structs with text keys");
-    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], Body::from(bytes)).into_response()
+    json_bytes(to_json(body))
 }
 
 pub(crate) fn linked(mut response: Response, link: Option<String>) -> Response {

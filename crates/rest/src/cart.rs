@@ -49,19 +49,19 @@ pub(crate) async fn open(mut call: Call) -> Answer {
 pub(crate) async fn mine(call: Call) -> Answer {
     call.no_query()?;
     let view = call.app().my_cart(&call.caller).await?;
-    Ok(call.show(view.cart.version, || CartBody::from(&view)))
+    Ok(call.show(view.cart.version, &CartBody::from(&view)))
 }
 
 pub(crate) async fn show(call: Call) -> Answer {
     call.no_query()?;
     let view = call.app().cart(&call.caller, cart_id(&call)?).await?;
-    Ok(call.show(view.cart.version, || CartBody::from(&view)))
+    Ok(call.show(view.cart.version, &CartBody::from(&view)))
 }
 
 pub(crate) async fn totals(call: Call) -> Answer {
     call.no_query()?;
     let view = call.app().cart(&call.caller, cart_id(&call)?).await?;
-    Ok(call.show(view.cart.version, || TotalsBody::from(&view.quote)))
+    Ok(call.show(view.cart.version, &TotalsBody::from(&view.quote)))
 }
 
 async fn change(call: Call, operations: Vec<Operation>, render: fn(&CartView) -> Bytes) -> Answer {
@@ -108,6 +108,6 @@ pub(crate) async fn merge(mut call: Call) -> Answer {
     let dry_run = query.flag("dryRun").unwrap_or(false);
     query.end()?;
     let merge = MergeCart { dry_run, ..call.read(wire::cart::merge_cart)? };
-    let answered = call.app().merge_cart(&call.caller, cart_id(&call)?, merge, call.once(changed)).await?;
+    let answered = call.app().merge_cart(&call.caller, cart_id(&call)?, merge, call.if_match()?, call.once(changed)).await?;
     call.answer(answered, changed)
 }

@@ -90,7 +90,7 @@ pub(crate) async fn books(call: Call) -> Answer {
 pub(crate) async fn book(call: Call) -> Answer {
     call.no_query()?;
     let view = call.app().book(book_id(&call)?).await?;
-    Ok(call.show(view.book.version, || BookBody::from(&view)))
+    Ok(call.show(view.book.version, &BookBody::from(&view)))
 }
 
 pub(crate) async fn create_book(mut call: Call) -> Answer {
@@ -151,9 +151,10 @@ fn named(view: &HeadingView) -> Bytes {
 pub(crate) async fn headings(kind: HeadingKind, call: Call) -> Answer {
     let mut query = call.query()?;
     let limit = query.limit();
+    let search = query.get("search", search, "at most 200 characters");
     let after = call.after(&mut query)?.map(|bytes| HeadingId { kind, bits: u128::from_be_bytes(bytes) });
     query.end()?;
-    let mut page = call.app().headings(kind, after, limit + 1).await?;
+    let mut page = call.app().headings(kind, search.as_deref(), after, limit + 1).await?;
     let more = page.len() > limit;
     page.truncate(limit);
     let next = page.last().filter(|_| more).map(|h| h.heading.id.bits.to_be_bytes());
@@ -163,7 +164,7 @@ pub(crate) async fn headings(kind: HeadingKind, call: Call) -> Answer {
 pub(crate) async fn heading(kind: HeadingKind, call: Call) -> Answer {
     call.no_query()?;
     let view = call.app().heading(heading_id(&call, kind)?).await?;
-    Ok(call.show(view.heading.version, || HeadingBody::from(&view)))
+    Ok(call.show(view.heading.version, &HeadingBody::from(&view)))
 }
 
 pub(crate) async fn create_heading(kind: HeadingKind, mut call: Call) -> Answer {

@@ -46,7 +46,7 @@ pub(crate) async fn start(mut call: Call) -> Answer {
 pub(crate) async fn show(call: Call) -> Answer {
     call.no_query()?;
     let view = call.app().checkout(&call.caller, checkout_id(&call)?).await?;
-    Ok(call.show(view.checkout.version, || CheckoutBody::from(&view)))
+    Ok(call.show(view.checkout.version, &CheckoutBody::from(&view)))
 }
 
 pub(crate) async fn patch(mut call: Call) -> Answer {
@@ -70,7 +70,7 @@ pub(crate) async fn process(mut call: Call) -> Answer {
     let input = call.read(wire::checkout::process)?;
     let once = call.must_once(processed)?;
     let id = call.app().which_checkout(&call.caller, input.checkout).await?;
-    let (app, caller, process) = (Arc::clone(&call.edge.app), call.caller.clone(), input.of(id));
+    let (app, caller, process) = (Arc::clone(&call.edge.app), call.caller.clone(), input.of(id, call.if_match()?));
     let work = call.edge.see_through(async move { app.process(&caller, process, once).await });
     match tokio::time::timeout(call.edge.answer_within, work).await {
         Ok(Ok(answered)) => call.answer(answered?, processed),

@@ -1,11 +1,12 @@
 //! The description of this edge, as JSON and as a page.
 
-use crate::base64;
 use crate::call::Call;
 use crate::problem::Answer;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::IntoResponse;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
@@ -17,7 +18,7 @@ const PAGE: &str = include_str!("docs.html");
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = |open: &str, close: &str| {
         let inner = PAGE.split_once(open).and_then(|(_, rest)| rest.split_once(close)).map_or("", |(inner, _)| inner);
-        format!("'sha256-{}'", base64::standard(&Sha256::digest(inner)))
+        format!("'sha256-{}'", STANDARD.encode(Sha256::digest(inner)))
     };
     let policy = format!(
         "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \

@@ -14,11 +14,13 @@ pub struct EdgeConfig {
     pub rate_limits: RateLimits,
     /// How long a request to pay waits for its outcome before it is told to come back.
     pub answer_within: Duration,
+    /// How long a client may take to send a body.
+    pub body_timeout: Duration,
 }
 
 impl Default for EdgeConfig {
     fn default() -> Self {
-        Self { rate_limits: RateLimits::default(), answer_within: Duration::from_secs(10) }
+        Self { rate_limits: RateLimits::default(), answer_within: Duration::from_secs(10), body_timeout: Duration::from_secs(30) }
     }
 }
 
@@ -30,6 +32,7 @@ pub struct Edge {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) answer_within: Duration,
+    pub(crate) body_timeout: Duration,
     ready: AtomicBool,
     /// Work in progress holds a receiver each.
     work: watch::Sender<()>,
@@ -43,6 +46,7 @@ impl Edge {
             limits: Limits::new(&config.rate_limits),
             metrics,
             answer_within: config.answer_within,
+            body_timeout: config.body_timeout,
             ready: AtomicBool::new(false),
             work: watch::Sender::new(()),
         })

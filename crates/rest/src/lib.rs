@@ -2,7 +2,6 @@
 //! socket. `openapi.yaml` is the description that clients go by; a test compares it with the table of routes.
 
 pub mod auth;
-mod base64;
 mod body;
 mod call;
 mod cart;

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 /// The largest body of a request: 500 items and an address fit four times over.
 pub const BODY_MAX: usize = 256 * 1024;
-/// How long a client may take to send one.
-pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// How much of a body that is too large goes by unread, and how long that may take, so that whoever sends it
 /// hears why it is refused.
 pub const LEFTOVER_MAX: usize = 1024 * 1024;

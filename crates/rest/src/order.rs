@@ -57,7 +57,7 @@ pub(crate) async fn list(call: Call) -> Answer {
 pub(crate) async fn show(call: Call) -> Answer {
     call.no_query()?;
     let order = call.app().order(&call.caller, order_id(&call)?).await?;
-    Ok(call.show(order.version, || OrderBody::from(&order)))
+    Ok(call.show(order.version, &OrderBody::from(&order)))
 }
 
 pub(crate) async fn events(call: Call) -> Answer {

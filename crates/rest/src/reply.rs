@@ -73,6 +73,7 @@ pub(crate) fn unpack(packed: &Bytes) -> Result<Response, Failure> {
         return Err(wire::checkout::declined(&PaymentError { code, detail }).into());
     }
     let status = StatusCode::from_u16(status).map_err(|_| Failure::internal())?;
+    let tag = (version != 0).then(|| etag(Version(version), &body));
     let mut response = (status, Body::from(body)).into_response();
     let headers = response.headers_mut();
     if status != StatusCode::NO_CONTENT {
@@ -80,8 +81,8 @@ pub(crate) fn unpack(packed: &Bytes) -> Result<Response, Failure> {
     } else {
         headers.remove(CONTENT_TYPE);
     }
-    if version != 0 {
-        headers.insert(ETAG, etag(Version(version)));
+    if let Some(tag) = tag {
+        headers.insert(ETAG, tag);
     }
     if let Some(location) = HeaderValue::from_maybe_shared(location).ok().filter(|l| !l.is_empty()) {
         headers.insert(LOCATION, location);
@@ -104,8 +105,8 @@ mod tests {
     #[test]
     fn what_is_packed_is_unpacked() {
         for (packed, status, etag, location) in [
-            (ok(Version(7), &"x"), 200, Some("\"7\""), None),
-            (created(Version(1), "/a/b", &"x"), 201, Some("\"1\""), Some("/a/b")),
+            (ok(Version(7), &"x"), 200, Some("\"7."), None),
+            (created(Version(1), "/a/b", &"x"), 201, Some("\"1."), Some("/a/b")),
             (plain(&"x"), 200, None, None),
             (accepted("/a", &"x"), 202, None, Some("/a")),
             (no_content(), 204, None, None),
@@ -113,7 +114,8 @@ mod tests {
             let response = unpack(&packed).expect("an answer");
             let header = |name| response.headers().get(name).map(|v: &HeaderValue| v.to_str().expect("text").to_owned());
             assert_eq!(response.status().as_u16(), status);
-            assert_eq!((header(ETAG).as_deref(), header(LOCATION).as_deref()), (etag, location));
+            assert_eq!(header(ETAG).as_deref().map(|tag| &tag[..3]), etag);
+            assert_eq!(header(LOCATION).as_deref(), location);
         }
         for torn in [&b""[..], &[FORMAT], &[2; 20], &[FORMAT, 0, 200, 0, 0, 0, 0, 0, 0, 0, 0, 9, 9]] {
             assert!(unpack(&Bytes::from_static(b"")).is_err() && parts(&Bytes::copy_from_slice(torn)).is_none(), "{torn:?}");

@@ -36,7 +36,7 @@ pub(crate) async fn show(call: Call) -> Answer {
 async fn show_one(call: Call, id: Option<SessionId>) -> Answer {
     call.no_query()?;
     let view = call.app().session(&call.caller, id).await?;
-    Ok(call.show(view.session.version, || SessionBody::from(&view)))
+    Ok(call.show(view.session.version, &SessionBody::from(&view)))
 }
 
 pub(crate) async fn patch(mut call: Call) -> Answer {

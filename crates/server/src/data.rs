@@ -3,10 +3,10 @@
 use crate::import::{self, Summary};
 use crate::settings::Settings;
 use crate::start;
-use domain::ids::CustomerId;
-use indicatif::{ProgressBar, ProgressStyle};
 use crate::world::SystemClock;
 use app::ports::Clock;
+use domain::ids::CustomerId;
+use indicatif::{ProgressBar, ProgressStyle};
 use rest::auth::{DevIssuer, Role};
 use std::io::Write;
 use std::path::Path;
@@ -21,7 +21,8 @@ pub fn import(settings: &Settings, file: &Path, prices: Option<&Path>, stock: u3
     let options = import::Options { prices, stock, currency: settings.currency()? };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     // Draws on a terminal only.
-    let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {pos} rows  {per_sec}").expect("invariant: a valid template"));
+    let bar = ProgressBar::new_spinner()
+        .with_style(ProgressStyle::with_template("{spinner} {pos} rows  {per_sec}").expect("invariant: a valid template"));
     let summary = runtime.block_on(import::file(&app, file, &options, |rows| bar.set_position(rows as u64)));
     bar.finish_and_clear();
     report(&summary?)

@@ -5,7 +5,7 @@
 use app::{App, BookInput, EditionInput, Imported};
 use domain::catalog::{Format, Isbn13, Ratings};
 use domain::ids::Sku;
-use domain::limits::{BOOK_AUTHORS_MAX, BOOK_CATEGORIES_MAX, BOOK_EDITIONS_MAX};
+use domain::limits::{BOOK_AUTHORS_MAX, BOOK_CATEGORIES_MAX, BOOK_EDITIONS_MAX, IMPORT_LINE_MAX};
 use domain::money::{Currency, Money};
 use domain::text::Text;
 use serde::Deserialize;
@@ -17,8 +17,6 @@ use unicode_normalization::UnicodeNormalization;
 
 /// Rows written down together.
 const BATCH: usize = 1000;
-/// A line longer than this is no book.
-const LINE_MAX: usize = 256 * 1024;
 
 pub struct Options<'a> {
     pub prices: Option<&'a Path>,
@@ -128,7 +126,7 @@ fn lines(reader: Box<dyn Read + Send>) -> impl Iterator<Item = (usize, Result<Ro
             return None;
         }
         let mut line = Vec::new();
-        match (&mut reader).take(LINE_MAX as u64).read_until(b'\n', &mut line) {
+        match (&mut reader).take(IMPORT_LINE_MAX as u64).read_until(b'\n', &mut line) {
             Ok(0) => None,
             Ok(_) => Some(serde_json::from_slice(&line).map_err(|e| e.to_string())),
             Err(e) => {

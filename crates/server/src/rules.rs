@@ -127,7 +127,11 @@ fn shipping(entry: ShippingEntry) -> Result<ShippingOption, String> {
         label: label(&entry.label).ok_or_else(|| bad("label"))?,
         price: money(entry.price)?,
         free_from: entry.free_from.map(money).transpose()?,
-        countries: entry.countries.iter().map(|c| country(c).ok_or_else(|| bad("countries are two capital letters"))).collect::<Result<_, _>>()?,
+        countries: entry
+            .countries
+            .iter()
+            .map(|c| country(c).ok_or_else(|| bad("countries are two capital letters")))
+            .collect::<Result<_, _>>()?,
     })
 }
 

@@ -55,7 +55,8 @@ fn log(settings: &Settings) -> Result<(), String> {
 
 async fn serve(settings: &Settings, dir: &Path) -> Result<(), String> {
     let (app, store) = start::open(settings, dir)?;
-    let first = settings.demo_catalog && app.books(&BookQuery { limit: 1, ..BookQuery::default() }).await.map_err(|e| e.to_string())?.total == 0;
+    let first =
+        settings.demo_catalog && app.books(&BookQuery { limit: 1, ..BookQuery::default() }).await.map_err(|e| e.to_string())?.total == 0;
     if first {
         let books = start::demo_catalog(&app, settings).await?;
         tracing::info!(books, "the demo catalog is in the store; its prices are made up");
@@ -95,6 +96,7 @@ fn edge(settings: &Settings, dir: &Path, app: Arc<App>) -> Result<Arc<Edge>, Str
             anonymous_per_hour: limits.anonymous_per_hour,
         },
         answer_within: settings.checkout.answer_within.0,
+        body_timeout: settings.http.body_timeout.0,
     };
     let keys = Arc::new(issuer(dir)?.keys());
     Ok(Edge::new(app, keys, Metrics::new(Registry::default()), &config))
@@ -130,7 +132,6 @@ async fn until_told(edge: Arc<Edge>, store: EmbeddedStore, poisoned: Arc<AtomicB
 }
 
 /// What goes on beside the requests.
-#[expect(clippy::disallowed_methods, reason = "the loops are tasks, and joined at shutdown")]
 fn loops(app: &Arc<App>, edge: &Arc<Edge>, stop: &watch::Sender<bool>) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     let every = |pause: Duration, stop: watch::Receiver<bool>| Ticks { pause, stop };

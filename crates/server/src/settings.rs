@@ -214,7 +214,8 @@ mod tests {
 
     #[test]
     fn variables_override_defaults() {
-        let settings = load(&[("CARTWRIGHT_CART__TTL", "2s"), ("CARTWRIGHT_RATE_LIMITS__ENABLED", "false"), ("CARTWRIGHT_LISTEN", "127.0.0.1:0")]);
+        let settings =
+            load(&[("CARTWRIGHT_CART__TTL", "2s"), ("CARTWRIGHT_RATE_LIMITS__ENABLED", "false"), ("CARTWRIGHT_LISTEN", "127.0.0.1:0")]);
         let settings = settings.expect("valid");
         let carts = settings.policy().expect("valid").carts;
         assert_eq!([carts.guest, carts.customer, carts.empty], [Duration::from_secs(2); 3]);

@@ -17,6 +17,7 @@ mod columns;
 mod connection;
 mod fault;
 mod ledger;
+mod limits;
 mod memory;
 mod migrate;
 mod outbox;

@@ -8,6 +8,7 @@
 //! process is expected to end and start again, because only recovery can tell.
 
 use crate::fault::{Failure, Fault};
+use crate::limits::{GROUP_MAX, WAITING_MAX};
 use crate::memory::Memory;
 use crate::{columns, connection, outbox};
 use app::ports::{PortError, PortErrorKind};
@@ -23,8 +24,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot, watch};
 
-const GROUP_MAX: usize = 256;
-const WAITING_MAX: usize = 4096;
 /// Frames (pages of 4 KiB) in the log between two checkpoints: a page that is changed again meanwhile is moved
 /// once. And from where on the log must start over.
 const CHECKPOINT_FRAMES: u32 = 4_096;

@@ -5,7 +5,7 @@ use crate::scalar::{self, At, MoneyBody, Private, Show};
 use crate::totals::{PricedItemBody, TotalsBody, priced_items};
 use app::{CheckoutView, Process, ShippingOffer, StartCheckout};
 use domain::checkout::{Checkout, Details, PaymentError, State};
-use domain::ids::{CartId, CheckoutId, OrderId, PaymentToken, ShippingOptionId};
+use domain::ids::{CartId, CheckoutId, OrderId, PaymentToken, ShippingOptionId, Version};
 use domain::money::Money;
 use domain::order::Order;
 use domain::person::{Address, Country, Email};
@@ -234,8 +234,8 @@ pub struct ProcessInput {
 }
 
 impl ProcessInput {
-    pub fn of(self, checkout: CheckoutId) -> Process {
-        Process { checkout, token: self.token.0, expected_total: self.expected_total }
+    pub fn of(self, checkout: CheckoutId, if_match: Option<Version>) -> Process {
+        Process { checkout, token: self.token.0, expected_total: self.expected_total, if_match }
     }
 }
 

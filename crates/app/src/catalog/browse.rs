@@ -127,10 +127,18 @@ impl App {
         Ok(self.book_view(book, snapshot))
     }
 
-    /// Headings of a kind by name, after a heading.
-    pub async fn headings(&self, kind: HeadingKind, after: Option<HeadingId>, limit: usize) -> Result<Vec<HeadingView>, Error> {
+    /// Headings of a kind whose name holds `search`, by name, after a heading.
+    pub async fn headings(
+        &self,
+        kind: HeadingKind,
+        search: Option<&str>,
+        after: Option<HeadingId>,
+        limit: usize,
+    ) -> Result<Vec<HeadingView>, Error> {
         let snapshot = self.ports.catalog.snapshot();
-        let all = snapshot.headings(kind);
+        let search = search.unwrap_or_default().to_lowercase();
+        let mut all = snapshot.headings(kind);
+        all.retain(|h| h.name.as_str().to_lowercase().contains(&search));
         let start = after.and_then(|id| all.iter().position(|h| h.id == id)).map_or(0, |p| p + 1);
         let page = all.into_iter().skip(start).take(limit);
         Ok(page.map(|h| HeadingView { heading: Arc::clone(h), books: snapshot.uses(h.id) }).collect())

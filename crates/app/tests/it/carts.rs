@@ -51,7 +51,8 @@ async fn a_key_works_once_however_often_it_is_sent() {
     let id = cart(&app, &alice, vec![], None).await.expect("a cart");
     let send = |body| app.change_cart(&alice, id, vec![Operation::Add(add(1, 1))], None, Some(once("k", body)));
     let answers = join_all((0..10).map(|_| send(0))).await;
-    let first: Vec<_> = answers.into_iter().map(|a| if let Answered::Again(body) = a.expect("answered") { Some(body) } else { None }).collect();
+    let first: Vec<_> =
+        answers.into_iter().map(|a| if let Answered::Again(body) = a.expect("answered") { Some(body) } else { None }).collect();
     assert_eq!(first.iter().filter(|a| a.is_none()).count(), 1);
     let repeats: Vec<_> = first.into_iter().flatten().collect();
     assert!(repeats.iter().all(|b| *b == repeats[0]));
@@ -95,7 +96,7 @@ async fn merging_twice_or_at_once_is_merging_once() {
     let source = cart(&app, &guest, vec![add(1, 2), add(2, 1)], None).await.expect("a cart");
     let merge = |dry_run| {
         let merge = MergeCart { source_token: session.token.clone(), strategy: Strategy::Sum, dry_run };
-        app.merge_cart(&alice, id, merge, None)
+        app.merge_cart(&alice, id, merge, None, None)
     };
     assert_eq!(quantities(&fresh(merge(true).await.expect("previewed"))), [(1, 3), (2, 1)]);
     assert_eq!(quantities(&app.cart(&alice, id).await.expect("there")), [(1, 1)], "a preview changes nothing");

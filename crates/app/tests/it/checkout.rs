@@ -67,7 +67,9 @@ async fn every_token_ends_as_it_says() {
 async fn a_payment_nobody_heard_of_again_is_given_up_and_closed() {
     let world = World::new().await;
     let (app, alice) = (world.app(), customer("alice"));
-    let Processed::Waiting(checkout) = buy(&app, &alice, "tok_timeout_before").await.expect("waits") else { panic!("unknown is not failed") };
+    let Processed::Waiting(checkout) = buy(&app, &alice, "tok_timeout_before").await.expect("waits") else {
+        panic!("unknown is not failed")
+    };
     assert_eq!(world.stock(1).await, (STOCK, 1), "unknown: the goods stay held");
     for _ in 0..=AUTHORIZE_TRIES_MAX {
         world.clock.advance(Duration::from_secs(600));
@@ -105,7 +107,8 @@ async fn racers_for_one_checkout_get_one_order() {
     let (app, alice) = (world.app(), customer("alice"));
     cart(&app, &alice, vec![add(1, 1)], None).await.expect("a cart");
     let checkout = start(&app, &alice).await.expect("started").checkout;
-    let racers = (0..64).map(|n| app.process(&alice, process(checkout.id, "tok_visa", checkout.quote.total), once(&format!("k{}", n % 32), 0)));
+    let racers =
+        (0..64).map(|n| app.process(&alice, process(checkout.id, "tok_visa", checkout.quote.total), once(&format!("k{}", n % 32), 0)));
     let mut answers = Vec::new();
     for answer in join_all(racers).await {
         match answer.expect("paid") {
@@ -140,10 +143,15 @@ async fn what_changed_is_told_and_nothing_is_charged() {
     let total = checkout.quote.total;
     let other = total.plus(total).expect("in range");
     let wrong = app.process(&alice, process(checkout.id, "tok_visa", other), once("a", 0)).await;
-    assert!(matches!(wrong, Err(Error::Refused(Refusal::PriceChanged { expected, total: t })) if expected == other && t == total), "{wrong:?}");
+    assert!(
+        matches!(wrong, Err(Error::Refused(Refusal::PriceChanged { expected, total: t })) if expected == other && t == total),
+        "{wrong:?}"
+    );
 
     fresh(app.change_cart(&alice, id, vec![Operation::Add(add(2, 1))], None, None).await.expect("added"));
-    let Err(Error::Refused(Refusal::CartChanged { total: new })) = app.process(&alice, process(checkout.id, "tok_visa", total), once("b", 0)).await else {
+    let Err(Error::Refused(Refusal::CartChanged { total: new })) =
+        app.process(&alice, process(checkout.id, "tok_visa", total), once("b", 0)).await
+    else {
         panic!("the cart changed")
     };
     assert!(world.payments.charges().is_empty());
@@ -162,7 +170,8 @@ async fn items_added_while_paying_stay() {
     fresh(app.change_cart(&alice, id, vec![Operation::Add(add(2, 1)), Operation::Add(add(1, 1))], None, None).await.expect("added"));
     world.settle(&app).await;
     let checkout = start(&app, &alice).await.expect("open again").checkout;
-    let placed = order(fresh(app.process(&alice, process(checkout.id, "tok_visa", checkout.quote.total), once("b", 0)).await.expect("paid")));
+    let placed =
+        order(fresh(app.process(&alice, process(checkout.id, "tok_visa", checkout.quote.total), once("b", 0)).await.expect("paid")));
     assert_eq!(placed.quote.item_count, 3);
 }
 
@@ -184,13 +193,17 @@ async fn canceling_brings_back_goods_coupon_and_money() {
     let (app, alice) = (world.app(), customer("alice"));
     cart(&app, &alice, vec![add(1, 2)], Some("TWICE")).await.expect("a cart");
     let checkout = start(&app, &alice).await.expect("started").checkout;
-    let placed = order(fresh(app.process(&alice, process(checkout.id, "tok_visa", checkout.quote.total), once("a", 0)).await.expect("paid")));
+    let placed =
+        order(fresh(app.process(&alice, process(checkout.id, "tok_visa", checkout.quote.total), once("a", 0)).await.expect("paid")));
     assert_eq!(app.discounts().await.expect("listed").iter().find_map(|d| d.uses_left.filter(|n| *n == 1)), Some(1));
     for n in 0..2 {
         let canceled = app.cancel_order(&alice, placed.id, None, None, None).await;
         match n {
             0 => assert_eq!(fresh(canceled.expect("canceled")).payment, PaymentStatus::Refunded),
-            _ => assert!(matches!(canceled, Err(Error::Refused(Refusal::OrderTransitionInvalid { from: Status::Canceled, to: Status::Canceled })))),
+            _ => assert!(matches!(
+                canceled,
+                Err(Error::Refused(Refusal::OrderTransitionInvalid { from: Status::Canceled, to: Status::Canceled }))
+            )),
         }
         assert_eq!(world.stock(1).await, (STOCK, 0));
     }

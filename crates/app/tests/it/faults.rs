@@ -176,7 +176,8 @@ async fn balances(world: &World, app: &App, what: &str) {
         let history = app.order_events(&admin, order.id).await.expect("a history");
         assert_eq!(history.iter().fold(None, Order::evolve).as_ref(), Some(order), "{what}: the order is what its events say");
     }
-    let charged = world.payments.charges().into_iter().filter(|(_, c)| matches!(c.status, ChargeStatus::Authorized | ChargeStatus::Captured));
+    let charged =
+        world.payments.charges().into_iter().filter(|(_, c)| matches!(c.status, ChargeStatus::Authorized | ChargeStatus::Captured));
     assert_eq!(charged.count(), sold as usize, "{what}: money without an order");
     let mut next = std::collections::BTreeMap::new();
     for event in world.bus.published() {
@@ -189,7 +190,9 @@ async fn balances(world: &World, app: &App, what: &str) {
 #[tokio::test]
 async fn a_crash_at_any_call_leaves_money_stock_and_coupons_balanced() {
     let mut points = 0;
-    for token in ["tok_visa", "tok_declined", "tok_flaky", "tok_timeout_after", "tok_timeout_before", "tok_capture_fails", "tok_requires_action"] {
+    for token in
+        ["tok_visa", "tok_declined", "tok_flaky", "tok_timeout_after", "tok_timeout_before", "tok_capture_fails", "tok_requires_action"]
+    {
         for when in [When::Before, When::After] {
             for at in 0.. {
                 let world = World::new().await;

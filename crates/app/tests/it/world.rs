@@ -156,7 +156,7 @@ pub async fn start(app: &App, caller: &Caller) -> Result<CheckoutView, Error> {
 }
 
 pub fn process(checkout: CheckoutId, token: &str, expected_total: Money) -> Process {
-    Process { checkout, token: PaymentToken::parse(token).expect("a token"), expected_total }
+    Process { checkout, token: PaymentToken::parse(token).expect("a token"), expected_total, if_match: None }
 }
 
 /// A cart of one copy of book 1, checked out and paid with `token`.

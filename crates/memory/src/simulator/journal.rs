@@ -5,6 +5,7 @@ use super::PORT;
 use super::account::Change;
 use app::ports::{PortError, PortErrorKind};
 use domain::ids::AttemptId;
+use domain::limits::JOURNAL_WAITING_MAX;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,9 +13,6 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
-
-/// Changes that wait for one sync; more wait outside.
-const WAITING_MAX: usize = 1024;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Line {
@@ -63,7 +61,7 @@ impl Journal {
     }
 
     fn start(file: File) -> io::Result<Self> {
-        let (queue, entries) = mpsc::channel(WAITING_MAX);
+        let (queue, entries) = mpsc::channel(JOURNAL_WAITING_MAX);
         let broken = Arc::new(OnceLock::new());
         let why = Arc::clone(&broken);
         let writer = std::thread::Builder::new().name("payment-journal".to_owned()).spawn(move || write_down(file, entries, &why))?;
@@ -110,7 +108,7 @@ impl Written<'_> {
 
 fn write_down(mut file: File, mut queue: mpsc::Receiver<Entry>, broken: &OnceLock<io::Error>) {
     let mut waiting = Vec::new();
-    while queue.blocking_recv_many(&mut waiting, WAITING_MAX) > 0 {
+    while queue.blocking_recv_many(&mut waiting, JOURNAL_WAITING_MAX) > 0 {
         if let Err(error) = append(&mut file, waiting.iter().filter_map(|e| e.line.as_ref())) {
             // Whoever waits, and whoever comes, finds the queue gone and this as the reason.
             broken.get_or_init(|| error);

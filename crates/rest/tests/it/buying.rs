@@ -126,7 +126,7 @@ async fn whoever_waits_too_long_is_told_where_to_look() {
     let clock = ManualClock::new();
     let payments = PaymentSimulator::in_memory(Duration::from_secs(5)).with_slowness(Duration::from_millis(300));
     let limits = RateLimits { enabled: false, ..RateLimits::default() };
-    let config = EdgeConfig { rate_limits: limits, answer_within: Duration::from_millis(50) };
+    let config = EdgeConfig { rate_limits: limits, answer_within: Duration::from_millis(50), ..EdgeConfig::default() };
     let shop = Shop::on(config, Arc::new(clock.clone()), clock, Arc::new(payments)).await;
     let ada = shop.customer("ada");
     let checkout = shop.ready_checkout(&ada).await;

@@ -28,7 +28,7 @@ async fn books_are_written_found_and_removed() {
     messiah["editions"][0]["salePrice"] = usd(800);
     shop.ask("PUT", &path).by(&admin).with("if-match", "\"9\"").json(&messiah).send().await.is(412, "VERSION_MISMATCH");
     let replaced = shop.ask("PUT", &path).by(&admin).with("if-match", "\"1\"").json(&messiah).send().await.is(200, "");
-    assert_eq!((replaced.header("etag"), &replaced.json["editions"][0]["salePrice"]), ("\"2\"", &usd(800)));
+    assert_eq!((replaced.header("etag").split('.').next(), &replaced.json["editions"][0]["salePrice"]), (Some("\"2"), &usd(800)));
     let stock = format!("{path}/editions/{}/stock", created.str("/editions/0/id"));
     for (body, status, on_hand) in [
         (json!({ "delta": -1, "reason": "lost" }), 200, 999),
@@ -88,7 +88,7 @@ async fn authors_categories_and_publishers_are_alike() {
         shop.ask("POST", &list).by(&admin).json(&json!({ "name": "ZED" })).send().await.is(409, "NAME_TAKEN");
         let one = created.header("location").to_owned();
         let renamed = shop.ask("PUT", &one).by(&admin).with("if-match", "\"1\"").json(&json!({ "name": "Zoe" })).send().await.is(200, "");
-        assert_eq!((renamed.str("/name"), renamed.header("etag")), ("Zoe".into(), "\"2\""));
+        assert_eq!((renamed.str("/name"), renamed.header("etag").split('.').next()), ("Zoe".into(), Some("\"2")));
         shop.ask("GET", &one).with("if-none-match", "\"2\"").send().await.is(304, "");
         let first = shop.ask("GET", &format!("{list}?limit=1")).send().await.is(200, "");
         let used = format!("{list}/{}", first.str("/items/0/id"));

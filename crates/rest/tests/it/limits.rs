@@ -3,7 +3,7 @@ use rest::{EdgeConfig, RateLimits};
 use std::time::Duration;
 
 async fn shop(limits: RateLimits) -> Shop {
-    Shop::with(EdgeConfig { rate_limits: limits, answer_within: Duration::from_secs(1) }).await
+    Shop::with(EdgeConfig { rate_limits: limits, answer_within: Duration::from_secs(1), ..EdgeConfig::default() }).await
 }
 
 #[tokio::test]

@@ -103,7 +103,8 @@ async fn a_stale_version_is_refused_and_a_known_one_not_sent_again() {
     let cart = shop.cart(&ada, 1).await;
     let read = shop.ask("GET", &cart).by(&ada).send().await.ok();
     let etag = read.header("etag").to_owned();
-    assert_eq!(etag, format!("\"{}\"", read.json["version"]));
+    let version = format!("\"{}\"", read.json["version"]);
+    assert_eq!(etag.split('.').next(), version.strip_suffix('"'));
     for (tags, status) in [
         (etag.as_str(), 304),
         ("*", 304),
@@ -112,6 +113,7 @@ async fn a_stale_version_is_refused_and_a_known_one_not_sent_again() {
         (&format!("W/{etag}"), 304),
         ("\"999\"", 200),
         ("2", 200),
+        (&version, 200),
     ] {
         let answer = shop.ask("GET", &cart).by(&ada).with("if-none-match", tags).send().await;
         assert_eq!((answer.status.as_u16(), answer.header("etag")), (status, etag.as_str()), "{tags}");
@@ -120,6 +122,11 @@ async fn a_stale_version_is_refused_and_a_known_one_not_sent_again() {
     for (tag, status, code) in [
         ("\"999\"", 412, "VERSION_MISMATCH"),
         ("*", 200, ""),
+        (&etag, 412, "VERSION_MISMATCH"),
+        ("\"3.0abc\"", 200, ""),
+        ("\"4\"", 200, ""),
+        ("\"5.\"", 400, "VALIDATION_FAILED"),
+        ("\"5.xyz\"", 400, "VALIDATION_FAILED"),
         ("7", 400, "VALIDATION_FAILED"),
         ("W/\"2\"", 400, "VALIDATION_FAILED"),
         ("\"2\", \"3\"", 400, "VALIDATION_FAILED"),
@@ -128,6 +135,6 @@ async fn a_stale_version_is_refused_and_a_known_one_not_sent_again() {
     ] {
         let answer = shop.ask("PATCH", &cart).by(&ada).with("if-match", tag).json(&json!({ "note": tag })).send().await;
         assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{tag}: {}", answer.json);
-        assert!(status != 412 || answer.header("etag") == etag && answer.json["currentVersion"].is_u64());
+        assert!(status != 412 || answer.header("etag").starts_with('"') && answer.json["currentVersion"].is_u64());
     }
 }

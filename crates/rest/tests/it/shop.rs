@@ -136,7 +136,7 @@ impl Answer {
 impl Shop {
     pub async fn new() -> Self {
         let limits = RateLimits { enabled: false, ..RateLimits::default() };
-        Self::with(EdgeConfig { rate_limits: limits, answer_within: Duration::from_secs(10) }).await
+        Self::with(EdgeConfig { rate_limits: limits, answer_within: Duration::from_secs(10), ..EdgeConfig::default() }).await
     }
 
     pub async fn with(config: EdgeConfig) -> Self {

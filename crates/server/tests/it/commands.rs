@@ -42,7 +42,8 @@ fn an_import_reports_bad_rows_and_repeats_harmlessly() {
 fn a_csv_imports_too() {
     let dir = dir();
     let file = dir.path().join("books.csv");
-    std::fs::write(&file, "sku,title,authors,categories,price,stock\nA-1,\"One, two\",Ann; Bob,Fiction,999,5\nA-2,Three,Ann,,oops,5\n").expect("written");
+    std::fs::write(&file, "sku,title,authors,categories,price,stock\nA-1,\"One, two\",Ann; Bob,Fiction,999,5\nA-2,Three,Ann,,oops,5\n")
+        .expect("written");
     let (ok, said, bad) = run(dir.path(), &["import", "catalog", file.to_str().expect("text")]);
     assert!(ok, "{bad}");
     assert_eq!(said, "1 created, 0 updated, 0 unchanged, 1 bad rows\n", "{bad}");
@@ -100,7 +101,8 @@ async fn a_backup_taken_while_serving_restores_whole() {
     let (ok, said, wrong) = run(&restored, &["restore", copy.to_str().expect("text")]);
     assert!(ok, "{said}{wrong}");
     let second = Shop::start(&restored, &[]);
-    let there = second.client().with(guest.token().to_owned()).get(&format!("/orders/{}", order["id"].as_str().expect("an id"))).await.expect(200);
+    let there =
+        second.client().with(guest.token().to_owned()).get(&format!("/orders/{}", order["id"].as_str().expect("an id"))).await.expect(200);
     assert_eq!(there["totals"], order["totals"]);
     second.customer(&restored, "alice").get("/orders").await.expect(200);
 }
@@ -121,7 +123,9 @@ fn check_prints_the_configuration_and_verifies_the_store() {
 #[test]
 fn a_wrong_configuration_is_told_in_a_sentence() {
     let dir = dir();
-    for (variable, value, message) in [("CARTWRIGHT_CART__TLT", "2s", "tlt"), ("CARTWRIGHT_PRICING__RULES", "/no/such/file", "/no/such/file")] {
+    for (variable, value, message) in
+        [("CARTWRIGHT_CART__TLT", "2s", "tlt"), ("CARTWRIGHT_PRICING__RULES", "/no/such/file", "/no/such/file")]
+    {
         let error = Shop::try_start(dir.path(), &[(variable, value)]).err().expect("refused");
         assert!(error.contains(message), "{error}");
     }
@@ -158,13 +162,19 @@ async fn metrics_health_and_documents_are_there() {
     let shop = Shop::start(dir.path(), &[]);
     let client = shop.client();
     client.get("/cart").await.expect(401);
-    for path in ["/health", "/health/live", "/health/ready", "/health/detailed", "/api/v1/health", "/openapi.json", "/.well-known/jwks.json"] {
+    for path in
+        ["/health", "/health/live", "/health/ready", "/health/detailed", "/api/v1/health", "/openapi.json", "/.well-known/jwks.json"]
+    {
         assert_eq!(client.get(path).await.status, 200, "{path}");
     }
     let metrics = client.get("/metrics").await.text;
     assert!(metrics.contains("UNAUTHENTICATED") && metrics.contains("/api/v1/cart"), "{metrics}");
     let docs = client.get("/docs").await;
-    assert!(docs.header("content-security-policy").contains("default-src 'none'") && docs.text.contains("<html"), "{}", docs.header("content-security-policy"));
+    assert!(
+        docs.header("content-security-policy").contains("default-src 'none'") && docs.text.contains("<html"),
+        "{}",
+        docs.header("content-security-policy")
+    );
 }
 
 /// The curl lines between the ```sh fences of a text, as one script.

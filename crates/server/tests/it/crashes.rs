@@ -57,7 +57,10 @@ fn sequences(dir: &Path) -> BTreeMap<String, Vec<u64>> {
     let bodies = rows.query_map([], |row| row.get::<_, Vec<u8>>(0)).expect("rows");
     for body in bodies {
         let event: Value = serde_json::from_slice(&body.expect("a row")).expect("an event");
-        sequences.entry(event["subject"].as_str().expect("a subject").to_owned()).or_default().push(event["sequence"].as_u64().expect("a number"));
+        sequences
+            .entry(event["subject"].as_str().expect("a subject").to_owned())
+            .or_default()
+            .push(event["sequence"].as_u64().expect("a number"));
     }
     sequences
 }
@@ -83,25 +86,31 @@ async fn promise_2_what_was_acknowledged_is_there_after_kill_9() {
             task.await.expect("clients end with the store");
         }
         shop = Shop::start(dir.path(), &[]);
-        let told = told.lock().expect("not poisoned");
+        let (carts, orders) = {
+            let told = told.lock().expect("not poisoned");
+            (told.carts.clone(), told.orders.clone())
+        };
         let client = shop.client();
-        for (id, (token, acknowledged, asked)) in &told.carts {
+        for (id, (token, acknowledged, asked)) in &carts {
             let cart = client.clone().with(token.clone()).get(&format!("/cart/{id}")).await.expect(200);
             let quantity = cart["items"][0]["quantity"].as_u64().unwrap_or(0);
             assert!((*acknowledged..=*asked).contains(&quantity), "{id}: {acknowledged} acknowledged, {quantity} there");
         }
-        for (id, token) in &told.orders {
+        for (id, token) in &orders {
             let order = client.clone().with(token.clone()).get(&format!("/orders/{id}")).await.expect(200);
             assert_eq!(order["paymentStatus"], "captured", "{id}");
         }
-        for (subject, numbers) in sequences(dir.path()) {
+        let events = sequences(dir.path());
+        for (subject, numbers) in &events {
             let gapless: Vec<u64> = (1..=numbers.len() as u64).collect();
-            assert_eq!(numbers, gapless, "{subject}: every event, in order, once");
+            assert_eq!(*numbers, gapless, "{subject}: every event, in order, once");
         }
-        for (id, (_, acknowledged, _)) in &told.carts {
-            let events = sequences(dir.path()).get(id).map_or(0, Vec::len) as u64;
-            assert!(events > *acknowledged, "{id}: {acknowledged} adds acknowledged, {events} events");
-            break;
+        for (id, (_, acknowledged, _)) in &carts {
+            let there = events.get(id).map_or(0, Vec::len) as u64;
+            assert!(there > *acknowledged, "{id}: created and {acknowledged} adds acknowledged, {there} events");
+        }
+        for id in orders.keys() {
+            assert!(events.get(id).is_some_and(|numbers| numbers.len() >= 4), "{id}: placed, authorized, captured, confirmed");
         }
     }
     let told = told.lock().expect("not poisoned");
@@ -114,7 +123,8 @@ async fn promise_6_a_checkout_interrupted_anywhere_ends_completed_or_released_an
     let variables = [("CARTWRIGHT_PAYMENTS__TIMEOUT", "300ms")];
     let mut shop = Shop::start(dir.path(), &variables);
     let (book, edition) = shop.admin(dir.path()).new_book("PROMISE-6", 1000, 10_000).await;
-    const TOKENS: [&str; 7] = ["tok_visa", "tok_declined", "tok_timeout_before", "tok_timeout_after", "tok_slow", "tok_flaky", "tok_capture_fails"];
+    const TOKENS: [&str; 7] =
+        ["tok_visa", "tok_declined", "tok_timeout_before", "tok_timeout_after", "tok_slow", "tok_flaky", "tok_capture_fails"];
     let mut buyers: Vec<(Client, Value)> = Vec::new();
     for round in 0..8u64 {
         let client = shop.client();

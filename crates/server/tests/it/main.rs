@@ -5,4 +5,5 @@ mod commands;
 mod crashes;
 mod hostile;
 mod promises;
+mod schema;
 mod shop;

@@ -59,10 +59,8 @@ async fn promise_3_sixty_four_racers_complete_one_checkout_with_one_order_one_ch
 /// How many charges the payment provider's own ledger knows.
 fn charges(dir: &std::path::Path) -> usize {
     let journal = std::fs::read_to_string(dir.join("payment-simulator.jsonl")).expect("a journal");
-    let keys: std::collections::BTreeSet<String> = journal
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok()?["key"].as_str().map(str::to_owned))
-        .collect();
+    let keys: std::collections::BTreeSet<String> =
+        journal.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["key"].as_str().map(str::to_owned)).collect();
     keys.len()
 }
 
@@ -167,7 +165,8 @@ async fn promise_10_the_total_seen_is_the_total_paid_or_the_client_is_asked_agai
     let id = guest.cart(json!([{ "productId": book, "quantity": 1 }])).await;
     let seen = guest.checkout().await;
     let edition = json!({ "sku": "PROMISE-10", "format": "paperback", "price": usd(1200) });
-    let dearer = json!({ "title": "Book PROMISE-10", "authors": ["A. Tester"], "categories": ["Tests"], "language": "en", "editions": [edition] });
+    let dearer =
+        json!({ "title": "Book PROMISE-10", "authors": ["A. Tester"], "categories": ["Tests"], "language": "en", "editions": [edition] });
     let replaced = admin.send(hyper::Method::PUT, &format!("/books/{book}"), &[], dearer.to_string()).await.expect("an answer");
     replaced.expect(200);
     let told = guest.process(&seen, "tok_visa", &key()).await;
@@ -180,5 +179,8 @@ async fn promise_10_the_total_seen_is_the_total_paid_or_the_client_is_asked_agai
     let order = guest.process(&now, "tok_visa", &key()).await.expect(200)["order"].clone();
     assert_eq!(order["totals"]["total"], now["totals"]["total"]);
     let paid = std::fs::read_to_string(dir.path().join("payment-simulator.jsonl")).expect("a journal");
-    assert!(paid.contains(&now["totals"]["total"]["amount"].to_string()) && !paid.contains(&seen["totals"]["total"]["amount"].to_string()), "{paid}");
+    assert!(
+        paid.contains(&now["totals"]["total"]["amount"].to_string()) && !paid.contains(&seen["totals"]["total"]["amount"].to_string()),
+        "{paid}"
+    );
 }

@@ -73,10 +73,6 @@ impl Shop {
         self.child.wait().expect("ended").code()
     }
 
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     pub fn client(&self) -> Client {
         let http = Http::builder(TokioExecutor::new()).build(HttpConnector::new());
         Client { http, base: format!("http://{}", self.listen), token: None }
@@ -164,7 +160,8 @@ impl Client {
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Result<Answer, String> {
         let root = ["/health", "/metrics", "/openapi", "/docs", "/.well", "/api"].iter().any(|p| path.starts_with(p));
         let base = if root { "" } else { "/api/v1" };
-        let mut request = Request::builder().method(method).uri(format!("{}{base}{path}", self.base));
+        let uri = format!("{}{base}{path}", self.base);
+        let mut request = Request::builder().method(&method).uri(&uri);
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
@@ -181,7 +178,9 @@ impl Client {
         let bytes = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let body = serde_json::from_str(&text).unwrap_or_default();
-        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, text, body })
+        let answer = Answer { status: parts.status.as_u16(), headers: parts.headers, text, body };
+        crate::schema::check(&method, &uri, &answer);
+        Ok(answer)
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -190,14 +189,6 @@ impl Client {
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.send(Method::POST, path, &[], body.to_string()).await.expect("an answer")
-    }
-
-    pub async fn patch(&self, path: &str, body: Value) -> Answer {
-        self.send(Method::PATCH, path, &[], body.to_string()).await.expect("an answer")
-    }
-
-    pub async fn delete(&self, path: &str) -> Answer {
-        self.send(Method::DELETE, path, &[], "").await.expect("an answer")
     }
 
     pub async fn post_once(&self, path: &str, key: &str, body: &Value) -> Answer {
