@@ -89,7 +89,7 @@ async fn authors_categories_and_publishers_are_alike() {
         let one = created.header("location").to_owned();
         let renamed = shop.ask("PUT", &one).by(&admin).with("if-match", "\"1\"").json(&json!({ "name": "Zoe" })).send().await.is(200, "");
         assert_eq!((renamed.str("/name"), renamed.header("etag").split('.').next()), ("Zoe".into(), Some("\"2")));
-        shop.ask("GET", &one).with("if-none-match", "\"2\"").send().await.is(304, "");
+        shop.ask("GET", &one).with("if-none-match", renamed.header("etag")).send().await.is(304, "");
         let first = shop.ask("GET", &format!("{list}?limit=1")).send().await.is(200, "");
         let used = format!("{list}/{}", first.str("/items/0/id"));
         let second = shop.ask("GET", &format!("{list}?limit=1&cursor={}", first.str("/nextCursor"))).send().await.is(200, "");
