@@ -311,7 +311,7 @@ impl App {
             if !batch.dirty {
                 return Ok(outcomes);
             }
-            let mut writes = vec![CartWrite::Put { cart: Arc::new(batch.cart), expected }];
+            let mut writes = vec![CartWrite::Put { cart: batch.cart, expected }];
             writes.extend(batch.deletes);
             match self.ports.carts.save(CartChange { writes, outbox: batch.events, answers: batch.answers }, now).await? {
                 Saved::Done => return Ok(outcomes),
@@ -345,7 +345,6 @@ impl App {
         }
         codes.extend(sources.iter().flatten().flat_map(|s| &s.coupons));
         let exhausted = self.exhausted(codes).await?;
-        let cart = Arc::unwrap_or_clone(cart);
         let batch =
             Batch { cart, shelf: self.shelf(), exhausted, sources, events: vec![], answers: vec![], deletes: vec![], dirty: false, now };
         Ok((batch, answered))
@@ -354,7 +353,7 @@ impl App {
 
 /// Decisions on one cart, one after the other, to be saved together.
 struct Batch {
-    cart: Cart,
+    cart: Arc<Cart>,
     shelf: Shelf,
     exhausted: Vec<CouponCode>,
     /// The cart each piece of work merges from, if it does.
@@ -378,7 +377,7 @@ impl Batch {
             once.same_request(mark)?;
             return match self.answers.iter().find(|a| a.mark == mark) {
                 Some(first) => once.again(first.clone()),
-                None => Ok(Answered::Fresh(self.view(app, self.cart.clone())?)),
+                None => Ok(Answered::Fresh(self.view(app, Arc::clone(&self.cart))?)),
             };
         }
         ensure_version(work.if_match, self.cart.version)?;
@@ -394,20 +393,21 @@ impl Batch {
         if let Some(once) = &work.once {
             decided.cart.remember(once.mark);
         }
-        let view = self.view(app, decided.cart.clone())?;
+        let cart = Arc::new(decided.cart);
+        let view = self.view(app, Arc::clone(&cart))?;
         self.answers.extend(answer(work.once.as_ref(), &view, self.now));
         self.dirty |= !decided.events.is_empty() || work.once.is_some();
         if let Some(source) = source.filter(|_| !decided.events.is_empty()) {
             self.deletes.push(CartWrite::Delete { id: source.id, expected: source.version });
             decided.events.push(source.end(CartEvent::Deleted { merged_into: Some(self.cart.id) }, self.now));
         }
-        self.cart = decided.cart;
+        self.cart = cart;
         self.events.extend(decided.events);
         Ok(Answered::Fresh(view))
     }
 
-    fn view(&self, app: &App, cart: Cart) -> Result<CartView, Refusal> {
-        show(Arc::new(cart), &self.shelf, app, self.exhausted.clone(), self.now)
+    fn view(&self, app: &App, cart: Arc<Cart>) -> Result<CartView, Refusal> {
+        show(cart, &self.shelf, app, self.exhausted.clone(), self.now)
     }
 }
 

@@ -3,14 +3,14 @@
 use crate::ports::{BookWrite, HeadingWrite};
 use domain::catalog::{Book, Heading, HeadingId, HeadingKind};
 use domain::ids::{BookId, EditionId, Sku};
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::sync::{Arc, OnceLock};
 
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     books: HashMap<BookId, Arc<Book>>,
     headings: HashMap<HeadingId, Arc<Heading>>,
-    editions: HashMap<EditionId, BookId>,
+    editions: HashMap<EditionId, Arc<Book>>,
     skus: HashMap<Sku, EditionId>,
     names: HashMap<(HeadingKind, String), HeadingId>,
     /// How many books name a heading.
@@ -45,7 +45,7 @@ impl Snapshot {
     }
 
     pub fn book_of(&self, edition: EditionId) -> Option<&Arc<Book>> {
-        self.editions.get(&edition).and_then(|id| self.books.get(id))
+        self.editions.get(&edition)
     }
 
     pub fn edition_by_sku(&self, sku: &Sku) -> Option<EditionId> {
@@ -108,7 +108,7 @@ impl Snapshot {
     fn put_book(&mut self, book: Arc<Book>) {
         self.remove_book(book.id);
         for edition in &book.editions {
-            self.editions.insert(edition.id, book.id);
+            self.editions.insert(edition.id, Arc::clone(&book));
             self.skus.insert(edition.sku.clone(), edition.id);
         }
         for heading in book.headings() {

@@ -19,8 +19,13 @@ pub(crate) fn parse_bits(prefix: &str, text: &str) -> Option<u128> {
 }
 
 pub(crate) fn write_id(f: &mut fmt::Formatter<'_>, prefix: &str, bits: u128) -> fmt::Result {
+    // In one piece: ids are most of what an answer prints.
+    let mut text = [b'_'; 8 + ulid::ULID_LEN];
     let mut digits = [0; ulid::ULID_LEN];
-    write!(f, "{prefix}_{}", Ulid(bits).array_to_str(&mut digits))
+    let end = prefix.len() + 1 + ulid::ULID_LEN;
+    text[..prefix.len()].copy_from_slice(prefix.as_bytes());
+    text[prefix.len() + 1..end].copy_from_slice(Ulid(bits).array_to_str(&mut digits).as_bytes());
+    f.write_str(std::str::from_utf8(&text[..end]).expect("invariant: ASCII"))
 }
 
 macro_rules! id {

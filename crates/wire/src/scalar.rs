@@ -9,14 +9,30 @@ use domain::text::Text;
 use domain::time::Timestamp;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use std::fmt::Display;
+use std::io::Write;
 
-/// Anything that prints, as a JSON string, without a detour through a `String`.
+/// Anything that prints, as a JSON string.
 #[derive(Clone, Copy, Debug)]
 pub struct Show<T>(pub T);
 
 impl<T: Display> Serialize for Show<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        in_one_piece(&self.0, serializer)
+    }
+}
+
+/// Prints to a place on the stack first, so that the writer looks for what to escape once and not for every
+/// piece. What is too long for it goes the long way.
+fn in_one_piece<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut place = [0; 64];
+    let mut rest = &mut place[..];
+    match write!(rest, "{value}") {
+        Ok(()) => {
+            let left = rest.len();
+            let text = std::str::from_utf8(&place[..place.len() - left]).expect("invariant: what prints is text");
+            serializer.serialize_str(text)
+        }
+        Err(_) => serializer.collect_str(value),
     }
 }
 
@@ -49,7 +65,7 @@ impl Display for At {
 
 impl Serialize for At {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        in_one_piece(self, serializer)
     }
 }
 
