@@ -1,6 +1,6 @@
 //! Every answer is what `openapi.yaml` says: its status is described there, and its headers and body are as described.
 
-use crate::shop::Answer;
+use crate::shop::{Answer, Client, Shop, address, dir, key, usd};
 use hyper::header::CONTENT_TYPE;
 use hyper::{HeaderMap, Method};
 use jsonschema::{Draft, Registry, Validator};
@@ -29,8 +29,8 @@ static PATHS: LazyLock<Vec<&str>> = LazyLock::new(|| {
     paths
 });
 /// Compiled once, when first needed; nothing where an operation has no such status.
-static DESCRIBED: LazyLock<Mutex<HashMap<(String, u16), Option<Arc<Described>>>>> = LazyLock::new(Mutex::default);
-static SEEN: LazyLock<Mutex<HashMap<(String, u16), u64>>> = LazyLock::new(Mutex::default);
+static DESCRIBED: LazyLock<Mutex<HashMap<String, Option<Arc<Described>>>>> = LazyLock::new(Mutex::default);
+static SEEN: LazyLock<Mutex<HashMap<String, u64>>> = LazyLock::new(Mutex::default);
 
 /// One status of one operation.
 struct Described {
@@ -48,15 +48,18 @@ pub fn check(method: &Method, uri: &str, answer: &Answer) {
     let operation = template.map(|template| (*template, &OPENAPI["paths"][*template]));
     let name = if method == Method::HEAD { "get".to_owned() } else { method.as_str().to_lowercase() };
     let Some((template, _)) = operation.filter(|(_, item)| item.get(&name).is_some()) else {
-        return if template.is_some() || path.starts_with("/api/") { refuses(method, template.is_some(), answer, &told) };
+        if template.is_some() || path.starts_with("/api/") {
+            refuses(method, template.is_some(), answer, &told);
+        }
+        return;
     };
     let pointer = format!("/paths/{}/{name}/responses/{}", template.replace('/', "~1"), answer.status);
-    let described = described(&pointer, answer.status).unwrap_or_else(|| panic!("{}: the status is not described", told()));
+    let described = described(&pointer).unwrap_or_else(|| panic!("the status is not described: {}", told()));
     described.check_headers(&answer.headers, &told);
     if method == Method::HEAD {
-        return assert!(answer.text.is_empty(), "{}: a body", told());
+        return assert!(answer.text.is_empty(), "a body: {}", told());
     }
-    if is_due(format!("{store} {pointer}"), answer.status) {
+    if is_due(format!("{store} {pointer}")) {
         described.check_body(answer, &told);
     }
 }
@@ -66,8 +69,8 @@ fn refuses(method: &Method, known_path: bool, answer: &Answer, told: &dyn Fn() -
     if known_path && method == Method::OPTIONS {
         return assert_eq!(answer.status, 204, "{}", told());
     }
-    assert_eq!(answer.status, if known_path { 405 } else { 404 }, "{}: it is not described", told());
-    let problem = described("/components/responses/Unexpected", 0).expect("described");
+    assert_eq!(answer.status, if known_path { 405 } else { 404 }, "the request is not described: {}", told());
+    let problem = described("/components/responses/Unexpected").expect("described");
     problem.check_headers(&answer.headers, told);
     if method != Method::HEAD {
         problem.check_body(answer, told);
@@ -86,16 +89,16 @@ fn fits(template: &str, path: &str) -> bool {
     template.split('/').count() == path.split('/').count() && template.split('/').zip(path.split('/')).all(same)
 }
 
-fn is_due(of: String, status: u16) -> bool {
+fn is_due(of: String) -> bool {
     let mut seen = SEEN.lock().expect("not poisoned");
-    let count = seen.entry((of, status)).or_default();
+    let count = seen.entry(of).or_default();
     *count += 1;
     *count <= CHECKED || count.is_multiple_of(SAMPLE)
 }
 
-fn described(pointer: &str, status: u16) -> Option<Arc<Described>> {
+fn described(pointer: &str) -> Option<Arc<Described>> {
     let mut described = DESCRIBED.lock().expect("not poisoned");
-    described.entry((pointer.to_owned(), status)).or_insert_with(|| Described::at(pointer).map(Arc::new)).clone()
+    described.entry(pointer.to_owned()).or_insert_with(|| Described::at(pointer).map(Arc::new)).clone()
 }
 
 /// What is at `pointer`, or at the end of the reference there, and where that is.
@@ -129,28 +132,28 @@ impl Described {
     fn check_headers(&self, headers: &HeaderMap, told: &dyn Fn() -> String) {
         for (name, (required, validator)) in &self.headers {
             let Some(value) = headers.get(name) else {
-                assert!(!required, "{}: without {name}", told());
+                assert!(!required, "without {name}: {}", told());
                 continue;
             };
             let text = value.to_str().expect("text");
             let value = text.parse::<u64>().map_or_else(|_| json!(text), |n| json!(n));
-            assert!(validator.is_valid(&value) || validator.is_valid(&json!(text)), "{}: {name} is {text}", told());
+            assert!(validator.is_valid(&value) || validator.is_valid(&json!(text)), "{name} is {text}: {}", told());
         }
         for name in TOLD {
-            assert!(self.headers.contains_key(name) || !headers.contains_key(name), "{}: {name} is not described", told());
+            assert!(self.headers.contains_key(name) || !headers.contains_key(name), "{name} is not described: {}", told());
         }
     }
 
     fn check_body(&self, answer: &Answer, told: &dyn Fn() -> String) {
         let kind = answer.header(CONTENT_TYPE.as_str()).split(';').next().unwrap_or_default();
         if self.bodies.is_empty() {
-            return assert!(kind.is_empty() && answer.text.is_empty(), "{}: a body", told());
+            return assert!(kind.is_empty() && answer.text.is_empty(), "a body: {}", told());
         }
-        let validator = self.bodies.get(kind).unwrap_or_else(|| panic!("{}: {kind} is not described", told()));
+        let validator = self.bodies.get(kind).unwrap_or_else(|| panic!("{kind} is not described: {}", told()));
         let text = json!(answer.text);
         let body = if kind.ends_with("json") { &answer.body } else { &text };
         let wrong: Vec<String> = validator.iter_errors(body).map(|error| format!("{}: {error}", error.instance_path())).collect();
-        assert!(wrong.is_empty(), "{}: {}", told(), wrong.join("; "));
+        assert!(wrong.is_empty(), "{}: {}", wrong.join("; "), told());
     }
 }
 
@@ -201,7 +204,8 @@ fn the_examples_of_the_description_are_as_described() {
     let examples = OPENAPI["components"]["examples"].as_object().expect("examples");
     for (name, example) in examples {
         let of = if OPENAPI["components"]["schemas"].get(name).is_some() { name } else { "Problem" };
-        let wrong: Vec<String> = validator(&format!("/components/schemas/{of}")).iter_errors(&example["value"]).map(|e| e.to_string()).collect();
+        let wrong: Vec<String> =
+            validator(&format!("/components/schemas/{of}")).iter_errors(&example["value"]).map(|e| e.to_string()).collect();
         assert!(wrong.is_empty(), "{name}: {wrong:?}");
         checked += 1;
     }
@@ -216,4 +220,227 @@ fn the_examples_of_the_description_are_as_described() {
         }
     }
     assert!(checked > 20, "{checked}");
+}
+
+/// Where objects are in a value.
+fn objects(value: &Value, at: &str) -> Vec<String> {
+    let deeper = |(name, value): (String, &Value)| objects(value, &format!("{at}/{name}"));
+    match value {
+        Value::Object(members) => {
+            let inner = members.iter().flat_map(|(name, value)| deeper((name.clone(), value)));
+            inner.chain([at.to_owned()]).collect()
+        }
+        Value::Array(list) => list.iter().enumerate().flat_map(|(n, value)| deeper((n.to_string(), value))).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn a_member_more_or_less_is_noticed_wherever_it_is() {
+    for (of, optional) in [
+        ("Cart", &[][..]),
+        ("Checkout", &["email", "shippingAddress", "shippingOptionId"]),
+        ("Order", &[]),
+        ("Book", &["publisher", "publishedYear"]),
+    ] {
+        let example = &OPENAPI["components"]["examples"][of]["value"];
+        let validator = validator(&format!("/components/schemas/{of}"));
+        assert!(validator.is_valid(example), "{of}");
+        for at in objects(example, "") {
+            let names: Vec<String> = example.pointer(&at).and_then(Value::as_object).expect("an object").keys().cloned().collect();
+            let other = |change: &dyn Fn(&mut serde_json::Map<String, Value>)| {
+                let mut example = example.clone();
+                change(example.pointer_mut(&at).and_then(Value::as_object_mut).expect("an object"));
+                example
+            };
+            assert!(!validator.is_valid(&other(&|o| drop(o.insert("surprise".into(), json!(1))))), "{of}{at}: one more");
+            let optional = [optional, &["region", "salePrice", "itemId"]].concat();
+            for name in names.iter().filter(|name| !optional.contains(&name.as_str())) {
+                assert!(!validator.is_valid(&other(&|o| drop(o.remove(name)))), "{of}{at}: without {name}");
+            }
+        }
+    }
+}
+
+/// Operations of the description that `store` has not yet answered with success.
+fn unseen(store: &str) -> Vec<String> {
+    let seen = SEEN.lock().expect("not poisoned");
+    let was_seen = |operation: &str| {
+        let prefix = format!("{store} {operation}/responses/2");
+        seen.keys().any(|of| of.starts_with(&prefix))
+    };
+    let items = OPENAPI["paths"].as_object().expect("paths").iter();
+    let operations = items.flat_map(|(path, item)| {
+        let methods = item.as_object().expect("operations").keys().filter(|name| *name != "parameters");
+        methods.map(move |name| format!("/paths/{}/{name}", path.replace('/', "~1")))
+    });
+    operations.filter(|operation| !was_seen(operation)).collect()
+}
+
+async fn ask(client: &Client, method: Method, path: &str, body: Value) -> Answer {
+    client.send(method, path, &[], body.to_string()).await.expect("an answer")
+}
+
+async fn patch(client: &Client, path: &str, body: Value) -> Answer {
+    ask(client, Method::PATCH, path, body).await
+}
+
+async fn delete(client: &Client, path: &str) -> Answer {
+    client.send(Method::DELETE, path, &[], "").await.expect("an answer")
+}
+
+fn id(of: &Value) -> String {
+    of["id"].as_str().expect("an id").to_owned()
+}
+
+#[tokio::test]
+async fn every_operation_succeeds_as_described() {
+    let dir = dir();
+    let shop = Shop::start(dir.path(), &[]);
+    let (admin, client) = (shop.admin(dir.path()), shop.client());
+    for path in ["/health", "/api/v1/health"] {
+        for part in ["", "/live", "/ready", "/detailed", "/metrics"] {
+            client.get(&format!("{path}{part}")).await.expect(200);
+        }
+    }
+    for path in ["/metrics", "/openapi.json", "/docs", "/.well-known/jwks.json", "/pricing/discounts", "/pricing/tax-rates"] {
+        client.get(path).await.expect(200);
+    }
+
+    let (book, edition) = admin.new_book("SCHEMA-1", 1000, 10).await;
+    let (path, stock) = (format!("/books/{book}"), format!("/books/{book}/editions/{edition}/stock"));
+    let full = json!({
+        "title": "All of it", "subtitle": "And more", "description": "Two\nlines", "authors": ["A. Tester"], "categories": [], "publisher": "Press",
+        "language": "en", "publishedYear": -400, "isbn13": "9780306406157", "imageUrl": "https://example.com/a.png",
+        "editions": [{ "sku": "SCHEMA-1", "format": "audiobook", "price": usd(1000), "salePrice": usd(900) }],
+    });
+    ask(&admin, Method::PUT, &path, full).await.expect(200);
+    admin.get(&path).await.expect(200);
+    admin.get("/books?search=all&sort=-price&limit=1").await.expect(200);
+    admin.post(&stock, json!({ "delta": 5, "reason": "Delivery" })).await.expect(200);
+    let (gone, _) = admin.new_book("SCHEMA-2", 1000, 10).await;
+    delete(&admin, &format!("/books/{gone}")).await.expect(204);
+    for list in ["/authors", "/categories", "/publishers"] {
+        let one = format!("{list}/{}", id(&admin.post(list, json!({ "name": "Somebody" })).await.expect(201)));
+        client.get(&format!("{list}?search=some&limit=1")).await.expect(200);
+        client.get(&one).await.expect(200);
+        ask(&admin, Method::PUT, &one, json!({ "name": "Somebody Else" })).await.expect(200);
+        delete(&admin, &one).await.expect(204);
+    }
+
+    let item = json!({ "productId": book, "quantity": 2 });
+    let quote = json!({ "items": [item], "couponCodes": ["NONE"], "shippingAddress": address() });
+    client.post("/pricing/calculate", quote).await.expect(200);
+    client.post("/cart", json!({})).await.expect(201);
+    let guest = shop.guest().await;
+    let cart = format!("/cart/{}", guest.cart(json!([item])).await);
+    let change = json!({ "couponCodes": ["NONE"], "note": "A gift", "metadata": { "a": "b" }, "operations": [{ "op": "clear" }] });
+    patch(&guest, &cart, change).await.expect(200);
+    let filled = guest.post(&format!("{cart}/items"), item.clone()).await.expect(201);
+    let line = format!("{cart}/items/{}", id(&filled["items"][0]));
+    patch(&guest, &line, json!({ "quantity": 3 })).await.expect(200);
+    delete(&guest, &line).await.expect(200);
+    delete(&guest, &format!("{cart}/items")).await.expect(200);
+    for path in ["/cart", &cart, &format!("{cart}/totals")] {
+        let answer = guest.get(path).await;
+        let again = guest.send(Method::GET, path, &[("if-none-match", answer.header("etag"))], "").await.expect("an answer");
+        assert_eq!((answer.status, again.status), (200, 304), "{path}");
+    }
+    guest.post(&format!("{cart}/items"), item.clone()).await.expect(201);
+    let customer = shop.customer(dir.path(), "ada");
+    let into = format!("/cart/{}", customer.cart(json!([])).await);
+    customer.post(&format!("{into}/merge"), json!({ "sourceSessionToken": guest.token() })).await.expect(200);
+
+    let checkout = customer.post("/checkout/session", json!({})).await.expect(201);
+    let path = format!("/checkout/session/{}", id(&checkout));
+    patch(&customer, &path, json!({ "email": "ada@example.com" })).await.expect(200);
+    customer.get(&path).await.expect(200);
+    delete(&customer, &path).await.expect(200);
+    let mut orders = Vec::new();
+    for _ in 0..2 {
+        let checkout = customer.checkout().await;
+        let done = customer.process(&checkout, "tok_visa", &key()).await.expect(200);
+        orders.push(format!("/orders/{}", id(&done["order"])));
+        customer.post("/cart", json!({ "items": [item] })).await.expect(201);
+    }
+    customer.get("/orders?limit=1").await.expect(200);
+    customer.get(&orders[0]).await.expect(200);
+    patch(
+        &customer,
+        &orders[0],
+        json!({ "shippingAddress": { "company": "Engines", "line2": "Left", "phone": "1", "name": "A", "line1": "B",
+        "city": "C", "postalCode": "1", "country": "US" } }),
+    )
+    .await
+    .expect(200);
+    patch(&admin, &orders[0], json!({ "status": "processing" })).await.expect(200);
+    delete(&customer, &orders[1]).await.expect(200);
+    for order in &orders {
+        customer.get(&format!("{order}/events")).await.expect(200);
+    }
+    let cart = customer.get("/cart").await.expect(200);
+    delete(&customer, &format!("/cart/{}", id(&cart))).await.expect(204);
+
+    let session = format!("/session/{}", id(&guest.get("/session").await.expect(200)));
+    guest.get(&session).await.expect(200);
+    patch(&guest, &session, json!({ "device": "Test", "extend": true })).await.expect(200);
+    delete(&guest, &session).await.expect(204);
+    delete(&shop.guest().await, "/session").await.expect(204);
+    assert_eq!(unseen(&shop.listen.to_string()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn refusals_tell_their_facts_as_described() {
+    let dir = dir();
+    let shop = Shop::start(dir.path(), &[("CARTWRIGHT_DEMO_CATALOG", "false")]);
+    let (admin, guest) = (shop.admin(dir.path()), shop.guest().await);
+    let (book, edition) = admin.new_book("FACTS-1", 1000, 10).await;
+    let (out, _) = admin.new_book("FACTS-2", 1000, 0).await;
+    let cart = format!("/cart/{}", guest.cart(json!([{ "productId": book, "quantity": 998 }])).await);
+    let checkout = guest.post("/checkout/session", json!({})).await.expect(201);
+    let process = json!({ "sessionId": id(&checkout), "paymentToken": "tok_visa", "expectedTotal": usd(1) });
+    let sku = json!({ "title": "T", "authors": ["A. Tester"], "categories": [], "language": "en",
+        "editions": [{ "sku": "FACTS-1", "format": "ebook", "price": usd(1) }] });
+    let author = format!("/authors/{}", id(&admin.get("/authors").await.expect(200)["items"][0]));
+    let items = format!("{cart}/items");
+    let once = [("idempotency-key", "once")];
+    let (none, stale, text) = ([], [("if-match", "\"99\"")], [("content-type", "text/plain")]);
+    for (client, method, path, headers, body, status, code, fact) in [
+        (&guest, Method::POST, &*items, &none[..], json!({ "productId": out, "quantity": 1 }), 409, "OUT_OF_STOCK", "short"),
+        (&guest, Method::POST, &items, &none, json!({ "productId": book, "quantity": 2 }), 422, "QUANTITY_INVALID", "quantity"),
+        (&guest, Method::POST, &items, &none, json!({ "productId": book, "quantity": 0 }), 422, "QUANTITY_INVALID", "errors"),
+        (&guest, Method::POST, &items, &none, json!({ "productId": book, "quantity": "1" }), 400, "VALIDATION_FAILED", "errors"),
+        (&guest, Method::POST, &items, &stale, json!({ "productId": book, "quantity": 1 }), 412, "VERSION_MISMATCH", "currentVersion"),
+        (&guest, Method::POST, &items, &text, json!({}), 415, "MEDIA_TYPE_UNSUPPORTED", "detail"),
+        (&guest, Method::POST, &items, &none, json!({ "productId": "x".repeat(300_000) }), 413, "BODY_TOO_LARGE", "detail"),
+        (&guest, Method::PATCH, &cart, &none, json!({ "currency": "EUR" }), 409, "CURRENCY_FIXED", "detail"),
+        (&guest, Method::PATCH, &cart, &once, json!({ "note": "a" }), 200, "", "note"),
+        (&guest, Method::PATCH, &cart, &once, json!({ "note": "b" }), 422, "IDEMPOTENCY_KEY_REUSED", "detail"),
+        (&guest, Method::POST, "/checkout/process", &none, process.clone(), 400, "IDEMPOTENCY_KEY_REQUIRED", "detail"),
+        (&guest, Method::POST, "/checkout/process", &once, process, 409, "CHECKOUT_INCOMPLETE", "missing"),
+        (&guest, Method::POST, "/books", &none, json!({}), 403, "FORBIDDEN", "detail"),
+        (&admin, Method::POST, "/books", &none, sku, 409, "SKU_TAKEN", "sku"),
+        (&admin, Method::POST, "/authors", &none, json!({ "name": "A. Tester" }), 409, "NAME_TAKEN", "detail"),
+        (&admin, Method::DELETE, &author, &none, json!({}), 409, "REFERENCED", "count"),
+        (
+            &admin,
+            Method::POST,
+            &format!("/books/{book}/editions/{edition}/stock"),
+            &none,
+            json!({ "delta": -11, "reason": "Lost" }),
+            409,
+            "STOCK_SHORT",
+            "available",
+        ),
+        (&admin, Method::GET, "/books?cursor=x", &none, json!({}), 400, "CURSOR_INVALID", "detail"),
+    ] {
+        let body = if method == Method::GET { String::new() } else { body.to_string() };
+        let answer = client.send(method.clone(), path, headers, body).await.expect("an answer");
+        assert_eq!(
+            (answer.status, answer.code(), answer.body.get(fact).is_some()),
+            (status, code, true),
+            "{method} {path}: {}",
+            answer.text
+        );
+    }
 }
