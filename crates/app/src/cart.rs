@@ -69,7 +69,7 @@ impl std::fmt::Debug for MergeCart {
 }
 
 /// A cart as it is shown: priced, with what the shopper should know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CartView {
     pub cart: Arc<Cart>,
     pub quote: Quote,

@@ -16,8 +16,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use domain::ids::Version;
 use domain::refusal::Refusal;
+use foldhash::fast::FixedState;
 use serde::Serialize;
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use wire::page::PageBody;
 use wire::{Json, Object, read};
@@ -200,8 +201,12 @@ impl Call {
 
     /// Answers a read of something with a version; a client that has it already is told so.
     pub(crate) fn show(&self, version: Version, body: &impl Serialize) -> Response {
-        let bytes = to_json(body);
+        let bytes = Bytes::from(to_json(body));
         let tag = etag(version, &bytes);
+        self.show_bytes(bytes, tag)
+    }
+
+    pub(crate) fn show_bytes(&self, bytes: Bytes, tag: HeaderValue) -> Response {
         let mut response = if self.has_already(&tag) { StatusCode::NOT_MODIFIED.into_response() } else { json_bytes(bytes) };
         response.headers_mut().insert(ETAG, tag);
         response
@@ -235,8 +240,8 @@ fn bad_if_match() -> Failure {
 /// A strong validator: the version, and a print of the body, because prices, stock and warnings move without
 /// a new version: `"7.3f…"`.
 pub(crate) fn etag(version: Version, body: &[u8]) -> HeaderValue {
-    // Unkeyed, so that every node and every start gives the same print.
-    let mut print = DefaultHasher::new();
+    // With a fixed seed, so that every node and every start gives the same print.
+    let mut print = FixedState::default().build_hasher();
     print.write(body);
     HeaderValue::try_from(format!("\"{}.{:x}\"", version.0, print.finish())).expect("invariant: digits and quotes")
 }
@@ -250,18 +255,18 @@ fn version_of(tag: &[u8]) -> Option<Version> {
     version.parse().ok().filter(|_| fits).map(Version)
 }
 
-fn to_json(body: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(2048);
+pub(crate) fn to_json(body: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(4096);
     serde_json::to_writer(&mut bytes, body).expect("invariant: answers are plain structs with text keys");
     bytes
 }
 
-fn json_bytes(bytes: Vec<u8>) -> Response {
+fn json_bytes(bytes: Bytes) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], Body::from(bytes)).into_response()
 }
 
 pub(crate) fn json(body: &impl Serialize) -> Response {
-    json_bytes(to_json(body))
+    json_bytes(to_json(body).into())
 }
 
 pub(crate) fn linked(mut response: Response, link: Option<String>) -> Response {

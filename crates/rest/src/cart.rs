@@ -2,6 +2,7 @@ use crate::call::Call;
 use crate::problem::{Answer, Failure};
 use crate::reply;
 use app::{Caller, CartView, MergeCart, Opened, Operation};
+use axum::response::Response;
 use bytes::Bytes;
 use domain::ids::{CartId, ItemId};
 use domain::refusal::Refusal;
@@ -32,6 +33,11 @@ fn opened(opened: &Opened) -> Bytes {
     if opened.created { added(&opened.view) } else { changed(&opened.view) }
 }
 
+fn shown(call: &Call, view: CartView) -> Response {
+    let rendered = call.edge.rendered.of(view);
+    call.show_bytes(rendered.body.clone(), rendered.tag.clone())
+}
+
 fn deleted(_: &()) -> Bytes {
     reply::no_content()
 }
@@ -49,13 +55,13 @@ pub(crate) async fn open(mut call: Call) -> Answer {
 pub(crate) async fn mine(call: Call) -> Answer {
     call.no_query()?;
     let view = call.app().my_cart(&call.caller).await?;
-    Ok(call.show(view.cart.version, &CartBody::from(&view)))
+    Ok(shown(&call, view))
 }
 
 pub(crate) async fn show(call: Call) -> Answer {
     call.no_query()?;
     let view = call.app().cart(&call.caller, cart_id(&call)?).await?;
-    Ok(call.show(view.cart.version, &CartBody::from(&view)))
+    Ok(shown(&call, view))
 }
 
 pub(crate) async fn totals(call: Call) -> Answer {

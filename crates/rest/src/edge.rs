@@ -1,6 +1,7 @@
 use crate::auth::Keys;
 use crate::limit::{Limits, RateLimits};
 use crate::metrics::Metrics;
+use crate::rendered::RenderedCarts;
 use app::App;
 use std::future::Future;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub struct Edge {
     pub(crate) metrics: Metrics,
     pub(crate) answer_within: Duration,
     pub(crate) body_timeout: Duration,
+    pub(crate) rendered: RenderedCarts,
     ready: AtomicBool,
     /// Work in progress holds a receiver each.
     work: watch::Sender<()>,
@@ -47,6 +49,7 @@ impl Edge {
             metrics,
             answer_within: config.answer_within,
             body_timeout: config.body_timeout,
+            rendered: RenderedCarts::new(),
             ready: AtomicBool::new(false),
             work: watch::Sender::new(()),
         })

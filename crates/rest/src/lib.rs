@@ -19,6 +19,7 @@ mod order;
 mod pricing;
 mod problem;
 mod query;
+mod rendered;
 mod reply;
 mod route;
 mod serve;

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Carts kept as they were printed, with what they were printed from.
+pub const RENDERED_BYTES_MAX: u64 = 64 << 20;
+
 /// The largest body of a request: 500 items and an address fit four times over.
 pub const BODY_MAX: usize = 256 * 1024;
 /// How much of a body that is too large goes by unread, and how long that may take, so that whoever sends it

@@ -19,7 +19,7 @@ use serde::Serialize;
 const FORMAT: u8 = 1;
 const HEAD: usize = 13;
 /// Room for a cart of a few items, so that most answers are written without growing.
-const ROOM: usize = 2048;
+const ROOM: usize = 4096;
 const DECLINED: u16 = 402;
 
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

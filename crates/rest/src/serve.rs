@@ -73,7 +73,7 @@ enum Phase {
 pub async fn serve(listener: TcpListener, edge: &Edge, router: Router, limits: ServeLimits, shutdown: impl Future<Output = ()>) {
     let seats = Arc::new(Semaphore::new(limits.connections_max as usize));
     let phase = watch::Sender::new(Phase::Serving);
-    let builder = Arc::new(builder(&limits));
+    let builder = Arc::new(builder());
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -116,15 +116,11 @@ fn is_their_fault(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-fn builder(limits: &ServeLimits) -> Builder<TokioExecutor> {
+fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // Heads are watched by `Pulse`; the timeout here would also end connections that are idle.
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.idle + GOODBYE)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_MAX.into());
+    // Heads are watched by `Pulse`; the timeout here would also end connections that are idle, and cost every
+    // request a timer.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_headers(HEADERS_MAX).max_buf_size(HEAD_MAX.into());
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEAD_MAX.into());
     builder
 }

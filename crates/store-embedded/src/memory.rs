@@ -7,9 +7,9 @@ use domain::cart::Cart;
 use domain::ids::{CartId, EditionId};
 use domain::session::Session;
 use domain::stock::StockLevel;
+use foldhash::HashMap;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 const CARTS: usize = 20_000;

@@ -7,8 +7,8 @@ use domain::event::{Event, Outgoing, StockEvent, Subject};
 use domain::ids::EditionId;
 use domain::stock::{StockChange, StockLevel, StockMove};
 use domain::time::Timestamp;
+use foldhash::HashMap;
 use rusqlite::{Connection, OptionalExtension, Row};
-use std::collections::HashMap;
 
 pub type Levels = Vec<(EditionId, StockLevel)>;
 

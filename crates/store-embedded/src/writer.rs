@@ -79,7 +79,24 @@ trait Job: Send {
     fn fail(&mut self, fault: Fault);
     /// After the commit, before anyone is answered.
     fn apply(&mut self, memory: &Memory);
-    fn answer(self: Box<Self>, failed: Option<Failure>);
+    /// Wakes whoever asked, and has them wake the others.
+    fn answer(self: Box<Self>, failed: Option<Failure>, others: Others);
+}
+
+/// The rest of a group, to be answered by whoever is answered first: waking a task from inside the runtime
+/// costs next to nothing, from out here a system call and a switch of threads each. Dropped in whatever way,
+/// it answers them.
+struct Others {
+    jobs: Vec<Box<dyn Job>>,
+    failed: Option<Failure>,
+}
+
+impl Drop for Others {
+    fn drop(&mut self) {
+        for job in self.jobs.drain(..) {
+            job.answer(self.failed.clone(), Self { jobs: Vec::new(), failed: None });
+        }
+    }
 }
 
 struct Ask<T, R, A> {
@@ -88,7 +105,7 @@ struct Ask<T, R, A> {
     run: Option<R>,
     apply: Option<A>,
     outcome: Option<Result<T, PortError>>,
-    reply: oneshot::Sender<Result<T, PortError>>,
+    reply: oneshot::Sender<(Result<T, PortError>, Others)>,
 }
 
 impl<T, R, A> Job for Ask<T, R, A>
@@ -121,14 +138,14 @@ where
         }
     }
 
-    fn answer(self: Box<Self>, failed: Option<Failure>) {
+    fn answer(self: Box<Self>, failed: Option<Failure>, others: Others) {
         let answer = match (failed, self.outcome) {
             (Some(failure), _) => Err(failure.on(self.port)),
             (None, Some(outcome)) => outcome,
             (None, None) => Err(Failure::Unknown("the job did not run".into()).on(self.port)),
         };
-        // Whoever asked may have gone away.
-        drop(self.reply.send(answer));
+        // Whoever asked may have gone away; the others are answered all the same.
+        drop(self.reply.send((answer, others)));
     }
 }
 
@@ -175,7 +192,10 @@ impl Writer {
         let jobs = self.jobs.as_ref().expect("invariant: open until dropped");
         jobs.send(job).await.map_err(|_| Failure::Poisoned.on(port))?;
         match answer.await {
-            Ok(answer) => answer,
+            Ok((answer, others)) => {
+                drop(others);
+                answer
+            }
             Err(lost) => Err(PortError::unknown(port, PortErrorKind::Unavailable, lost)),
         }
     }
@@ -203,7 +223,7 @@ fn write(mut group: Group, mut waiting: mpsc::Receiver<Box<dyn Job>>, poison: &w
         }
         waiting.close();
         while let Some(job) = waiting.blocking_recv() {
-            job.answer(Some(Failure::Poisoned));
+            drop(Others { jobs: vec![job], failed: Some(Failure::Poisoned) });
         }
     }));
     if written.is_err() {
@@ -251,8 +271,9 @@ impl Group {
             // A log that starts over makes room by itself.
             self.ask_for_checkpoint();
         }
-        for job in jobs.drain(..) {
-            job.answer(failed.clone());
+        if let Some(first) = jobs.pop() {
+            let others = Others { jobs: std::mem::replace(jobs, Vec::with_capacity(GROUP_MAX)), failed: failed.clone() };
+            first.answer(failed.clone(), others);
         }
         match failed {
             Some(Failure::Unknown(why)) => Err(why),
