@@ -9,7 +9,7 @@ use crate::route::Route;
 use crate::{body, cursor, once};
 use app::{Answered, App, Caller, Once};
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LINK};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -48,16 +48,13 @@ impl std::fmt::Debug for Call {
     }
 }
 
-impl FromRequest<Arc<Edge>> for Call {
-    type Rejection = Failure;
-
-    async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, Failure> {
+impl Call {
+    /// Takes a request in, with its whole body.
+    pub(crate) async fn take(edge: Arc<Edge>, route: Arc<Route>, caller: Caller, request: Request) -> Result<Self, Failure> {
         let (mut parts, body) = request.into_parts();
         let not_found = || Failure::new(404, "NOT_FOUND", "There is nothing here.");
-        let params = RawPathParams::from_request_parts(&mut parts, edge).await.map_err(|_| not_found())?;
+        let params = RawPathParams::from_request_parts(&mut parts, &()).await.map_err(|_| not_found())?;
         let ids = params.iter().map(|(name, id)| (name.to_owned(), id.to_owned())).collect();
-        let caller = parts.extensions.remove::<Caller>().unwrap_or(Caller::Anonymous);
-        let route = parts.extensions.remove::<Arc<Route>>().ok_or_else(Failure::internal)?;
         let writes = !parts.method.is_safe();
         let key = if writes { once::key(&parts.headers)? } else { None };
         let body = if writes && parts.method != Method::DELETE {
@@ -66,7 +63,7 @@ impl FromRequest<Arc<Edge>> for Call {
             Bytes::new()
         };
         Ok(Self {
-            edge: Arc::clone(edge),
+            edge,
             caller,
             route,
             method: parts.method,
@@ -79,9 +76,7 @@ impl FromRequest<Arc<Edge>> for Call {
             token: None,
         })
     }
-}
 
-impl Call {
     pub(crate) fn app(&self) -> &App {
         &self.edge.app
     }

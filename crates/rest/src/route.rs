@@ -10,16 +10,16 @@ use crate::trace::trace;
 use crate::{auth, cart, catalog, checkout, docs, health, order, pricing, session};
 use app::Caller;
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
-use axum::handler::Handler;
+use axum::extract::{MatchedPath, Request};
 use axum::http::header::{ALLOW, CACHE_CONTROL};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use domain::catalog::HeadingKind::{self, Author, Category, Publisher};
 use domain::refusal::Refusal;
 use std::collections::HashMap;
+use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use tokio::time::Instant;
@@ -66,16 +66,20 @@ struct Entry {
     method: Method,
     path: &'static str,
     access: Access,
-    run: MethodRouter<Arc<Edge>>,
+    /// The handler behind everything that comes before it.
+    serve: Box<dyn FnOnce(Arc<Edge>, Arc<Route>) -> MethodRouter>,
 }
 
-fn entry<H, T>(method: Method, path: &'static str, access: Access, handler: H) -> Entry
+fn entry<H, F>(method: Method, path: &'static str, access: Access, handler: H) -> Entry
 where
-    H: Handler<T, Arc<Edge>>,
-    T: 'static,
+    H: Fn(Call) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
 {
     let filter = MethodFilter::try_from(method.clone()).expect("invariant: the table names plain methods");
-    Entry { method, path, access, run: on(filter, handler) }
+    let serve = move |edge: Arc<Edge>, route: Arc<Route>| {
+        on(filter, move |request: Request| answer(Arc::clone(&edge), Arc::clone(&route), handler.clone(), request))
+    };
+    Entry { method, path, access, serve: Box::new(serve) }
 }
 
 #[rustfmt::skip]
@@ -165,10 +169,9 @@ pub fn router(edge: Arc<Edge>) -> Router {
     let mut router = Router::new();
     for entry in table() {
         let route = Arc::new(route_of(&entry, &edge));
-        let guarded = entry.run.route_layer(from_fn_with_state((Arc::clone(&edge), route), guard));
-        router = router.route(entry.path, guarded);
+        router = router.route(entry.path, (entry.serve)(Arc::clone(&edge), route));
     }
-    router.method_not_allowed_fallback(not_allowed).fallback(not_found).layer(from_fn_with_state(Arc::clone(&edge), trace)).with_state(edge)
+    router.method_not_allowed_fallback(not_allowed).fallback(not_found).layer(from_fn_with_state(edge, trace))
 }
 
 fn route_of(entry: &Entry, edge: &Edge) -> Route {
@@ -213,10 +216,14 @@ async fn not_allowed(path: MatchedPath, method: Method) -> Response {
     }
 }
 
-/// Everything between the network and a handler.
-async fn guard(State((edge, route)): State<(Arc<Edge>, Arc<Route>)>, request: Request, next: Next) -> Response {
+/// Everything between the network and a handler, and back.
+async fn answer<H, F>(edge: Arc<Edge>, route: Arc<Route>, handler: H, request: Request) -> Response
+where
+    H: Fn(Call) -> F + Send + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
     let started = Instant::now();
-    let mut response = pass(&edge, &route, request, next).await.unwrap_or_else(IntoResponse::into_response);
+    let mut response = pass(edge, &route, handler, request).await.unwrap_or_else(IntoResponse::into_response);
     if route.private {
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
@@ -224,10 +231,13 @@ async fn guard(State((edge, route)): State<(Arc<Edge>, Arc<Route>)>, request: Re
     response
 }
 
-async fn pass(edge: &Arc<Edge>, route: &Arc<Route>, mut request: Request, next: Next) -> Answer {
-    request.extensions_mut().insert(Arc::clone(route));
+async fn pass<H, F>(edge: Arc<Edge>, route: &Arc<Route>, handler: H, request: Request) -> Answer
+where
+    H: Fn(Call) -> F + Send + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
     if route.access == Access::Open {
-        return Ok(run(edge, request, next).await);
+        return Ok(run(edge, Arc::clone(route), Caller::Anonymous, handler, request).await);
     }
     let address = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
     let caller = match auth::caller(&edge.app, &edge.keys, request.headers()).await {
@@ -239,16 +249,23 @@ async fn pass(edge: &Arc<Edge>, route: &Arc<Route>, mut request: Request, next: 
     if let Err(refusal) = route.access.check(&caller) {
         return Err(Failure::from(refusal).with(left));
     }
-    request.extensions_mut().insert(caller);
-    let mut response = run(edge, request, next).await;
+    let mut response = run(edge, Arc::clone(route), caller, handler, request).await;
     response.headers_mut().extend(left);
     Ok(response)
 }
 
 /// Runs the handler. Writes are seen through to their end, whatever becomes of the client.
-async fn run(edge: &Edge, request: Request, next: Next) -> Response {
-    if request.method().is_safe() {
-        return next.run(request).await;
-    }
-    edge.see_through(next.run(request)).await.unwrap_or_else(|_| Failure::panicked().into_response())
+async fn run<H, F>(edge: Arc<Edge>, route: Arc<Route>, caller: Caller, handler: H, request: Request) -> Response
+where
+    H: Fn(Call) -> F + Send + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let writes = !request.method().is_safe();
+    let call = Call::take(Arc::clone(&edge), route, caller, request);
+    let work = async move {
+        let call = call.await?;
+        handler(call).await
+    };
+    let answer = if writes { edge.see_through(work).await.unwrap_or_else(|_| Err(Failure::panicked())) } else { work.await };
+    answer.unwrap_or_else(IntoResponse::into_response)
 }
