@@ -154,6 +154,14 @@ CREATE INDEX answers_at ON answers (at);
 -- two more writes.
 CREATE TABLE outbox (
     position     INTEGER PRIMARY KEY,
+    -- Only of events delivered before an older one; the others are below a mark.
     delivered_at INTEGER,
     body         BLOB NOT NULL
+);
+CREATE INDEX outbox_by_delivery ON outbox (delivered_at) WHERE delivered_at IS NOT NULL;
+
+-- Every event up to a position is delivered, and since when: one row a batch instead of one write an event.
+CREATE TABLE outbox_marks (
+    through INTEGER PRIMARY KEY,
+    at      INTEGER NOT NULL
 );

@@ -34,7 +34,6 @@ pub use backup::BackupError;
 pub use verify::{Verified, VerifyError, verify};
 
 use crate::memory::Memory;
-use crate::outbox::DeliveredUpTo;
 use crate::readers::Readers;
 use crate::writer::Writer;
 use app::ports::PortError;
@@ -52,7 +51,6 @@ struct Open {
     writer: Option<Writer>,
     readers: Arc<Readers>,
     memory: Arc<Memory>,
-    delivered_up_to: Arc<DeliveredUpTo>,
     _lock: Option<File>,
 }
 
@@ -101,7 +99,7 @@ impl EmbeddedStore {
 
     fn with(dir: &Path, memory: Arc<Memory>, writer: Option<Writer>, lock: Option<File>) -> Result<Self, OpenError> {
         let readers = Arc::new(Readers::open(dir)?);
-        Ok(Self(Arc::new(Open { writer, readers, memory, delivered_up_to: Arc::default(), _lock: lock })))
+        Ok(Self(Arc::new(Open { writer, readers, memory, _lock: lock })))
     }
 
     /// Returns when the store writes no more: a write failed and nobody knows whether it happened. The process
