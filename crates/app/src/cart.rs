@@ -12,6 +12,7 @@ use crate::lane::{Entered, Lanes, Leader, Turn};
 use crate::once::{Answered, Once, answer};
 use crate::ports::{Answer, CartChange, CartWrite, PortError, PortErrorKind, Saved};
 use crate::pricing::Shelf;
+use crate::snapshot::Snapshot;
 use domain::cart::{Cart, CartEvent, CartStatus, Command, Decided, Metadata, Note, Owner, Strategy, Warning};
 use domain::ids::{BookId, CartId, CheckoutId, CouponCode, EditionId, ItemId, Version};
 use domain::limits::{CONFLICT_RETRIES_MAX, LANE_BATCH_MAX, OPERATIONS_MAX};
@@ -69,11 +70,35 @@ impl std::fmt::Debug for MergeCart {
 }
 
 /// A cart as it is shown: priced, with what the shopper should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct CartView {
     pub cart: Arc<Cart>,
     pub quote: Quote,
     pub warnings: Vec<Warning>,
+}
+
+/// What a view is made from. The same basis gives the same view, so whoever kept what it made of a view need
+/// not ask for it again.
+#[derive(Clone, Debug)]
+pub struct Basis {
+    cart: Arc<Cart>,
+    snapshot: Arc<Snapshot>,
+    /// Copies to be had of each item.
+    available: Vec<u32>,
+}
+
+impl Basis {
+    pub fn cart(&self) -> &Cart {
+        &self.cart
+    }
+
+    /// Whether the other basis gives the same view. Never with coupons: they come and go with time and use.
+    pub fn is_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.cart, &other.cart)
+            && Arc::ptr_eq(&self.snapshot, &other.snapshot)
+            && self.available == other.available
+            && self.cart.coupons.is_empty()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -151,23 +176,40 @@ impl App {
         commands.push(Command::Coupons(open.coupons.clone()));
         let lifetimes = &self.policy.carts;
         let currency = open.currency.unwrap_or(self.policy.currency);
-        let created = Cart::create(CartId(self.fresh_bits(now)), owner, currency, lifetimes, now);
-        let filled = created.cart.decide(&commands, &shelf, lifetimes, now)?;
-        Ok(Decided { cart: filled.cart, events: created.events.into_iter().chain(filled.events).collect() })
+        let mut decided = Cart::create(CartId(self.fresh_bits(now)), owner, currency, lifetimes, now);
+        // A new cart may be filled to the brim, though a batch is shorter.
+        for batch in commands.chunks(OPERATIONS_MAX) {
+            let next = decided.cart.decide(batch, &shelf, lifetimes, now)?;
+            decided.cart = next.cart;
+            decided.events.extend(next.events);
+        }
+        Ok(decided)
     }
 
     /// The caller's active cart.
     pub async fn my_cart(&self, caller: &Caller) -> Result<CartView, Error> {
-        let owner = caller.owner()?;
-        let now = self.now();
-        let id = self.ports.carts.of_owner(&owner, now).await?.ok_or(Refusal::CartNotFound)?;
-        self.cart(caller, id).await
+        self.view_of(&self.my_basis(caller).await?).await
     }
 
     pub async fn cart(&self, caller: &Caller, id: CartId) -> Result<CartView, Error> {
-        let now = self.now();
-        let cart = self.owned_cart(&caller.owner()?, id, now).await?;
-        self.view(cart, now).await
+        self.view_of(&self.basis(caller, id).await?).await
+    }
+
+    /// What the caller's active cart is shown from.
+    pub async fn my_basis(&self, caller: &Caller) -> Result<Basis, Error> {
+        let id = self.ports.carts.of_owner(&caller.owner()?, self.now()).await?.ok_or(Refusal::CartNotFound)?;
+        self.basis(caller, id).await
+    }
+
+    /// What a cart is shown from.
+    pub async fn basis(&self, caller: &Caller, id: CartId) -> Result<Basis, Error> {
+        let cart = self.owned_cart(&caller.owner()?, id, self.now()).await?;
+        let available = cart.items.iter().map(|i| self.ports.catalog.level(i.edition).available()).collect();
+        Ok(Basis { cart, snapshot: self.ports.catalog.snapshot(), available })
+    }
+
+    pub async fn view_of(&self, basis: &Basis) -> Result<CartView, Error> {
+        self.view(Arc::clone(&basis.cart), self.now()).await
     }
 
     pub(crate) async fn owned_cart(&self, owner: &Owner, id: CartId, now: Timestamp) -> Result<Arc<Cart>, Error> {

@@ -19,7 +19,7 @@ mod session;
 pub mod snapshot;
 
 pub use caller::Caller;
-pub use cart::{AddItem, CartView, MergeCart, OpenCart, Opened, Operation};
+pub use cart::{AddItem, Basis, CartView, MergeCart, OpenCart, Opened, Operation};
 pub use catalog::{BookInput, BookPage, BookQuery, BookSort, BookView, EditionInput, Facets, HeadingView, Imported, StockInput, StockView};
 pub use checkout::{CheckoutView, Process, Processed, ShippingOffer, StartCheckout, Started};
 pub use error::Error;

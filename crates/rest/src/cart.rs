@@ -1,8 +1,7 @@
 use crate::call::Call;
 use crate::problem::{Answer, Failure};
 use crate::reply;
-use app::{Caller, CartView, MergeCart, Opened, Operation};
-use axum::response::Response;
+use app::{Basis, Caller, CartView, MergeCart, Opened, Operation};
 use bytes::Bytes;
 use domain::ids::{CartId, ItemId};
 use domain::refusal::Refusal;
@@ -33,9 +32,16 @@ fn opened(opened: &Opened) -> Bytes {
     if opened.created { added(&opened.view) } else { changed(&opened.view) }
 }
 
-fn shown(call: &Call, view: CartView) -> Response {
-    let rendered = call.edge.rendered.of(view);
-    call.show_bytes(rendered.body.clone(), rendered.tag.clone())
+/// Prices and prints a cart, unless nothing has changed since it was printed last.
+async fn shown(call: &Call, basis: Basis) -> Answer {
+    let rendered = match call.edge.rendered.get(&basis) {
+        Some(rendered) => rendered,
+        None => {
+            let view = call.app().view_of(&basis).await?;
+            call.edge.rendered.print(basis, &view)
+        }
+    };
+    Ok(call.show_bytes(rendered.body.clone(), rendered.tag.clone()))
 }
 
 fn deleted(_: &()) -> Bytes {
@@ -54,14 +60,12 @@ pub(crate) async fn open(mut call: Call) -> Answer {
 
 pub(crate) async fn mine(call: Call) -> Answer {
     call.no_query()?;
-    let view = call.app().my_cart(&call.caller).await?;
-    Ok(shown(&call, view))
+    shown(&call, call.app().my_basis(&call.caller).await?).await
 }
 
 pub(crate) async fn show(call: Call) -> Answer {
     call.no_query()?;
-    let view = call.app().cart(&call.caller, cart_id(&call)?).await?;
-    Ok(shown(&call, view))
+    shown(&call, call.app().basis(&call.caller, cart_id(&call)?).await?).await
 }
 
 pub(crate) async fn totals(call: Call) -> Answer {

@@ -1,9 +1,9 @@
-//! Carts that were rendered lately. A cart is read more often than it changes, and printing it is most of the
-//! work of a read: the same view has the same bytes, so they are kept beside the view they were made from.
+//! Carts that were printed lately. A cart is read more often than it changes, and pricing and printing it is
+//! most of the work of a read: what was printed is kept beside what it was made from.
 
 use crate::call::{etag, to_json};
 use crate::limits::RENDERED_BYTES_MAX;
-use app::CartView;
+use app::{Basis, CartView};
 use axum::http::HeaderValue;
 use bytes::Bytes;
 use domain::ids::CartId;
@@ -14,7 +14,7 @@ use wire::cart::CartBody;
 
 #[derive(Debug)]
 pub(crate) struct Rendered {
-    view: CartView,
+    basis: Basis,
     pub body: Bytes,
     pub tag: HeaderValue,
 }
@@ -26,26 +26,27 @@ pub(crate) struct RenderedCarts(Cache<CartId, Arc<Rendered>, Weight>);
 struct Weight;
 
 impl Weighter<CartId, Arc<Rendered>> for Weight {
-    /// The body, and about as much for the view.
+    /// The body, and what is kept beside it.
     fn weight(&self, _: &CartId, rendered: &Arc<Rendered>) -> u64 {
-        2 * rendered.body.len() as u64
+        rendered.body.len() as u64 + 512
     }
 }
 
 impl RenderedCarts {
     pub fn new() -> Self {
-        Self(Cache::with_weighter(usize::try_from(RENDERED_BYTES_MAX / 4096).unwrap_or(usize::MAX), RENDERED_BYTES_MAX, Weight))
+        Self(Cache::with_weighter(usize::try_from(RENDERED_BYTES_MAX / 2048).unwrap_or(usize::MAX), RENDERED_BYTES_MAX, Weight))
     }
 
-    /// Prints a view, unless it was the one that was printed last for its cart.
-    pub fn of(&self, view: CartView) -> Arc<Rendered> {
-        let id = view.cart.id;
-        if let Some(rendered) = self.0.get(&id).filter(|r| r.view == view) {
-            return rendered;
-        }
-        let body = Bytes::from(to_json(&CartBody::from(&view)));
-        let rendered = Arc::new(Rendered { tag: etag(view.cart.version, &body), body, view });
-        self.0.insert(id, Arc::clone(&rendered));
+    /// What was printed of a cart, if it would be the same now.
+    pub fn get(&self, basis: &Basis) -> Option<Arc<Rendered>> {
+        self.0.get(&basis.cart().id).filter(|rendered| rendered.basis.is_as(basis))
+    }
+
+    /// Prints a view.
+    pub fn print(&self, basis: Basis, view: &CartView) -> Arc<Rendered> {
+        let body = Bytes::from(to_json(&CartBody::from(view)));
+        let rendered = Arc::new(Rendered { tag: etag(view.cart.version, &body), body, basis });
+        self.0.insert(view.cart.id, Arc::clone(&rendered));
         rendered
     }
 }

@@ -27,14 +27,16 @@ static FIRST: LazyLock<u128> = LazyLock::new(|| {
 });
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-fn fresh_id() -> String {
-    format!("{:032x}", FIRST.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed).into()))
+/// 32 hexadecimal digits. Every request gets them, so they are written by hand and not by a formatter.
+fn fresh_id() -> [u8; 32] {
+    let bits = FIRST.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed).into());
+    std::array::from_fn(|n| b"0123456789abcdef"[(bits >> (124 - 4 * n) & 15) as usize])
 }
 
 /// The names of a request.
 struct Names {
     request_id: HeaderValue,
-    trace_id: String,
+    trace_id: [u8; 32],
 }
 
 impl Names {
@@ -42,19 +44,19 @@ impl Names {
         let trace_id = headers.get(TRACEPARENT).and_then(trace_id).unwrap_or_else(fresh_id);
         let visible = |v: &&HeaderValue| (1..=REQUEST_ID_MAX).contains(&v.len()) && v.as_bytes().iter().all(u8::is_ascii_graphic);
         let given = headers.get(REQUEST_ID).filter(visible).cloned();
-        let request_id = given.unwrap_or_else(|| HeaderValue::from_str(&trace_id).expect("invariant: hexadecimal digits"));
+        let request_id = given.unwrap_or_else(|| HeaderValue::from_bytes(&trace_id).expect("invariant: hexadecimal digits"));
         Self { request_id, trace_id }
     }
 }
 
 /// The trace of a W3C `traceparent`: `00-<32 digits>-<16 digits>-<2 digits>`, not all zero.
-fn trace_id(value: &HeaderValue) -> Option<String> {
+fn trace_id(value: &HeaderValue) -> Option<[u8; 32]> {
     let parts: Vec<&str> = value.to_str().ok()?.split('-').collect();
     let hex = |part: &str, n| part.len() == n && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let [version, trace, span, flags, rest @ ..] = &parts[..] else { return None };
     let shaped = hex(version, 2) && *version != "ff" && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
     let named = trace.bytes().any(|b| b != b'0') && span.bytes().any(|b| b != b'0');
-    (shaped && named && (*version != "00" || rest.is_empty())).then(|| (*trace).to_owned())
+    (shaped && named && (*version != "00" || rest.is_empty())).then(|| trace.as_bytes().try_into().ok()).flatten()
 }
 
 /// Counts a request while it is being answered, also when nobody waits for the answer any more.
@@ -97,14 +99,15 @@ struct Asked {
 
 /// Renders a failure as a problem, and logs what caused it, once.
 fn tell(edge: &Edge, mut response: Response, asked: &Asked, names: &Names) -> Response {
+    let trace_id = std::str::from_utf8(&names.trace_id).expect("invariant: hexadecimal digits");
     let told = response.extensions_mut().remove::<Told>();
     let Told { problem, cause } = told.unwrap_or_else(|| Told { problem: Arc::new(unnamed(response.status().as_u16())), cause: None });
     if let Some(cause) = cause {
-        let (method, path, trace_id) = (&asked.method, asked.uri.path(), &names.trace_id);
+        let (method, path) = (&asked.method, asked.uri.path());
         tracing::error!(%method, path, trace_id, code = problem.code, %cause, "a port failed");
     }
     edge.metrics.problem(problem.code);
-    let body = serde_json::to_vec(&problem.at(asked.uri.path(), &names.trace_id)).expect("invariant: problems are plain");
+    let body = serde_json::to_vec(&problem.at(asked.uri.path(), trace_id)).expect("invariant: problems are plain");
     *response.body_mut() = if asked.method == Method::HEAD { Body::empty() } else { Body::from(body) };
     let headers = response.headers_mut();
     headers.remove(CONTENT_LENGTH);
@@ -155,7 +158,7 @@ mod tests {
             (String::new(), false),
         ] {
             let got = trace_id(&HeaderValue::try_from(&header).expect("a value"));
-            assert_eq!(got.as_deref(), known.then_some(trace), "{header}");
+            assert_eq!(got.as_ref().map(|t| &t[..]), known.then_some(trace.as_bytes()), "{header}");
         }
     }
 }

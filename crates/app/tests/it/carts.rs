@@ -65,6 +65,25 @@ async fn a_key_works_once_however_often_it_is_sent() {
 }
 
 #[tokio::test]
+async fn a_new_cart_takes_more_items_than_a_batch() {
+    let world = World::new().await;
+    let (app, alice) = (world.app(), customer("alice"));
+    let id = cart(&app, &alice, (0..250).map(|n| add(1 + n % 3, 1)).collect(), None).await.expect("a cart");
+    assert_eq!(quantities(&app.cart(&alice, id).await.expect("there")), [(1, 84), (2, 83), (3, 83)]);
+}
+
+#[tokio::test]
+async fn a_cart_that_was_bought_makes_way_for_a_new_one() {
+    let world = World::new().await;
+    let (app, alice) = (world.app(), customer("alice"));
+    crate::world::buy(&app, &alice, "tok_visa").await.expect("paid");
+    let bought = app.my_cart(&alice).await.expect("still shown").cart.id;
+    let new = cart(&app, &alice, vec![add(2, 1)], None).await.expect("a cart");
+    assert_ne!(new, bought);
+    assert_eq!(quantities(&app.my_cart(&alice).await.expect("there")), [(2, 1)]);
+}
+
+#[tokio::test]
 async fn a_stale_version_is_refused_with_the_current_one() {
     let world = World::new().await;
     let (app, alice) = (world.app(), customer("alice"));
