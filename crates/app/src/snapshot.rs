@@ -1,5 +1,6 @@
 //! The catalog in memory, as of one instant: what a request looks up without asking a store.
 
+use crate::catalog::Facets;
 use crate::ports::{BookWrite, HeadingWrite};
 use domain::catalog::{Book, Heading, HeadingId, HeadingKind};
 use domain::ids::{BookId, EditionId, Sku};
@@ -15,7 +16,16 @@ pub struct Snapshot {
     names: HashMap<(HeadingKind, String), HeadingId>,
     /// How many books name a heading.
     uses: HashMap<HeadingId, u64>,
+    found: Found,
+}
+
+/// What is found out about a snapshot when first asked for, and then kept: it does not change.
+#[derive(Clone, Debug, Default)]
+struct Found {
     by_title: OnceLock<Vec<Arc<Book>>>,
+    by_price: OnceLock<Vec<Arc<Book>>>,
+    by_year: OnceLock<Vec<Arc<Book>>>,
+    facets: OnceLock<Facets>,
 }
 
 impl Snapshot {
@@ -35,13 +45,30 @@ impl Snapshot {
         self.books.is_empty()
     }
 
-    /// All books by title, then id. Sorted once a snapshot, when first asked for.
+    /// All books by title, then id.
     pub fn by_title(&self) -> &[Arc<Book>] {
-        self.by_title.get_or_init(|| {
-            let mut books: Vec<_> = self.books.values().cloned().collect();
-            books.sort_by_cached_key(|b| (b.title.as_str().to_lowercase(), b.id));
-            books
-        })
+        self.found.by_title.get_or_init(|| self.sorted(|b| b.title.as_str().to_lowercase()))
+    }
+
+    /// All books by their lowest price, then id.
+    pub fn by_price(&self) -> &[Arc<Book>] {
+        self.found.by_price.get_or_init(|| self.sorted(|b| b.editions.iter().map(|e| e.unit_price().minor()).min()))
+    }
+
+    /// All books by year, then id; those without one first.
+    pub fn by_year(&self) -> &[Arc<Book>] {
+        self.found.by_year.get_or_init(|| self.sorted(|b| b.published_year))
+    }
+
+    fn sorted<K: Ord>(&self, key: impl Fn(&Book) -> K) -> Vec<Arc<Book>> {
+        let mut books: Vec<_> = self.books.values().cloned().collect();
+        books.sort_by_cached_key(|b| (key(b), b.id));
+        books
+    }
+
+    /// How all books spread.
+    pub fn facets(&self) -> &Facets {
+        self.found.facets.get_or_init(|| Facets::of(self.books.values(), self))
     }
 
     pub fn book_of(&self, edition: EditionId) -> Option<&Arc<Book>> {
@@ -73,7 +100,7 @@ impl Snapshot {
 
     /// The snapshot after writes that were committed.
     pub fn with(&self, headings: &[HeadingWrite], books: &[BookWrite]) -> Self {
-        let mut next = Self { by_title: OnceLock::new(), ..self.clone() };
+        let mut next = Self { found: Found::default(), ..self.clone() };
         for write in headings {
             match write {
                 HeadingWrite::Put { heading, .. } => next.put_heading(Arc::clone(heading)),

@@ -44,6 +44,8 @@ pub const CUSTOMER_ID_MAX: usize = 255;
 pub const PAYMENT_TOKEN_MAX: usize = 255;
 pub const IDEMPOTENCY_KEY_MAX: usize = 255;
 pub const SEARCH_MAX: usize = 200;
+/// Books a search counts: more than anybody pages through, few enough to sort and count in a millisecond.
+pub const SEARCH_MATCHES_MAX: usize = 1000;
 
 pub const BOOK_AUTHORS_MAX: usize = 50;
 pub const BOOK_CATEGORIES_MAX: usize = 20;

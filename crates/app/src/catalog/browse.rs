@@ -6,12 +6,12 @@ use crate::error::Error;
 use crate::snapshot::Snapshot;
 use domain::catalog::{Book, Edition, Format, Heading, HeadingId, HeadingKind};
 use domain::ids::BookId;
-use domain::limits::{FACET_VALUES_MAX, PAGE_MAX};
+use domain::limits::{FACET_VALUES_MAX, PAGE_MAX, SEARCH_MATCHES_MAX};
 use domain::money::Money;
 use domain::refusal::Refusal;
 use domain::text::Text;
+use foldhash::HashMap;
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl App {
     pub async fn books(&self, query: &BookQuery) -> Result<BookPage, Error> {
         let snapshot = self.ports.catalog.snapshot();
         let matched = self.matching(query, &snapshot).await?;
-        let facets = facets(&matched, &snapshot);
+        let facets = if query.is_everything() { snapshot.facets().clone() } else { Facets::of(matched.iter().copied(), &snapshot) };
         let total = matched.len();
         let start = match query.after {
             // The book may have moved since, or be gone: then its old position has to do.
@@ -81,25 +81,29 @@ impl App {
 
     /// The books a query means, in its order.
     async fn matching<'s>(&self, query: &BookQuery, snapshot: &'s Snapshot) -> Result<Vec<&'s Arc<Book>>, Error> {
-        let sort = query.sort.unwrap_or(if query.search.is_some() { BookSort::Relevance } else { BookSort::Title });
-        let found: Vec<&Arc<Book>> = match &query.search {
-            Some(text) => {
-                let ids = self.ports.search.matches(text, snapshot.len()).await?;
-                ids.into_iter().filter_map(|id| snapshot.book(id)).collect()
-            }
-            None => snapshot.by_title().iter().collect(),
+        use BookSort::{Price, PriceDown, Relevance, Title, TitleDown, Year, YearDown};
+        let Some(text) = &query.search else {
+            let fits = |b: &&Arc<Book>| self.fits(b, query);
+            return Ok(match query.sort.unwrap_or(Title) {
+                Relevance | Title => snapshot.by_title().iter().filter(fits).collect(),
+                TitleDown => snapshot.by_title().iter().rev().filter(fits).collect(),
+                Price => snapshot.by_price().iter().filter(fits).collect(),
+                PriceDown => snapshot.by_price().iter().rev().filter(fits).collect(),
+                Year => snapshot.by_year().iter().filter(fits).collect(),
+                YearDown => snapshot.by_year().iter().rev().filter(fits).collect(),
+            });
         };
-        let mut books: Vec<&Arc<Book>> = found.into_iter().filter(|b| self.fits(b, query)).collect();
-        match (sort, &query.search) {
+        let ids = self.ports.search.matches(text, SEARCH_MATCHES_MAX).await?;
+        let mut books: Vec<&Arc<Book>> = ids.into_iter().filter_map(|id| snapshot.book(id)).filter(|b| self.fits(b, query)).collect();
+        match query.sort.unwrap_or(Relevance) {
             // A book named just so comes before the ones the index finds more telling.
-            (BookSort::Relevance, Some(text)) => books.sort_by_key(|b| !is_title(b.title.as_str(), text)),
-            (BookSort::Relevance | BookSort::Title, None) => {}
-            (BookSort::Title, Some(_)) => books.sort_by_cached_key(|b| (b.title.as_str().to_lowercase(), b.id)),
-            (BookSort::TitleDown, _) => books.sort_by_cached_key(|b| Reverse((b.title.as_str().to_lowercase(), b.id))),
-            (BookSort::Price, _) => books.sort_by_key(|b| (lowest(b), b.id)),
-            (BookSort::PriceDown, _) => books.sort_by_key(|b| Reverse((lowest(b), b.id))),
-            (BookSort::Year, _) => books.sort_by_key(|b| (b.published_year, b.id)),
-            (BookSort::YearDown, _) => books.sort_by_key(|b| Reverse((b.published_year, b.id))),
+            Relevance => books.sort_by_key(|b| !is_title(b.title.as_str(), text)),
+            Title => books.sort_by_cached_key(|b| (b.title.as_str().to_lowercase(), b.id)),
+            TitleDown => books.sort_by_cached_key(|b| Reverse((b.title.as_str().to_lowercase(), b.id))),
+            Price => books.sort_by_key(|b| (lowest(b), b.id)),
+            PriceDown => books.sort_by_key(|b| Reverse((lowest(b), b.id))),
+            Year => books.sort_by_key(|b| (b.published_year, b.id)),
+            YearDown => books.sort_by_key(|b| Reverse((b.published_year, b.id))),
         }
         Ok(books)
     }
@@ -165,40 +169,56 @@ fn lowest(book: &Book) -> Option<i64> {
     book.editions.iter().map(|e| e.unit_price().minor()).min()
 }
 
-fn facets(books: &[&Arc<Book>], snapshot: &Snapshot) -> Facets {
-    let mut headings: HashMap<HeadingId, u64> = HashMap::new();
-    let mut languages: HashMap<&Text<8>, u64> = HashMap::new();
-    let mut formats: HashMap<Format, u64> = HashMap::new();
-    let mut price: Option<(Money, Money)> = None;
-    for book in books {
-        for heading in book.authors.iter().chain(&book.categories) {
-            *headings.entry(*heading).or_default() += 1;
-        }
-        *languages.entry(&book.language).or_default() += 1;
-        for edition in &book.editions {
-            *formats.entry(edition.format).or_default() += 1;
-            let unit = edition.unit_price();
-            let (low, high) = price.unwrap_or((unit, unit));
-            price = Some((if unit.minor() < low.minor() { unit } else { low }, if unit.minor() > high.minor() { unit } else { high }));
-        }
-    }
-    let of = |kind: HeadingKind| {
-        let counted = headings.iter().filter(|(id, _)| id.kind == kind);
-        top(counted.filter_map(|(id, n)| snapshot.heading(*id).map(|h| (Arc::clone(h), *n))), |h| h.name.clone())
-    };
-    Facets {
-        categories: of(HeadingKind::Category),
-        authors: of(HeadingKind::Author),
-        languages: top(languages.into_iter().map(|(l, n)| (l.clone(), n)), Clone::clone),
-        formats: top(formats, |f| *f),
-        price,
+impl BookQuery {
+    /// Whether it leaves no book out.
+    fn is_everything(&self) -> bool {
+        self.search.is_none() && self.headings.is_empty() && self.min_price.is_none() && self.max_price.is_none() && self.in_stock.is_none()
     }
 }
 
-/// The most frequent values; ties by key.
-fn top<T, K: Ord>(counted: impl IntoIterator<Item = (T, u64)>, key: impl Fn(&T) -> K) -> Vec<(T, u64)> {
+impl Facets {
+    pub(crate) fn of<'b>(books: impl Iterator<Item = &'b Arc<Book>>, snapshot: &Snapshot) -> Self {
+        let mut headings: HashMap<HeadingId, u64> = HashMap::default();
+        let mut languages: HashMap<&Text<8>, u64> = HashMap::default();
+        let mut formats: HashMap<Format, u64> = HashMap::default();
+        let mut price: Option<(Money, Money)> = None;
+        for book in books {
+            for heading in book.authors.iter().chain(&book.categories) {
+                *headings.entry(*heading).or_default() += 1;
+            }
+            *languages.entry(&book.language).or_default() += 1;
+            for edition in &book.editions {
+                *formats.entry(edition.format).or_default() += 1;
+                let unit = edition.unit_price();
+                let (low, high) = price.unwrap_or((unit, unit));
+                price = Some((if unit.minor() < low.minor() { unit } else { low }, if unit.minor() > high.minor() { unit } else { high }));
+            }
+        }
+        let of = |kind: HeadingKind| {
+            let counted = headings.iter().filter(|(id, _)| id.kind == kind);
+            top(counted.filter_map(|(id, n)| snapshot.heading(*id).map(|h| (h, *n))), |h| h.name.as_str())
+                .into_iter()
+                .map(|(h, n)| (Arc::clone(h), n))
+                .collect()
+        };
+        Self {
+            categories: of(HeadingKind::Category),
+            authors: of(HeadingKind::Author),
+            languages: top(languages, |l| l.as_str()).into_iter().map(|(l, n)| (l.clone(), n)).collect(),
+            formats: top(formats, |f| f.as_str()),
+            price,
+        }
+    }
+}
+
+/// The most frequent values; ties by name. Only these are put in order: there may be thousands of others.
+fn top<'n, T: Copy>(counted: impl IntoIterator<Item = (T, u64)>, name: impl Fn(T) -> &'n str) -> Vec<(T, u64)> {
     let mut counted: Vec<_> = counted.into_iter().collect();
-    counted.sort_by(|(a, n), (b, m)| m.cmp(n).then_with(|| key(a).cmp(&key(b))));
-    counted.truncate(FACET_VALUES_MAX);
+    let order = |(a, n): &(T, u64), (b, m): &(T, u64)| m.cmp(n).then_with(|| name(*a).cmp(name(*b)));
+    if counted.len() > FACET_VALUES_MAX {
+        counted.select_nth_unstable_by(FACET_VALUES_MAX, order);
+        counted.truncate(FACET_VALUES_MAX);
+    }
+    counted.sort_unstable_by(order);
     counted
 }
