@@ -9,7 +9,7 @@ use crate::App;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::lane::{Entered, Lanes, Leader, Turn};
-use crate::once::{Answered, Once, answer};
+use crate::once::{Answered, Once, answer, before};
 use crate::ports::{Answer, CartChange, CartWrite, PortError, PortErrorKind, Saved};
 use crate::pricing::Shelf;
 use crate::snapshot::Snapshot;
@@ -134,10 +134,8 @@ impl App {
     /// whose items were all bought makes way for the new one.
     pub async fn open_cart(&self, caller: &Caller, open: OpenCart, once: Option<Once<Opened>>) -> Result<Answered<Opened>, Error> {
         let owner = caller.owner()?;
-        if let Some(once) = &once
-            && let Some(first) = self.ports.carts.answer(once.mark.key).await?
-        {
-            return once.again(first);
+        if let Some(again) = before(once.as_ref(), |key| self.ports.carts.answer(key)).await? {
+            return Ok(again);
         }
         for _ in 0..CONFLICT_RETRIES_MAX {
             let now = self.now();
@@ -275,10 +273,8 @@ impl App {
         once: Option<Once<()>>,
     ) -> Result<Answered<()>, Error> {
         let owner = caller.owner()?;
-        if let Some(once) = &once
-            && let Some(first) = self.ports.carts.answer(once.mark.key).await?
-        {
-            return once.again(first);
+        if let Some(again) = before(once.as_ref(), |key| self.ports.carts.answer(key)).await? {
+            return Ok(again);
         }
         for _ in 0..CONFLICT_RETRIES_MAX {
             let now = self.now();

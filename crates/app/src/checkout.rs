@@ -9,7 +9,7 @@ use crate::App;
 use crate::caller::Caller;
 use crate::cart::{ensure_version, hold};
 use crate::error::Error;
-use crate::once::{Answered, Once, answer};
+use crate::once::{Answered, Once, answer, before};
 use crate::ports::{Answer, Change, Committed, CouponChange, CouponMove, PortError, PortErrorKind};
 use domain::cart::{Cart, Owner};
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, Details, PaymentError, State};
@@ -85,10 +85,8 @@ impl App {
         once: Option<Once<Started>>,
     ) -> Result<Answered<Started>, Error> {
         let owner = caller.owner()?;
-        if let Some(once) = &once
-            && let Some(first) = self.ports.ledger.answer(once.mark.key).await?
-        {
-            return once.again(first);
+        if let Some(again) = before(once.as_ref(), |key| self.ports.ledger.answer(key)).await? {
+            return Ok(again);
         }
         for _ in 0..CONFLICT_RETRIES_MAX {
             let now = self.now();
@@ -199,10 +197,8 @@ impl App {
         once: Option<Once<CheckoutView>>,
         edit: &Edit,
     ) -> Result<Answered<CheckoutView>, Error> {
-        if let Some(once) = &once
-            && let Some(first) = self.ports.ledger.answer(once.mark.key).await?
-        {
-            return once.again(first);
+        if let Some(again) = before(once.as_ref(), |key| self.ports.ledger.answer(key)).await? {
+            return Ok(again);
         }
         for _ in 0..CONFLICT_RETRIES_MAX {
             let now = self.now();

@@ -2,7 +2,7 @@
 //! record commits with the effect.
 
 use crate::error::Error;
-use crate::ports::Answer;
+use crate::ports::{Answer, PortError};
 use bytes::Bytes;
 use domain::cart::OnceMark;
 use domain::refusal::Refusal;
@@ -43,6 +43,15 @@ impl<T> Once<T> {
     pub(crate) fn same_request(&self, first: OnceMark) -> Result<(), Refusal> {
         if first.fingerprint == self.mark.fingerprint { Ok(()) } else { Err(Refusal::IdempotencyKeyReused) }
     }
+}
+
+/// The first answer, when the request is a repeat; `find` asks the port that the answer commits with.
+pub(crate) async fn before<T, F>(once: Option<&Once<T>>, find: impl FnOnce([u8; 16]) -> F) -> Result<Option<Answered<T>>, Error>
+where
+    F: Future<Output = Result<Option<Answer>, PortError>>,
+{
+    let Some(once) = once else { return Ok(None) };
+    find(once.mark.key).await?.map(|first| once.again(first)).transpose()
 }
 
 /// The answer to store with a change, if the request asked for one.

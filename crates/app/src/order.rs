@@ -5,7 +5,7 @@ use crate::caller::Caller;
 use crate::cart::ensure_version;
 use crate::checkout::give_back;
 use crate::error::Error;
-use crate::once::{Answered, Once, answer};
+use crate::once::{Answered, Once, answer, before};
 use crate::ports::{Change, Committed, OrderFilter, OrderPlace};
 use domain::cart::Owner;
 use domain::ids::{CustomerId, OrderId, Version};
@@ -113,10 +113,8 @@ impl App {
         once: Option<Once<Order>>,
         decide: impl Fn(&Order) -> Result<Vec<OrderEvent>, Refusal>,
     ) -> Result<Answered<Order>, Error> {
-        if let Some(once) = &once
-            && let Some(first) = self.ports.ledger.answer(once.mark.key).await?
-        {
-            return once.again(first);
+        if let Some(again) = before(once.as_ref(), |key| self.ports.ledger.answer(key)).await? {
+            return Ok(again);
         }
         for _ in 0..CONFLICT_RETRIES_MAX {
             let now = self.now();

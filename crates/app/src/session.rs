@@ -4,7 +4,7 @@ use crate::App;
 use crate::caller::Caller;
 use crate::cart::ensure_version;
 use crate::error::Error;
-use crate::once::{Answered, Once, answer};
+use crate::once::{Answered, Once, answer, before};
 use crate::ports::TokenDigest;
 use domain::event::{Event, Outgoing, Subject};
 use domain::ids::{CartId, SessionId, Version};
@@ -99,10 +99,8 @@ impl App {
         let id = own_session(caller, id)?.id;
         loop {
             let now = self.now();
-            if let Some(once) = &once
-                && let Some(first) = self.ports.ledger.answer(once.mark.key).await?
-            {
-                return once.again(first);
+            if let Some(again) = before(once.as_ref(), |key| self.ports.ledger.answer(key)).await? {
+                return Ok(again);
             }
             let session = self.ports.sessions.load(id, now).await?.ok_or(Refusal::SessionNotFound)?;
             ensure_version(if_match, session.version)?;

@@ -9,7 +9,7 @@ use crate::App;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::lane::Leader;
-use crate::once::{Answered, Once, answer};
+use crate::once::{Answered, Once, answer, before};
 use crate::ports::{BookWrite, CatalogChange, CatalogSaved, HeadingWrite, PortError, PortErrorKind};
 use crate::snapshot::Snapshot;
 use domain::catalog::{Book, Edition, Format, Heading, HeadingId, HeadingKind, Isbn13, Ratings};
@@ -122,10 +122,8 @@ impl App {
         once: Option<Once<BookView>>,
         now: Timestamp,
     ) -> Result<Answered<BookView>, Error> {
-        if let Some(once) = &once
-            && let Some(first) = self.ports.catalog.answer(once.mark.key).await?
-        {
-            return once.again(first);
+        if let Some(again) = before(once.as_ref(), |key| self.ports.catalog.answer(key)).await? {
+            return Ok(again);
         }
         let book = book?;
         let snapshot = Arc::new(draft.snapshot.with(&draft.change.headings, &draft.change.books));
@@ -148,10 +146,8 @@ impl App {
     ) -> Result<Answered<()>, Error> {
         caller.ensure_admin()?;
         let _turn = self.catalog_turn().await?;
-        if let Some(once) = &once
-            && let Some(first) = self.ports.catalog.answer(once.mark.key).await?
-        {
-            return once.again(first);
+        if let Some(again) = before(once.as_ref(), |key| self.ports.catalog.answer(key)).await? {
+            return Ok(again);
         }
         let now = self.now();
         let snapshot = self.ports.catalog.snapshot();
@@ -209,10 +205,8 @@ impl App {
         books: u64,
         once: Option<Once<HeadingView>>,
     ) -> Result<Answered<HeadingView>, Error> {
-        if let Some(once) = &once
-            && let Some(first) = self.ports.catalog.answer(once.mark.key).await?
-        {
-            return once.again(first);
+        if let Some(again) = before(once.as_ref(), |key| self.ports.catalog.answer(key)).await? {
+            return Ok(again);
         }
         let now = self.now();
         let view = HeadingView { heading: Arc::new(heading), books };
@@ -233,10 +227,8 @@ impl App {
     ) -> Result<Answered<()>, Error> {
         caller.ensure_admin()?;
         let _turn = self.catalog_turn().await?;
-        if let Some(once) = &once
-            && let Some(first) = self.ports.catalog.answer(once.mark.key).await?
-        {
-            return once.again(first);
+        if let Some(again) = before(once.as_ref(), |key| self.ports.catalog.answer(key)).await? {
+            return Ok(again);
         }
         let snapshot = self.ports.catalog.snapshot();
         let old = snapshot.heading(id).ok_or(not_found(id.kind))?;
@@ -262,10 +254,8 @@ impl App {
     ) -> Result<Answered<StockView>, Error> {
         caller.ensure_admin()?;
         let _turn = self.catalog_turn().await?;
-        if let Some(once) = &once
-            && let Some(first) = self.ports.catalog.answer(once.mark.key).await?
-        {
-            return once.again(first);
+        if let Some(again) = before(once.as_ref(), |key| self.ports.catalog.answer(key)).await? {
+            return Ok(again);
         }
         let now = self.now();
         let snapshot = self.ports.catalog.snapshot();
