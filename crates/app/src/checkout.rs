@@ -10,7 +10,7 @@ use crate::caller::Caller;
 use crate::cart::{ensure_version, hold};
 use crate::error::Error;
 use crate::once::{Answered, Once, answer, before};
-use crate::ports::{Answer, Change, Committed, CouponChange, CouponMove, PortError, PortErrorKind};
+use crate::ports::{Change, Committed, CouponChange, CouponMove, PortError, PortErrorKind};
 use domain::cart::{Cart, Owner};
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, Details, PaymentError, State};
 use domain::event::Outgoing;
@@ -420,9 +420,4 @@ pub(crate) fn moves(checkout: &Checkout, attempt: &Attempt, what: &str, change: 
 pub(crate) fn give_back(quote: &Quote, cause: &str) -> Vec<CouponMove> {
     let used = applied_coupons(quote).into_iter();
     used.map(|code| CouponMove { code, change: CouponChange::GiveBack, cause: cause.to_owned() }).collect()
-}
-
-/// The answer to remember for whoever drove the checkout to its end.
-pub(crate) fn remember(once: Option<&Once<Processed>>, processed: &Processed, now: Timestamp) -> Option<Answer> {
-    answer(once, processed, now)
 }

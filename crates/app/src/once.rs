@@ -16,12 +16,6 @@ pub struct Once<T> {
     pub render: fn(&T) -> Bytes,
 }
 
-impl<T> Clone for Once<T> {
-    fn clone(&self) -> Self {
-        Self { mark: self.mark, render: self.render }
-    }
-}
-
 #[derive(Debug)]
 pub enum Answered<T> {
     Fresh(T),

@@ -3,9 +3,9 @@
 //! an event: a crash anywhere is just a re-drive.
 
 use crate::App;
-use crate::checkout::{Processed, give_back, moves, remember};
+use crate::checkout::{Processed, give_back, moves};
 use crate::error::Error;
-use crate::once::Once;
+use crate::once::{Once, answer};
 use crate::ports::{Authorization, Authorize, Change, ChargeStatus, Committed, DidItHappen, PortError, PortErrorKind, Taken};
 use domain::cart::Command;
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, PaymentError, State};
@@ -280,7 +280,7 @@ fn declined(checkout: &Checkout, error: PaymentError, once: Option<&Once<Process
     release(&mut step, checkout, attempt);
     step.announce(CheckoutEvent::PaymentDeclined { attempt: attempt.id, error: error.clone() }, now);
     step.announce(CheckoutEvent::Failed { attempt: attempt.id, error: error.clone() }, now);
-    step.change.answer = remember(once, &Processed::Declined(error), now);
+    step.change.answer = answer(once, &Processed::Declined(error), now);
     Ok(step.waiting())
 }
 
@@ -297,7 +297,7 @@ fn captured(checkout: &Checkout, order: &Order, once: Option<&Once<Processed>>, 
     let mut step = Step::new(checkout, |c| c.go(State::Completed { settled: false }, now))?;
     step.announce(CheckoutEvent::Completed { order: order.id }, now);
     step.change.outbox.extend(appended.outgoing());
-    step.change.answer = remember(once, &Processed::Completed(Box::new(appended.order.clone())), now);
+    step.change.answer = answer(once, &Processed::Completed(Box::new(appended.order.clone())), now);
     step.change.order = Some(appended);
     Ok(step)
 }
@@ -339,7 +339,7 @@ fn undone(checkout: &Checkout, then: AfterUndo, once: Option<&Once<Processed>>, 
     if then != AfterUndo::Open {
         step.announce(CheckoutEvent::Canceled, now);
     }
-    step.change.answer = remember(once, &Processed::Declined(error), now);
+    step.change.answer = answer(once, &Processed::Declined(error), now);
     Ok(if then == AfterUndo::Open { step.waiting() } else { step })
 }
 

@@ -1,7 +1,6 @@
 //! A refusal is a "no" the customer can understand: a value with facts and a stable code. The words are
 //! made at the edge.
 
-use crate::cart::Owner;
 use crate::checkout;
 use crate::ids::{CouponCode, EditionId, Sku, Version};
 use crate::money::{Money, MoneyError};
@@ -49,9 +48,6 @@ pub enum Refusal {
     /// The edition is not sold in the cart's currency.
     CurrencyUnavailable,
     MergeSourceInvalid,
-    MergeOwner {
-        owner: Owner,
-    },
     /// More commands wait for this cart than it can take.
     CartBusy,
     // checkout
@@ -134,7 +130,6 @@ impl Refusal {
             Self::CurrencyFixed => "CURRENCY_FIXED",
             Self::CurrencyUnavailable => "CURRENCY_UNAVAILABLE",
             Self::MergeSourceInvalid => "MERGE_SOURCE_INVALID",
-            Self::MergeOwner { .. } => "MERGE_OWNER",
             Self::CartBusy => "CART_BUSY",
             Self::PriceChanged { .. } => "PRICE_CHANGED",
             Self::CouponExhausted { .. } => "COUPON_EXHAUSTED",

@@ -204,7 +204,6 @@ impl From<&Refusal> for Problem {
             Refusal::CurrencyFixed => say(409, "The currency of a cart with items cannot change."),
             Refusal::CurrencyUnavailable => say(422, "Not sold in this currency."),
             Refusal::MergeSourceInvalid => say(422, "The token names no session whose cart could be merged."),
-            Refusal::MergeOwner { .. } => say(422, "Only a guest's cart can be merged."),
             Refusal::CartBusy => say(503, "Too many changes wait for this cart; try again shortly.").retry_after(1),
             Refusal::PriceChanged { expected, total } => {
                 say(409, &format!("The total is {total} now, not {expected}; nothing was charged."))
@@ -253,9 +252,8 @@ impl From<&Refusal> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::cart::Owner;
     use domain::checkout::Missing;
-    use domain::ids::{CouponCode, EditionId, SessionId, Sku};
+    use domain::ids::{CouponCode, EditionId, Sku};
     use domain::money::{Currency, Money};
     use domain::order::Status;
 
@@ -285,7 +283,6 @@ mod tests {
             (Refusal::CurrencyFixed, 409),
             (Refusal::CurrencyUnavailable, 422),
             (Refusal::MergeSourceInvalid, 422),
-            (Refusal::MergeOwner { owner: Owner::Guest(SessionId(1)) }, 422),
             (Refusal::CartBusy, 503),
             (Refusal::PriceChanged { expected: total, total }, 409),
             (Refusal::CouponExhausted { code }, 409),
