@@ -73,8 +73,7 @@ pub(crate) async fn process(mut call: Call) -> Answer {
     let (app, caller, process) = (Arc::clone(&call.edge.app), call.caller.clone(), input.of(id, call.if_match()?));
     let work = call.edge.see_through(async move { app.process(&caller, process, once).await });
     match tokio::time::timeout(call.edge.answer_within, work).await {
-        Ok(Ok(answered)) => call.answer(answered?, processed),
-        Ok(Err(_)) => Err(Failure::panicked()),
+        Ok(answered) => call.answer(answered?, processed),
         Err(_) => call.packed(&reply::accepted(&location(id), &WaitingBody::processing(id))),
     }
 }
