@@ -6,10 +6,10 @@ use crate::App;
 use crate::checkout::{Processed, give_back, moves};
 use crate::error::Error;
 use crate::once::{Once, answer};
-use crate::ports::{Authorization, Authorize, Change, ChargeStatus, Committed, DidItHappen, PortError, PortErrorKind, Taken};
+use crate::ports::{Authorization, Authorize, Change, ChargeStatus, Committed, DidItHappen, PortError, PortErrorKind, Refund, Taken};
 use domain::cart::Command;
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, PaymentError, State};
-use domain::ids::CheckoutId;
+use domain::ids::{CheckoutId, RefundId};
 use domain::limits::{AUTHORIZE_TRIES_MAX, DRIVE_LEASE, RETRY_WAIT_MAX};
 use domain::order::{Actor, Order, OrderEvent, PaymentStatus};
 use domain::refusal::Refusal;
@@ -87,12 +87,13 @@ impl App {
 
     async fn authorize(&self, checkout: &Checkout, once: Option<&Once<Processed>>) -> Result<Option<Step>, Error> {
         let attempt = checkout.current();
-        let effect = if attempt.amount.is_zero() { Effect::Outcome(Authorization::Approved) } else { self.ask_to_authorize(attempt).await };
+        let effect =
+            if attempt.amount.is_zero() { Effect::Outcome(Authorization::Approved) } else { self.ask_to_authorize(checkout).await };
         let now = self.now();
         Ok(Some(match effect {
             Effect::Outcome(Authorization::Approved) => placed(checkout, now)?,
             Effect::Outcome(Authorization::Declined(error)) => declined(checkout, error, once, now)?,
-            Effect::Outcome(Authorization::Challenge) => {
+            Effect::Outcome(Authorization::Challenge { .. }) => {
                 let until = attempt.reserved_until;
                 Step::new(checkout, |c| c.go(State::Challenged, until))?.waiting()
             }
@@ -103,8 +104,15 @@ impl App {
 
     /// Sends the authorization, a few times when the provider surely did nothing, and reconciles an unknown
     /// outcome by asking.
-    async fn ask_to_authorize(&self, attempt: &Attempt) -> Effect<Authorization> {
-        let request = Authorize { token: attempt.token.clone(), amount: attempt.amount, reference: attempt.number.to_string() };
+    async fn ask_to_authorize(&self, checkout: &Checkout) -> Effect<Authorization> {
+        let attempt = checkout.current();
+        let request = Authorize {
+            token: attempt.token.clone(),
+            amount: attempt.amount,
+            reference: attempt.number.to_string(),
+            checkout: checkout.id,
+            return_url: None,
+        };
         for _ in 0..AUTHORIZE_TRIES_MAX {
             match self.ports.payments.authorize(attempt.id, &request).await {
                 Ok(authorization) => return Effect::Outcome(authorization),
@@ -122,7 +130,7 @@ impl App {
         match self.ports.payments.find(attempt.id).await {
             Ok(Some(charge)) if charge.amount == attempt.amount => Effect::Outcome(match charge.status {
                 ChargeStatus::Authorized | ChargeStatus::Captured => Authorization::Approved,
-                ChargeStatus::Challenged => Authorization::Challenge,
+                ChargeStatus::Challenged { url } => Authorization::Challenge { url },
                 ChargeStatus::Declined(error) => Authorization::Declined(error),
                 ChargeStatus::Voided | ChargeStatus::Refunded => Authorization::Declined(timed_out()),
             }),
@@ -186,7 +194,11 @@ impl App {
         let (amount, taken) = match order.payment {
             _ if order.quote.total.is_zero() => (order.quote.total, Ok(Taken::Done)),
             PaymentStatus::Voiding => (order.quote.total, self.ports.payments.void(order.attempt).await),
-            PaymentStatus::Refunding => (order.quote.total, self.ports.payments.refund(order.attempt).await),
+            PaymentStatus::Refunding => {
+                // All of it, so once an order: the id need not be remembered.
+                let refund = Refund { id: RefundId(order.attempt.0), amount: order.quote.total };
+                (order.quote.total, self.ports.payments.refund(order.attempt, &refund).await)
+            }
             PaymentStatus::Authorized
             | PaymentStatus::Captured
             | PaymentStatus::Voided

@@ -359,5 +359,5 @@ pub fn token(text: &str) -> PaymentToken {
 
 /// 12.99 USD on this token.
 pub fn authorize(text: &str) -> Authorize {
-    Authorize { token: token(text), amount: usd(1299), reference: "CW-TEST".to_owned() }
+    Authorize { token: token(text), amount: usd(1299), reference: "CW-TEST".to_owned(), checkout: CheckoutId(1), return_url: None }
 }

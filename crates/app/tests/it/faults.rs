@@ -5,7 +5,7 @@
 use crate::world::{STOCK, World, add, cart, customer, details, fresh, once, process};
 use app::ports::{
     Answer, Authorization, Authorize, CartChange, Carts, Change, Charge, ChargeStatus, Committed, Ledger, OrderFilter, Payments, PortError,
-    PortErrorKind, Saved, Taken,
+    PortErrorKind, Refund, Saved, Taken,
 };
 use app::{App, Caller, Error, OrderQuery, StartCheckout};
 use async_trait::async_trait;
@@ -130,8 +130,8 @@ impl Payments for Faulty<dyn Payments> {
     async fn void(&self, key: AttemptId) -> Result<Taken, PortError> {
         self.fault.around(self.port.void(key)).await
     }
-    async fn refund(&self, key: AttemptId) -> Result<Taken, PortError> {
-        self.fault.around(self.port.refund(key)).await
+    async fn refund(&self, key: AttemptId, refund: &Refund) -> Result<Taken, PortError> {
+        self.fault.around(self.port.refund(key, refund)).await
     }
     async fn find(&self, key: AttemptId) -> Result<Option<Charge>, PortError> {
         self.fault.around(self.port.find(key)).await
