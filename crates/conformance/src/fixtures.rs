@@ -277,6 +277,8 @@ pub fn attempt(n: u128, checkout: &Checkout) -> Attempt {
         started_at: START,
         reserved_until: at(600),
         tries: 1,
+        return_url: None,
+        challenge: None,
     }
 }
 

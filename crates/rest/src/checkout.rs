@@ -64,6 +64,14 @@ pub(crate) async fn cancel(call: Call) -> Answer {
     call.answer(answered, changed)
 }
 
+/// Goes on after a challenge.
+pub(crate) async fn resume(mut call: Call) -> Answer {
+    call.no_query()?;
+    call.read_or_empty(wire::checkout::nothing)?;
+    let resumed = call.app().resume_checkout(&call.caller, checkout_id(&call)?).await?;
+    call.packed(&processed(&resumed))
+}
+
 /// Pays. Whoever waits too long is told where to look; the payment goes on.
 pub(crate) async fn process(mut call: Call) -> Answer {
     call.no_query()?;

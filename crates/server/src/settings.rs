@@ -5,6 +5,7 @@ use app::Policy;
 use config::{Config, Environment, File, FileFormat};
 use domain::cart::Lifetimes;
 use domain::money::Currency;
+use domain::order::CaptureWhen;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -74,6 +75,14 @@ pub struct Checkout {
 pub struct Payments {
     pub provider: Provider,
     pub timeout: Span,
+    pub capture: Capture,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capture {
+    AtOnce,
+    OnShipment,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
@@ -182,6 +191,10 @@ impl Settings {
             carts: Lifetimes { guest: ttl(cart.guest_ttl), customer: ttl(cart.customer_ttl), empty: ttl(cart.empty_ttl) },
             checkout_ttl: self.checkout.ttl.0,
             reservation_ttl: self.reservation.ttl.0,
+            capture: match self.payments.capture {
+                Capture::AtOnce => CaptureWhen::AtOnce,
+                Capture::OnShipment => CaptureWhen::OnShipment,
+            },
             session_ttl: self.session.ttl.0,
             events_keep: self.events.keep.0,
         })
@@ -232,6 +245,7 @@ mod tests {
             ("CARTWRIGHT_LISTEN", "nowhere", "socket address"),
             ("CARTWRIGHT_CURRENCY", "usd", "not an ISO 4217 code"),
             ("CARTWRIGHT_PAYMENTS__PROVIDER", "stripe", "stripe"),
+            ("CARTWRIGHT_PAYMENTS__CAPTURE", "later", "later"),
         ] {
             let error = load(&[(key, value)]).expect_err(key);
             assert!(error.contains(message), "{error}");

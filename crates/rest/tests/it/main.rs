@@ -5,6 +5,7 @@ mod bodies;
 mod buying;
 mod catalog;
 mod limits;
+mod orders;
 mod plumbing;
 mod repeats;
 mod shop;
