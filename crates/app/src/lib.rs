@@ -9,6 +9,7 @@ mod checkout;
 mod error;
 mod expiry;
 mod lane;
+mod notice;
 mod once;
 mod order;
 mod outbox;
@@ -23,6 +24,7 @@ pub use cart::{AddItem, Basis, CartView, MergeCart, OpenCart, Opened, Operation}
 pub use catalog::{BookInput, BookPage, BookQuery, BookSort, BookView, EditionInput, Facets, HeadingView, Imported, StockInput, StockView};
 pub use checkout::{CheckoutView, Process, Processed, ShippingOffer, StartCheckout, Started};
 pub use error::Error;
+pub use notice::Notice;
 pub use once::{Answered, Once};
 pub use order::{OrderQuery, Page};
 pub use pricing::{ActiveCoupon, Calculate};

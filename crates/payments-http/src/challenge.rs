@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
-use domain::ids::AttemptId;
+use domain::ids::{AttemptId, CheckoutId};
 use domain::money::Money;
 use memory::simulator::{Challenge, PaymentSimulator};
 use std::future::Future;
@@ -17,8 +17,8 @@ use std::sync::Arc;
 /// Where the built-in provider's challenges are, behind the address of whoever serves them.
 pub const CHALLENGES: &str = "/payment-simulator/challenges";
 
-/// Called when a challenge was answered.
-pub type Answered = Arc<dyn Fn(AttemptId) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+/// Called when a challenge was answered, before the customer goes back: of which charge, and what it pays.
+pub type Answered = Arc<dyn Fn(AttemptId, CheckoutId) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// `GET {CHALLENGES}/{key}` is the page; `POST {CHALLENGES}/{key}/approve` and `…/deny` answer it, and lead back to
 /// the shop.
@@ -51,7 +51,9 @@ async fn meet(simulator: PaymentSimulator, id: String, passed: bool, answered: A
             return page(StatusCode::SERVICE_UNAVAILABLE, "<p>Your answer was not kept. Please try again.</p>");
         }
     };
-    answered(key).await;
+    if let Some(checkout) = challenge.checkout {
+        answered(key, checkout).await;
+    }
     match &challenge.return_url {
         Some(url) => (StatusCode::SEE_OTHER, [(LOCATION, url.as_str()), (CACHE_CONTROL, "no-store")]).into_response(),
         None => page(StatusCode::OK, &body(key, &challenge)),

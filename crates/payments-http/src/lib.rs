@@ -13,4 +13,4 @@ mod provider;
 pub use challenge::{Answered, CHALLENGES, challenges};
 pub use client::{HttpPayments, NoAddress, Patience};
 pub use notices::Notices;
-pub use provider::provider;
+pub use provider::{provider, serve};

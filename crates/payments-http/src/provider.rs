@@ -1,5 +1,6 @@
 //! The provider's side: the built-in payment provider behind the protocol, and the page where its challenges are met.
 
+use crate::challenge::challenges;
 use crate::limits::REQUEST_MAX;
 use crate::protocol::{AuthorizationBody, AuthorizeBody, FoundBody, KEY, RefundBody, TakenBody};
 use app::ports::{Authorize, Charge, Payments, PortError, PortErrorKind, Refund, Taken};
@@ -15,6 +16,10 @@ use domain::limits::URL_MAX;
 use memory::simulator::PaymentSimulator;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::future::ready;
+use std::io;
+use std::sync::Arc;
+use tokio::net::TcpListener;
 
 /// Characters of what is shown on a statement.
 const REFERENCE_MAX: usize = 64;
@@ -29,6 +34,17 @@ pub fn provider(simulator: PaymentSimulator) -> Router {
         .route("/v1/charges/{key}/refunds", post(refund))
         .layer(DefaultBodyLimit::max(REQUEST_MAX))
         .with_state(simulator)
+}
+
+/// The provider on a socket of its own, with the page of its challenges, for as long as this is awaited. What is under
+/// way when it is dropped ends as in a crash, which the journal is made for.
+///
+/// # Errors
+/// The socket cannot be used.
+pub async fn serve(listener: TcpListener, simulator: PaymentSimulator) -> io::Result<()> {
+    // The shop is told by a webhook.
+    let nobody = Arc::new(|_, _| Box::pin(ready(())) as _);
+    axum::serve(listener, provider(simulator.clone()).merge(challenges(simulator, nobody))).await
 }
 
 /// What is answered instead of a 200.

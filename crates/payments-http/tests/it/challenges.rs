@@ -34,7 +34,7 @@ async fn a_customer_approves_or_denies_and_goes_back_to_the_shop() {
             simulator.authorize(KEY, &request).await.expect("an answer");
             let told = Arc::new(Mutex::new(Vec::new()));
             let told_too = Arc::clone(&told);
-            let answered = Arc::new(move |key| {
+            let answered = Arc::new(move |key, _| {
                 told_too.lock().expect("a lock").push(key);
                 Box::pin(std::future::ready(())) as _
             });
@@ -61,7 +61,7 @@ async fn a_customer_approves_or_denies_and_goes_back_to_the_shop() {
 async fn there_is_a_page_only_for_a_challenge() {
     let simulator = simulator();
     simulator.authorize(KEY, &authorize("tok_visa")).await.expect("an answer");
-    let none: Router = challenges(simulator.clone(), Arc::new(|_| panic!("nothing was answered")));
+    let none: Router = challenges(simulator.clone(), Arc::new(|_, _| panic!("nothing was answered")));
     let address = served(none).await;
     for (method, path) in [
         (Method::GET, KEY.to_string()),

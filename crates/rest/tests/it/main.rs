@@ -5,6 +5,7 @@ mod bodies;
 mod buying;
 mod catalog;
 mod limits;
+mod payments;
 mod plumbing;
 mod repeats;
 mod shop;
