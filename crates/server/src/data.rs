@@ -17,7 +17,7 @@ use store_embedded::{EmbeddedStore, Verified};
 const BAD_ROWS_SHOWN: usize = 50;
 
 pub fn import(settings: &Settings, file: &Path, prices: Option<&Path>, stock: u32) -> Result<(), String> {
-    let (app, _) = start::open(settings, &settings.data_dir)?;
+    let start::Opened { app, .. } = start::open(settings, &settings.data_dir, &settings.origin(settings.listen))?;
     let options = import::Options { prices, stock, currency: settings.currency()? };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     // Draws on a terminal only.

@@ -196,7 +196,8 @@ impl Account {
     /// The challenge of this account, answered or not.
     pub fn challenge(&self) -> Option<Challenge> {
         let opened = self.opened.as_ref().filter(|o| matches!(o.authorization, Authorization::Challenge { .. }))?;
-        Some(Challenge { charge: opened.charge.clone(), return_url: opened.purchase.return_url.clone() })
+        let Purchase { checkout, return_url, .. } = opened.purchase.clone();
+        Some(Challenge { charge: opened.charge.clone(), checkout, return_url })
     }
 
     /// Only an open challenge can be passed or failed.

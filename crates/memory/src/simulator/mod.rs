@@ -73,6 +73,8 @@ pub struct Notice {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Challenge {
     pub charge: Charge,
+    /// None in what was asked before the provider knew.
+    pub checkout: Option<CheckoutId>,
     /// Where the customer goes afterwards.
     pub return_url: Option<String>,
 }

@@ -6,6 +6,7 @@ mod buying;
 mod catalog;
 mod limits;
 mod orders;
+mod payments;
 mod plumbing;
 mod repeats;
 mod shop;

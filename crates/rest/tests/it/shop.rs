@@ -17,8 +17,9 @@ use memory::simulator::PaymentSimulator;
 use memory::{ManualClock, MemoryBus, MemoryStore, SeededEntropy};
 use prometheus_client::registry::Registry;
 use rest::auth::{DevIssuer, Role};
-use rest::{Edge, EdgeConfig, Metrics, RateLimits};
+use rest::{Edge, EdgeConfig, Metrics, Peer, RateLimits};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt;
@@ -82,6 +83,12 @@ impl Ask<'_> {
 
     pub fn by(self, token: &str) -> Self {
         self.with("authorization", &format!("Bearer {token}"))
+    }
+
+    /// From this address.
+    pub fn from(mut self, address: &str) -> Self {
+        self.request = self.request.extension(Peer(SocketAddr::new(address.parse().expect("an address"), 1)));
+        self
     }
 
     pub fn key(self, key: &str) -> Self {
