@@ -88,6 +88,16 @@ impl Edge {
         self.declines.forget_old();
     }
 
+    /// Looks how much waits to be driven on, for the metrics. To be called every few seconds.
+    ///
+    /// # Errors
+    /// The store did not tell.
+    pub async fn measure_overdue(&self) -> Result<(), app::Error> {
+        let now = self.app.now();
+        self.metrics.overdue(&self.app.overdue(now).await?, now);
+        Ok(())
+    }
+
     /// Heeds what the built-in payment provider says, which needs no signature: it is in this process.
     ///
     /// # Errors

@@ -83,7 +83,11 @@ enum Command {
         webhook_unruly: bool,
     },
     /// Print the effective configuration and verify the store
-    Check,
+    Check {
+        /// Also make everything anew that follows from something else, and compare
+        #[arg(long)]
+        rebuild: bool,
+    },
     /// Copy the store to an empty directory, also while it is being served
     Backup { dir: PathBuf },
     /// Put a backup in place of an empty data directory, and verify it
@@ -135,7 +139,7 @@ fn main() -> ExitCode {
                 let webhook = simulator::Webhook { url: webhook_url, secret: webhook_secret, unruly: webhook_unruly };
                 simulator::run(&settings, flags.listen, &ledger, webhook)
             }
-            Command::Check => data::check(&settings),
+            Command::Check { rebuild } => data::check(&settings, rebuild),
             Command::Backup { dir } => data::backup(&settings, &dir),
             Command::Restore { dir } => data::restore(&settings, &dir),
         }

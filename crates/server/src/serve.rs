@@ -33,6 +33,7 @@ const OUTBOX_PAUSE: Duration = Duration::from_millis(100);
 const SAGA_PAUSE: Duration = Duration::from_millis(250);
 const EXPIRY_PAUSE: Duration = Duration::from_secs(5);
 const CALLERS_PAUSE: Duration = Duration::from_secs(60);
+const OVERDUE_PAUSE: Duration = Duration::from_secs(5);
 
 pub fn run(settings: Settings) -> Result<(), String> {
     log(&settings)?;
@@ -174,6 +175,8 @@ fn loops(app: &Arc<App>, edge: &Arc<Edge>, stop: &watch::Sender<bool>) -> JoinSe
     loops.spawn(async move { while ticks.next(report("saga", a.saga_step(SystemClock.now(), STEP).await)).await {} });
     let (a, mut ticks) = (Arc::clone(app), every(EXPIRY_PAUSE, stop.subscribe()));
     loops.spawn(async move { while ticks.next(report("expiry", a.expiry_step(SystemClock.now(), STEP).await)).await {} });
+    let (e, mut ticks) = (Arc::clone(edge), every(OVERDUE_PAUSE, stop.subscribe()));
+    loops.spawn(async move { while ticks.next(report("overdue", e.measure_overdue().await.map(|()| 0))).await {} });
     let (e, mut ticks) = (Arc::clone(edge), every(CALLERS_PAUSE, stop.subscribe()));
     loops.spawn(async move {
         while ticks.next(false).await {

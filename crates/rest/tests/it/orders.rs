@@ -4,6 +4,7 @@ use crate::shop::{Shop, usd};
 use domain::ids::AttemptId;
 use domain::order::CaptureWhen;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn path(order: &Value) -> String {
     format!("/api/v1/orders/{}", order["id"].as_str().expect("an id"))
@@ -133,5 +134,25 @@ async fn resuming_says_nothing_and_is_its_owner_s() {
     for url in ["javascript:alert(1)", "shop.example", ""] {
         let body = json!({ "sessionId": checkout["id"], "paymentToken": "tok_visa", "expectedTotal": usd(1), "returnUrl": url });
         shop.ask("POST", "/api/v1/checkout/process").by(&ada).key("u").json(&body).send().await.is(400, "VALIDATION_FAILED");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_too_long_is_in_the_metrics() {
+    let (shop, _) = Shop::capturing(CaptureWhen::AtOnce).await;
+    let ada = shop.customer("ada");
+    let checkout = shop.ready_checkout(&ada).await;
+    shop.process(&ada, &checkout, "tok_requires_action", "c").await.is(202, "");
+    for (seconds, waiting, age) in [(599, 0, 0), (43, 1, 42)] {
+        shop.clock.advance(Duration::from_secs(seconds));
+        shop.edge.measure_overdue().await.expect("counted");
+        let text = String::from_utf8(shop.ask("GET", "/metrics").send().await.ok().bytes).expect("text");
+        for line in [
+            format!("saga_overdue{{kind=\"checkout\"}} {waiting}"),
+            "saga_overdue{kind=\"order\"} 0".to_owned(),
+            format!("saga_overdue_age_seconds {age}"),
+        ] {
+            assert!(text.contains(&line), "{line} in {text}");
+        }
     }
 }
