@@ -3,4 +3,6 @@
 mod carts;
 mod checkout;
 mod faults;
+mod orders;
+mod provider;
 mod world;
