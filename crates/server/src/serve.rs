@@ -3,8 +3,6 @@
 use crate::data::issuer;
 use crate::settings::{LogFormat, Settings};
 use crate::start;
-use crate::world::SystemClock;
-use app::ports::Clock;
 use app::{AddItem, App, BookQuery, Calculate};
 use domain::person::Country;
 use domain::pricing::Destination;
@@ -136,11 +134,11 @@ fn loops(app: &Arc<App>, edge: &Arc<Edge>, stop: &watch::Sender<bool>) -> JoinSe
     let mut loops = JoinSet::new();
     let every = |pause: Duration, stop: watch::Receiver<bool>| Ticks { pause, stop };
     let (a, mut ticks) = (Arc::clone(app), every(OUTBOX_PAUSE, stop.subscribe()));
-    loops.spawn(async move { while ticks.next(report("outbox", a.outbox_step(SystemClock.now(), STEP).await)).await {} });
+    loops.spawn(async move { while ticks.next(report("outbox", a.outbox_step(a.now(), STEP).await)).await {} });
     let (a, mut ticks) = (Arc::clone(app), every(SAGA_PAUSE, stop.subscribe()));
-    loops.spawn(async move { while ticks.next(report("saga", a.saga_step(SystemClock.now(), STEP).await)).await {} });
+    loops.spawn(async move { while ticks.next(report("saga", a.saga_step(a.now(), STEP).await)).await {} });
     let (a, mut ticks) = (Arc::clone(app), every(EXPIRY_PAUSE, stop.subscribe()));
-    loops.spawn(async move { while ticks.next(report("expiry", a.expiry_step(SystemClock.now(), STEP).await)).await {} });
+    loops.spawn(async move { while ticks.next(report("expiry", a.expiry_step(a.now(), STEP).await)).await {} });
     let (e, mut ticks) = (Arc::clone(edge), every(CALLERS_PAUSE, stop.subscribe()));
     loops.spawn(async move {
         while ticks.next(false).await {

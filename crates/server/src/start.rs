@@ -25,7 +25,7 @@ pub fn open(settings: &Settings, dir: &Path) -> Result<(Arc<App>, EmbeddedStore)
             Arc::new(simulator)
         }
     };
-    let ports = Ports {
+    let ports = fail_points::around(Ports {
         carts: shared.clone(),
         ledger: shared.clone(),
         catalog: shared.clone(),
@@ -36,7 +36,7 @@ pub fn open(settings: &Settings, dir: &Path) -> Result<(Arc<App>, EmbeddedStore)
         outboxes: vec![shared],
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
-    };
+    });
     let rules = rules::load(&settings.pricing.rules, settings.currency()?)?;
     Ok((Arc::new(App::new(ports, rules, settings.policy()?)), store))
 }

@@ -13,6 +13,7 @@ use crate::memory::Memory;
 use crate::{columns, connection, outbox};
 use app::ports::{PortError, PortErrorKind};
 use domain::event::Outgoing;
+use fail_points::{Side, reach};
 use rusqlite::Connection;
 use std::cell::Cell;
 use std::ops::Deref;
@@ -72,6 +73,7 @@ pub enum Guard {
 }
 
 trait Job: Send {
+    fn port(&self) -> &'static str;
     fn guard(&self) -> Guard;
     /// Whether what it wrote stays.
     fn run(&mut self, turn: &Turn<'_>) -> Result<bool, Fault>;
@@ -114,6 +116,10 @@ where
     R: FnOnce(&Turn<'_>) -> Result<Verdict<T>, Fault> + Send,
     A: FnOnce(&Memory, &T) + Send,
 {
+    fn port(&self) -> &'static str {
+        self.port
+    }
+
     fn guard(&self) -> Guard {
         self.guard
     }
@@ -289,7 +295,12 @@ impl Group {
         })?;
         let turn = Turn { on: &self.connection, next_position: &self.next_position };
         match jobs.iter_mut().try_for_each(|job| self.run(job.as_mut(), &turn)) {
-            Ok(()) => self.execute("COMMIT").map_err(|fault| self.roll_back(&fault, false)),
+            Ok(()) => {
+                reach("store", Side::Before, || jobs.iter().map(|job| job.port()));
+                self.execute("COMMIT").map_err(|fault| self.roll_back(&fault, false))?;
+                reach("store", Side::After, || jobs.iter().map(|job| job.port()));
+                Ok(())
+            }
             Err(fault) => Err(self.roll_back(&fault, fault.is_local())),
         }
     }
@@ -381,7 +392,9 @@ impl Checkpointer {
 
     /// Frames in the log.
     fn pragma(&self, sql: &str) -> Result<u32, Fault> {
+        reach("store", Side::Before, || ["checkpoint"]);
         let frames: i64 = self.connection.query_row(sql, (), |row| row.get(1))?;
+        reach("store", Side::After, || ["checkpoint"]);
         Ok(u32::try_from(frames).unwrap_or(0))
     }
 }

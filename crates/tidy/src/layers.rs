@@ -8,9 +8,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &["app", "domain"]),
     ("memory", &["app", "domain"]),
     ("conformance", &["app", "domain"]),
-    ("store-embedded", &["app", "domain", "records"]),
+    ("fail-points", &["app", "domain"]),
+    ("store-embedded", &["app", "domain", "fail-points", "records"]),
     ("rest", &["app", "domain", "wire"]),
-    ("server", &["app", "domain", "memory", "records", "rest", "store-embedded", "wire"]),
+    ("server", &["app", "domain", "fail-points", "memory", "records", "rest", "store-embedded", "wire"]),
     ("bench", &[]),
     ("tidy", &[]),
 ];

@@ -49,7 +49,7 @@ async fn buy_until_it_dies(client: Client, book: String, told: Arc<Mutex<Told>>)
 }
 
 /// The sequence numbers of every subject's events in the outbox, delivered or not.
-fn sequences(dir: &Path) -> BTreeMap<String, Vec<u64>> {
+pub fn sequences(dir: &Path) -> BTreeMap<String, Vec<u64>> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let db = rusqlite::Connection::open_with_flags(dir.join("cartwright.db"), flags).expect("the store");
     let mut rows = db.prepare("SELECT body FROM outbox ORDER BY position").expect("an outbox");

@@ -3,6 +3,7 @@
 
 mod commands;
 mod crashes;
+mod fail_points;
 mod hostile;
 mod promises;
 mod schema;
