@@ -11,6 +11,7 @@ use app::ports::{Ledger, Outbox};
 use domain::checkout::State;
 use domain::ids::{CouponCode, EditionId};
 use domain::time::Timestamp;
+use futures_util::FutureExt;
 use futures_util::stream::{StreamExt, iter};
 use hyper::Method;
 use serde_json::{Value, json};
@@ -25,8 +26,9 @@ const SCENARIOS: [&str; 9] = ["purchase", "decline", "challenge", "capture fails
 /// Copies on the shelf, and in the cart before anything happens.
 const ON_HAND: u32 = 10;
 const IN_CART: u64 = 1;
-/// Leases and reservations have run out when the store is started again.
+/// Leases and reservations have run out when the store is started again, and again after that.
 const LATER: (&str, &str) = ("FAIL_POINTS_LATE_S", "660");
+const LATER_STILL: (&str, &str) = ("FAIL_POINTS_LATE_S", "1320");
 /// Changes of a recovery at which a process dies again: six on each side.
 const DEATHS_AGAIN: usize = 12;
 /// Processes that run at once.
@@ -181,18 +183,21 @@ async fn pay(guest: &Client, checkout: &Value, token: &str, status: u16, told: &
 /// Waits until the store has nothing left to do. It only looks.
 async fn heal(dir: &Path) {
     let far = Timestamp(i64::MAX);
-    let at_rest = async || {
+    let left = async || {
         let store = EmbeddedStore::open_read_only(dir).expect("a store");
-        let open = store.due_checkouts(far, 100).await.expect("read").iter().all(|c| matches!(c.state, State::Open));
-        open && store.due_orders(far, 100).await.expect("read").is_empty() && store.pending(1).await.expect("read").is_empty()
+        let checkouts = store.due_checkouts(far, 100).await.expect("read").into_iter().filter(|c| !matches!(c.state, State::Open));
+        let checkouts: Vec<_> = checkouts.map(|c| (c.id, c.state, c.due_at)).collect();
+        let (orders, events) = (store.due_orders(far, 100).await.expect("read"), store.pending(1).await.expect("read"));
+        let at_rest = checkouts.is_empty() && orders.is_empty() && events.is_empty();
+        (!at_rest).then(|| format!("{checkouts:?} {orders:?} {events:?}"))
     };
     for _ in 0..400 {
-        if at_rest().await {
+        if left().await.is_none() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("still not at rest after 20 seconds");
+    panic!("after 20 seconds there is still something to do: {:?}", left().await);
 }
 
 /// What is left is what was told, and everything balances. It only reads.
@@ -292,7 +297,7 @@ async fn run(stage: &Stage, case: &Case) -> Died {
         died.again = shop.ended_within(Duration::from_millis(400)).await.is_some();
         shop.kill();
     }
-    let shop = stage.start(dir.path(), &[LATER]).expect("the store gets ready");
+    let shop = stage.start(dir.path(), &[LATER_STILL]).expect("the store gets ready");
     heal(dir.path()).await;
     look(stage, &shop, dir.path(), &told).await;
     assert_eq!(shop.stop(), Some(0));
@@ -335,7 +340,10 @@ async fn a_process_that_dies_anywhere_loses_nothing_it_told_and_leaves_nothing_h
         say(&format!("{scenario}: {}", places.iter().map(|(p, n)| format!("{p} {n}")).collect::<Vec<_>>().join(", ")));
         let chosen = choose(&passages(&places), all, &mut known);
         let stage = &stage;
-        let runs = iter(chosen).map(async |case| (run(stage, &case).await, case));
+        let runs = iter(chosen).map(async |case| {
+            let died = std::panic::AssertUnwindSafe(run(stage, &case)).catch_unwind().await;
+            (died.unwrap_or_else(|why| panic!("{scenario}: {case:?}: {}", why.downcast_ref::<String>().map_or("", |w| w))), case)
+        });
         let died: Vec<(Died, Case)> = runs.buffer_unordered(AT_ONCE).collect().await;
         for (died, case) in &died {
             // The loops run by the clock: they may come by less often than the last time.
