@@ -4,7 +4,9 @@
 mod commands;
 mod crashes;
 mod fail_points;
+mod histories;
 mod hostile;
+mod linear;
 mod promises;
 mod schema;
 mod shop;
