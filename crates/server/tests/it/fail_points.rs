@@ -27,7 +27,7 @@ const SCENARIOS: [&str; 9] = ["purchase", "decline", "challenge", "capture fails
 const ON_HAND: u32 = 10;
 const IN_CART: u64 = 1;
 /// Leases and reservations have run out when the store is started again, and again after that.
-const LATER: (&str, &str) = ("FAIL_POINTS_LATE_S", "660");
+pub const LATER: (&str, &str) = ("FAIL_POINTS_LATE_S", "660");
 const LATER_STILL: (&str, &str) = ("FAIL_POINTS_LATE_S", "1320");
 /// Changes of a recovery at which a process dies again: six on each side.
 const DEATHS_AGAIN: usize = 12;
@@ -181,7 +181,7 @@ async fn pay(guest: &Client, checkout: &Value, token: &str, status: u16, told: &
 }
 
 /// Waits until the store has nothing left to do. It only looks.
-async fn heal(dir: &Path) {
+pub async fn heal(dir: &Path) {
     let far = Timestamp(i64::MAX);
     let left = async || {
         let store = EmbeddedStore::open_read_only(dir).expect("a store");
@@ -252,7 +252,7 @@ async fn look(stage: &Stage, shop: &Shop, dir: &Path, told: &Told) {
 }
 
 /// What the provider has captured and not paid back. No charge is left half done.
-fn journal(dir: &Path) -> i64 {
+pub fn journal(dir: &Path) -> i64 {
     let text = std::fs::read_to_string(dir.join("payment-simulator.jsonl")).expect("a journal");
     let mut charges: BTreeMap<String, (i64, String)> = BTreeMap::new();
     for line in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {

@@ -3,6 +3,7 @@
 
 mod commands;
 mod crashes;
+mod disks;
 mod fail_points;
 mod histories;
 mod hostile;
