@@ -293,10 +293,28 @@ fn id(of: &Value) -> String {
     of["id"].as_str().expect("an id").to_owned()
 }
 
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// A notice of the payment provider, about a checkout nobody knows.
+#[expect(clippy::disallowed_methods, reason = "a notice is signed as of now")]
+async fn hear(client: &Client) -> Answer {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let seconds = i64::try_from(since.as_secs()).expect("before the end of time");
+    let data = json!({
+        "id": "pay_00000000000000000000000001", "checkout": "chk_00000000000000000000000001", "status": "authorized",
+        "amount": usd(1), "refunded": usd(0),
+    });
+    let body = json!({ "type": "payment.authorized", "timestamp": "2025-06-15T15:06:40Z", "data": data }).to_string();
+    let signature = webhook::Secret::parse(SECRET).expect("a secret").sign("msg_1", seconds, body.as_bytes());
+    let at = seconds.to_string();
+    let headers = [(webhook::ID, "msg_1"), (webhook::TIMESTAMP, at.as_str()), (webhook::SIGNATURE, signature.as_str())];
+    client.send(Method::POST, "/payments/webhook", &headers, body).await.expect("an answer")
+}
+
 #[tokio::test]
 async fn every_operation_succeeds_as_described() {
     let dir = dir();
-    let shop = Shop::start(dir.path(), &[]);
+    let shop = Shop::start(dir.path(), &[("CARTWRIGHT_PAYMENTS__WEBHOOK_SECRET", SECRET)]);
     let (admin, client) = (shop.admin(dir.path()), shop.client());
     for path in ["/health", "/api/v1/health"] {
         for part in ["", "/live", "/ready", "/detailed", "/metrics"] {
@@ -360,6 +378,7 @@ async fn every_operation_succeeds_as_described() {
     for _ in 0..2 {
         let checkout = customer.checkout().await;
         let done = customer.process(&checkout, "tok_visa", &key()).await.expect(200);
+        customer.post(&format!("/checkout/session/{}/resume", id(&checkout)), json!({})).await.expect(200);
         orders.push(format!("/orders/{}", id(&done["order"])));
         customer.post("/cart", json!({ "items": [item] })).await.expect(201);
     }
@@ -374,6 +393,10 @@ async fn every_operation_succeeds_as_described() {
     .await
     .expect(200);
     patch(&admin, &orders[0], json!({ "status": "processing" })).await.expect(200);
+    let order = customer.get(&orders[0]).await.expect(200);
+    let one = json!({ "items": [{ "itemId": order["items"][0]["id"], "quantity": 1 }], "reason": "A torn page" });
+    admin.post(&format!("{}/refunds", orders[0]), one).await.expect(201);
+    hear(&client).await.expect(204);
     delete(&customer, &orders[1]).await.expect(200);
     for order in &orders {
         customer.get(&format!("{order}/events")).await.expect(200);
