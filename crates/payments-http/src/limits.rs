@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const ANSWER_MAX: usize = 64 * 1024;
 /// Bytes of a request, for the same reason.
 pub const REQUEST_MAX: usize = 64 * 1024;
+/// Characters of what is shown on a statement.
+pub const REFERENCE_MAX: usize = 64;
 /// Characters of an error's code, of its detail, and of an address in an answer: they are stored and shown.
 pub const CODE_MAX: usize = 64;
 pub const DETAIL_MAX: usize = 500;

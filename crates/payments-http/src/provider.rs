@@ -1,7 +1,7 @@
 //! The provider's side: the built-in payment provider behind the protocol, and the page where its challenges are met.
 
 use crate::challenge::challenges;
-use crate::limits::REQUEST_MAX;
+use crate::limits::{REFERENCE_MAX, REQUEST_MAX};
 use crate::protocol::{AuthorizationBody, AuthorizeBody, FoundBody, KEY, RefundBody, TakenBody};
 use app::ports::{Authorize, Charge, Payments, PortError, PortErrorKind, Refund, Taken};
 use axum::Router;
@@ -20,9 +20,6 @@ use std::future::ready;
 use std::io;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-
-/// Characters of what is shown on a statement.
-const REFERENCE_MAX: usize = 64;
 
 /// The whole protocol.
 pub fn provider(simulator: PaymentSimulator) -> Router {

@@ -1,7 +1,7 @@
 //! What the payment provider says, and how often a card may be tried.
 
 use crate::shop::{Answer, Ask, Shop};
-use app::ports::Clock;
+use app::ports::{Clock, Payments};
 use domain::ids::{AttemptId, CheckoutId};
 use domain::time::Timestamp;
 use memory::ManualClock;
@@ -84,6 +84,29 @@ async fn a_shop_without_a_secret_listens_to_nobody() {
     let shop = listening(&[]).await;
     let body = notice(&CheckoutId(1).to_string());
     signed(&shop, STRANGERS, seconds(shop.clock.now()), &body).send().await.is(401, "WEBHOOK_SIGNATURE_INVALID");
+}
+
+#[tokio::test]
+async fn a_payment_that_was_approved_at_the_provider_is_completed_when_the_shop_hears_of_it() {
+    let provider = PaymentSimulator::in_memory(Duration::from_millis(50));
+    let clock = ManualClock::new();
+    let rate_limits = RateLimits { enabled: false, ..RateLimits::default() };
+    let config = EdgeConfig { rate_limits, webhook_secrets: vec![secret(OURS)], ..EdgeConfig::default() };
+    let shop = Shop::on(config, Arc::new(clock.clone()), clock, Arc::new(provider.clone())).await;
+    let ada = shop.customer("ada");
+    let checkout = shop.ready_checkout(&ada).await;
+    let id = checkout["id"].as_str().expect("an id");
+    shop.process(&ada, &checkout, "tok_requires_action", "k").await.is(202, "");
+    let key = *provider.charges().keys().next().expect("a charge");
+    provider.answer_challenge(key, true).await.expect("an answer");
+    let status = async || shop.ask("GET", &format!("/api/v1/checkout/session/{id}")).by(&ada).send().await.is(200, "").str("/status");
+    assert_eq!(status().await, "requires_action");
+    let body = notice(id).replace(&AttemptId(1).to_string(), &key.to_string());
+    for _ in 0..2 {
+        signed(&shop, OURS, seconds(shop.clock.now()), &body).send().await.is(204, "");
+        assert_eq!(status().await, "completed");
+    }
+    assert_eq!(provider.find(key).await.expect("an answer").map(|c| c.refunded.minor()), Some(0));
 }
 
 /// A shop with these limits, and the provider it asks.
