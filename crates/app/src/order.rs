@@ -12,6 +12,7 @@ use domain::ids::{CustomerId, OrderId, Version};
 use domain::limits::{CONFLICT_RETRIES_MAX, DRIVE_LEASE, PAGE_MAX, REASON_MAX};
 use domain::order::{Order, OrderEvent, PaymentStatus, Recorded, Status};
 use domain::person::Address;
+use domain::planted;
 use domain::refusal::Refusal;
 use domain::stock::{StockChange, StockMove};
 use domain::text::Text;
@@ -123,10 +124,10 @@ impl App {
             let events = decide(&order)?;
             let appended = order.append(events, &caller.actor(), "request", now);
             let after = appended.order.clone();
-            let mut change =
-                Change { outbox: appended.outgoing().collect(), answer: answer(once.as_ref(), &after, now), ..Change::default() };
+            let answer = answer(once.as_ref(), &after, now).filter(|_| !planted("order-answer-dropped"));
+            let mut change = Change { outbox: appended.outgoing().collect(), answer, ..Change::default() };
             if after.status == Status::Canceled {
-                change.stock = returned(&after);
+                change.stock = if planted("stock-kept-on-cancel") { vec![] } else { returned(&after) };
                 change.coupons = give_back(&after.quote, &after.return_cause());
             }
             if after.payment.is_moving() {
@@ -136,8 +137,12 @@ impl App {
                 change.order = Some(appended);
             }
             match (self.ports.ledger.commit(change, now).await?, &once) {
-                // The money moves at once if it can; else the sweeper sees to it.
-                (Committed::Done, _) => return Ok(Answered::Fresh(self.drive_order(after).await?)),
+                // The money moves at once if it can; else the sweeper sees to it. A repeat is answered with what
+                // was committed, so the first answer is that too.
+                (Committed::Done, once) => {
+                    let driven = self.drive_order(after.clone()).await?;
+                    return Ok(Answered::Fresh(if once.is_some() { after } else { driven }));
+                }
                 (Committed::Answered(first), Some(once)) => return once.again(first),
                 _ => {}
             }

@@ -9,9 +9,10 @@ use crate::once::{Once, answer};
 use crate::ports::{Authorization, Authorize, Change, ChargeStatus, Committed, DidItHappen, PortError, PortErrorKind, Taken};
 use domain::cart::Command;
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, PaymentError, State};
-use domain::ids::CheckoutId;
+use domain::ids::{AttemptId, CheckoutId};
 use domain::limits::{AUTHORIZE_TRIES_MAX, DRIVE_LEASE, RETRY_WAIT_MAX};
 use domain::order::{Actor, Order, OrderEvent, PaymentStatus};
+use domain::planted;
 use domain::refusal::Refusal;
 use domain::stock::StockChange;
 use domain::time::Timestamp;
@@ -54,6 +55,7 @@ impl App {
         loop {
             let now = self.now();
             let next = match checkout.state {
+                State::Authorizing if planted("expiry-ignores-payment") && once.is_none() => Some(expire_anyway(&checkout)?),
                 State::Authorizing => self.authorize(&checkout, once).await?,
                 State::Challenged if now >= checkout.current().reserved_until => Some(undo(&checkout, AfterUndo::Open, timed_out(), now)?),
                 State::Capturing => self.capture(&checkout, once).await?,
@@ -64,10 +66,15 @@ impl App {
                 }
                 State::Open | State::Challenged | State::Completed { .. } | State::Canceled { .. } | State::Expired { .. } => None,
             };
-            let Some(change) = next else { return Ok(checkout) };
+            let Some(mut change) = next else { return Ok(checkout) };
             let waits = change.waits;
             let (after, _) = change.change.checkout.clone().expect("invariant: every step of a checkout changes it");
-            match self.ports.ledger.commit(change.change, now).await? {
+            let apart = if planted("outbox-apart") { std::mem::take(&mut change.change.outbox) } else { vec![] };
+            let committed = self.ports.ledger.commit(change.change, now).await?;
+            if !apart.is_empty() {
+                self.ports.ledger.commit(Change { outbox: apart, ..Change::default() }, now).await?;
+            }
+            match committed {
                 Committed::Done if waits => return Ok(after),
                 Committed::Done => checkout = after,
                 // Somebody else took this step: go on from where they are.
@@ -90,7 +97,12 @@ impl App {
         let effect = if attempt.amount.is_zero() { Effect::Outcome(Authorization::Approved) } else { self.ask_to_authorize(attempt).await };
         let now = self.now();
         Ok(Some(match effect {
-            Effect::Outcome(Authorization::Approved) => placed(checkout, now)?,
+            Effect::Outcome(Authorization::Approved) => {
+                if planted("captured-before-recorded") {
+                    self.ports.payments.capture(attempt.id).await?;
+                }
+                placed(checkout, now)?
+            }
             Effect::Outcome(Authorization::Declined(error)) => declined(checkout, error, once, now)?,
             Effect::Outcome(Authorization::Challenge) => {
                 let until = attempt.reserved_until;
@@ -105,10 +117,12 @@ impl App {
     /// outcome by asking.
     async fn ask_to_authorize(&self, attempt: &Attempt) -> Effect<Authorization> {
         let request = Authorize { token: attempt.token.clone(), amount: attempt.amount, reference: attempt.number.to_string() };
-        for _ in 0..AUTHORIZE_TRIES_MAX {
-            match self.ports.payments.authorize(attempt.id, &request).await {
+        for n in 0..AUTHORIZE_TRIES_MAX {
+            let key = if planted("new-key-on-retry") { AttemptId(attempt.id.0 + u128::from(attempt.tries + n)) } else { attempt.id };
+            match self.ports.payments.authorize(key, &request).await {
                 Ok(authorization) => return Effect::Outcome(authorization),
                 Err(error) if error.did_it_happen == DidItHappen::No => log(&error),
+                Err(_) if planted("unknown-is-declined") => return Effect::Outcome(Authorization::Declined(timed_out())),
                 Err(error) => {
                     log(&error);
                     return self.ask_what_happened(attempt).await;
@@ -151,7 +165,8 @@ impl App {
 
     async fn void(&self, checkout: &Checkout, then: AfterUndo, once: Option<&Once<Processed>>) -> Result<Option<Step>, Error> {
         let attempt = checkout.current();
-        let done = if attempt.amount.is_zero() { Ok(Taken::Done) } else { self.ports.payments.void(attempt.id).await };
+        let nothing = attempt.amount.is_zero() || planted("authorization-kept");
+        let done = if nothing { Ok(Taken::Done) } else { self.ports.payments.void(attempt.id).await };
         let now = self.now();
         match done {
             Ok(Taken::Done | Taken::Refused(_)) => undone(checkout, then, once, now).map(Some),
@@ -285,8 +300,15 @@ fn declined(checkout: &Checkout, error: PaymentError, once: Option<&Once<Process
 }
 
 fn release(step: &mut Step, checkout: &Checkout, attempt: &Attempt) {
-    step.change.stock = moves(checkout, attempt, "release", StockChange::Release);
-    step.change.coupons = give_back(&checkout.quote, &attempt.cause("give-back"));
+    if !planted("stock-kept-on-decline") {
+        step.change.stock = moves(checkout, attempt, "release", StockChange::Release);
+    }
+    if planted("released-twice") {
+        step.change.stock.extend(moves(checkout, attempt, "release again", StockChange::Release));
+    }
+    if !planted("coupon-kept") {
+        step.change.coupons = give_back(&checkout.quote, &attempt.cause("give-back"));
+    }
 }
 
 /// Captured: the order is confirmed.
@@ -341,6 +363,14 @@ fn undone(checkout: &Checkout, then: AfterUndo, once: Option<&Once<Processed>>, 
     }
     step.change.answer = answer(once, &Processed::Declined(error), now);
     Ok(if then == AfterUndo::Open { step.waiting() } else { step })
+}
+
+/// What the planted `expiry-ignores-payment` does.
+fn expire_anyway(checkout: &Checkout) -> Result<Step, Error> {
+    Step::new(checkout, |c| {
+        c.state = State::Expired { settled: false };
+        Ok(())
+    })
 }
 
 fn expire(checkout: &Checkout, now: Timestamp) -> Result<Step, Error> {

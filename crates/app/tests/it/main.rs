@@ -3,4 +3,5 @@
 mod carts;
 mod checkout;
 mod faults;
+mod repeats;
 mod world;
