@@ -15,7 +15,7 @@ use domain::cart::{Cart, Owner};
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, Details, PaymentError, State};
 use domain::event::Outgoing;
 use domain::ids::{AttemptId, CartId, CheckoutId, CouponCode, OrderId, PaymentToken, ShippingOptionId, Version};
-use domain::limits::{CONFLICT_RETRIES_MAX, DRIVE_LEASE, NAME_MAX};
+use domain::limits::{CONFLICT_RETRIES_MAX, DRIVE_LEASE, NAME_MAX, URL_MAX};
 use domain::money::Money;
 use domain::order::{Number, Order};
 use domain::planted;
@@ -59,6 +59,8 @@ pub struct Process {
     pub token: PaymentToken,
     /// The total the shopper saw and agreed to.
     pub expected_total: Money,
+    /// Where the provider sends the customer after a challenge.
+    pub return_url: Option<Text<URL_MAX>>,
     /// Of the checkout, for a new attempt.
     pub if_match: Option<Version>,
 }
@@ -252,8 +254,7 @@ impl App {
     pub async fn process(&self, caller: &Caller, process: Process, once: Once<Processed>) -> Result<Answered<Processed>, Error> {
         let owner = caller.owner()?;
         let id = process.checkout;
-        let lost = || PortError::unknown("ledger", PortErrorKind::Unavailable, "too many requests wait for this checkout");
-        let _turn = self.checkouts.turn(id, ()).await.ok_or_else(lost)?;
+        let _turn = self.checkouts.turn(id, ()).await.ok_or_else(crowded)?;
         if let Some(first) = self.ports.ledger.answer(once.mark.key).await? {
             return once.again(first);
         }
@@ -268,22 +269,18 @@ impl App {
                 let begun = self.begin(checkout, &process, &once).await?;
                 self.drive(begun, Some(&once)).await?
             }
-            State::Challenged if repeated.is_none() => {
-                let undone = self.undo_challenge(checkout).await?;
-                let begun = self.begin(undone, &process, &once).await?;
-                self.drive(begun, Some(&once)).await?
-            }
-            State::Challenged | State::Canceled { .. } | State::Expired { .. } => checkout,
-            State::Authorizing | State::Capturing | State::Undoing { .. } | State::Completed { .. } => {
+            State::Challenged if repeated.is_none() => self.pay_otherwise(checkout, &process, &once).await?,
+            State::Canceled { .. } | State::Expired { .. } => checkout,
+            State::Authorizing | State::Challenged | State::Capturing | State::Undoing { .. } | State::Completed { .. } => {
                 self.drive(checkout, Some(&once)).await?
             }
         };
-        self.answered(self.processed(checkout).await?, &once).await
+        self.conclude(self.processed(checkout).await?, &once).await
     }
 
     /// The answer to a request that wanted to pay. Driving the checkout has remembered it when it was this
     /// request that did; whoever else did, did not know its key.
-    async fn answered(&self, processed: Processed, once: &Once<Processed>) -> Result<Answered<Processed>, Error> {
+    async fn conclude(&self, processed: Processed, once: &Once<Processed>) -> Result<Answered<Processed>, Error> {
         match (self.ports.ledger.answer(once.mark.key).await?, &processed) {
             (Some(first), _) if first.body == (once.render)(&processed) => Ok(Answered::Fresh(processed)),
             (Some(first), _) => once.again(first),
@@ -301,6 +298,48 @@ impl App {
             Committed::Answered(first) => once.again(first),
             _ => Ok(Answered::Fresh(value)),
         }
+    }
+
+    /// Another means of payment in place of a challenge, unless that was met meanwhile.
+    async fn pay_otherwise(&self, challenged: Checkout, process: &Process, once: &Once<Processed>) -> Result<Checkout, Error> {
+        let asked = self.drive(challenged, None).await?;
+        let open = match asked.state {
+            State::Challenged => self.undo_challenge(asked).await?,
+            State::Open => asked,
+            State::Authorizing
+            | State::Capturing
+            | State::Undoing { .. }
+            | State::Completed { .. }
+            | State::Canceled { .. }
+            | State::Expired { .. } => return Ok(asked),
+        };
+        let begun = self.begin(open, process, once).await?;
+        self.drive(begun, Some(once)).await
+    }
+
+    /// Goes on with a payment whose customer was at the provider, as far as it goes now. Asking again, however
+    /// often, has no second effect.
+    pub async fn resume_checkout(&self, caller: &Caller, id: CheckoutId) -> Result<Processed, Error> {
+        let owner = caller.owner()?;
+        let _turn = self.checkouts.turn(id, ()).await.ok_or_else(crowded)?;
+        let checkout = self.owned_checkout(&owner, id).await?;
+        let driven = self.drive(checkout, None).await?;
+        let held = self.hold_longer(driven).await?;
+        self.processed(held).await
+    }
+
+    /// The goods stay held while the customer is active.
+    async fn hold_longer(&self, checkout: Checkout) -> Result<Checkout, Error> {
+        let now = self.now();
+        let Some(until) = checkout.held_longer(self.policy.reservation_ttl, now) else { return Ok(checkout) };
+        let expected = checkout.version;
+        let mut held = Checkout { due_at: until, version: expected.next(), ..checkout };
+        if let Some(attempt) = &mut held.attempt {
+            attempt.reserved_until = until;
+        }
+        // Somebody else may have been faster: then it is they who hold it, or let go.
+        self.ports.ledger.commit(Change { checkout: Some((held.clone(), expected)), ..Change::default() }, now).await?;
+        Ok(held)
     }
 
     /// What a checkout's state answers to somebody who wanted to pay it.
@@ -334,7 +373,7 @@ impl App {
             amount: checkout.quote.total,
             order: OrderId(self.fresh_bits(now)),
             number: if planted("number-from-clock") {
-                Number::from_random(now.millis() / 1000)
+                Number::from_random(now.millis() / 60_000)
             } else {
                 Number::from_random(self.ports.entropy.bits64())
             },
@@ -342,11 +381,13 @@ impl App {
             started_at: now,
             reserved_until: now.plus(self.policy.reservation_ttl),
             tries: 0,
+            return_url: process.return_url.clone(),
+            challenge: None,
         };
         let stock = moves(&checkout, &attempt, "reserve", StockChange::Reserve);
         let coupons = self.coupon_uses(&checkout.quote, &attempt);
         let event = checkout.announce(CheckoutEvent::Processing { attempt: attempt.id, amount: attempt.amount }, now);
-        checkout.attempt = Some(attempt);
+        checkout.attempt(attempt);
         checkout.last_error = None;
         checkout.go(State::Authorizing, now.plus(DRIVE_LEASE))?;
         checkout.version = expected.next();
@@ -355,9 +396,11 @@ impl App {
             Committed::Done => Ok(checkout),
             Committed::StockShort(short) => Err(Refusal::OutOfStock { short }.into()),
             Committed::CouponGone(code) => Err(Refusal::CouponExhausted { code }.into()),
-            Committed::Answered(_) | Committed::CheckoutConflict | Committed::CartTaken(_) | Committed::OrderConflict => {
-                Err(Refusal::IdempotencyInFlight.into())
-            }
+            Committed::Answered(_)
+            | Committed::CheckoutConflict
+            | Committed::CartTaken(_)
+            | Committed::OrderConflict
+            | Committed::NumberTaken => Err(Refusal::IdempotencyInFlight.into()),
         }
     }
 
@@ -435,6 +478,11 @@ impl App {
         let used = applied_coupons(quote).into_iter();
         used.map(|code| CouponMove { change: CouponChange::Use { limit: limit(&code) }, code, cause: attempt.cause("use") }).collect()
     }
+}
+
+/// Whether it happened is for the next who asks.
+pub(crate) fn crowded() -> PortError {
+    PortError::unknown("ledger", PortErrorKind::Unavailable, "too many requests wait for this checkout")
 }
 
 /// The coupons that took something off.

@@ -4,12 +4,12 @@ use crate::App;
 use crate::error::Error;
 use crate::ports::{CartChange, CartWrite};
 use domain::cart::CartEvent;
-use domain::limits::IDEMPOTENCY_KEEP;
+use domain::limits::{IDEMPOTENCY_KEEP, NOTICES_KEEP};
 use domain::time::Timestamp;
 use std::time::Duration;
 
 impl App {
-    /// Removes expired carts and sessions, old answers and old delivered events, at most `limit` of each;
+    /// Removes expired carts and sessions, old answers, notices and delivered events, at most `limit` of each;
     /// says how many.
     pub async fn expiry_step(&self, now: Timestamp, limit: usize) -> Result<usize, Error> {
         let carts = self.ports.carts.expired(now, limit).await?;
@@ -25,6 +25,7 @@ impl App {
         }
         swept += self.ports.sessions.sweep(now, limit).await?;
         swept += self.ports.ledger.forget_answers(before(now, IDEMPOTENCY_KEEP), limit).await?;
+        swept += self.ports.ledger.forget_notices(before(now, NOTICES_KEEP), limit).await?;
         for outbox in &self.ports.outboxes {
             swept += outbox.forget_delivered(before(now, self.policy.events_keep), limit).await?;
         }

@@ -9,6 +9,7 @@ mod checkout;
 mod error;
 mod expiry;
 mod lane;
+mod notice;
 mod once;
 mod order;
 mod outbox;
@@ -23,6 +24,7 @@ pub use cart::{AddItem, Basis, CartView, MergeCart, OpenCart, Opened, Operation}
 pub use catalog::{BookInput, BookPage, BookQuery, BookSort, BookView, EditionInput, Facets, HeadingView, Imported, StockInput, StockView};
 pub use checkout::{CheckoutView, Process, Processed, ShippingOffer, StartCheckout, Started};
 pub use error::Error;
+pub use notice::Notice;
 pub use once::{Answered, Once};
 pub use order::{OrderQuery, Page};
 pub use pricing::{ActiveCoupon, Calculate};
@@ -31,6 +33,7 @@ pub use session::{NewSession, SessionChange, SessionView};
 use domain::cart::Lifetimes;
 use domain::ids::{CheckoutId, id_bits};
 use domain::money::Currency;
+use domain::order::CaptureWhen;
 use domain::pricing::Rules;
 use domain::time::Timestamp;
 use lane::Lanes;
@@ -69,6 +72,8 @@ pub struct Policy {
     pub checkout_ttl: Duration,
     /// How long goods are held for a customer who has to act at the payment provider.
     pub reservation_ttl: Duration,
+    /// When the money of an order is taken.
+    pub capture: CaptureWhen,
     pub session_ttl: Duration,
     /// How long delivered events stay readable in the outbox.
     pub events_keep: Duration,
@@ -123,6 +128,7 @@ mod tests {
         fn send<T: Send>(_: impl FnOnce(&'static App) -> T) {}
         send(|app| app.update_checkout(&Caller::Anonymous, CheckoutId(1), Default::default(), None, None));
         send(|app| app.cancel_checkout(&Caller::Anonymous, CheckoutId(1), None, None));
+        send(|app| app.resume_checkout(&Caller::Anonymous, CheckoutId(1)));
         send(|app| app.saga_step(Timestamp(0), 1));
         send(|app| app.expiry_step(Timestamp(0), 1));
         send(|app| app.import(&[]));

@@ -1,6 +1,7 @@
 //! Idempotency: a request repeated with the same key gets the first answer, and has no second effect. The
 //! record commits with the effect.
 
+use crate::App;
 use crate::error::Error;
 use crate::ports::{Answer, PortError};
 use bytes::Bytes;
@@ -38,6 +39,13 @@ impl<T> Once<T> {
     pub(crate) fn same_request(&self, first: OnceMark) -> Result<(), Refusal> {
         let same = first.fingerprint == self.mark.fingerprint || planted("body-not-compared");
         if same { Ok(()) } else { Err(Refusal::IdempotencyKeyReused) }
+    }
+}
+
+impl App {
+    /// The first answer to a request about checkouts or orders, when this one repeats it.
+    pub async fn answered<T>(&self, once: &Once<T>) -> Result<Option<Answered<T>>, Error> {
+        before(Some(once), |key| self.ports.ledger.answer(key)).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! Orders after they are placed: reading them, moving them along, canceling.
+//! Orders after they are placed: reading them, moving them along, paying back, canceling.
 
 use crate::App;
 use crate::caller::Caller;
@@ -8,13 +8,12 @@ use crate::error::Error;
 use crate::once::{Answered, Once, answer, before};
 use crate::ports::{Change, Committed, OrderFilter, OrderPlace};
 use domain::cart::Owner;
-use domain::ids::{CustomerId, OrderId, Version};
+use domain::ids::{CustomerId, OrderId, RefundId, Version};
 use domain::limits::{CONFLICT_RETRIES_MAX, DRIVE_LEASE, PAGE_MAX, REASON_MAX};
-use domain::order::{Order, OrderEvent, PaymentStatus, Recorded, Status};
+use domain::order::{Order, OrderEvent, PaymentStatus, Recorded, RefundRequest, Status};
 use domain::person::Address;
 use domain::planted;
 use domain::refusal::Refusal;
-use domain::stock::{StockChange, StockMove};
 use domain::text::Text;
 use domain::time::Timestamp;
 
@@ -69,7 +68,8 @@ impl App {
         Ok(self.ports.ledger.order_events(id).await?)
     }
 
-    /// Moves an order along its state machine. For admins.
+    /// Moves an order along its state machine. For admins. Goods whose money was only authorized leave once it
+    /// is taken: until then the order is where it was, its payment `capturing`.
     pub async fn change_order_status(
         &self,
         caller: &Caller,
@@ -79,7 +79,8 @@ impl App {
         once: Option<Once<Order>>,
     ) -> Result<Answered<Order>, Error> {
         caller.ensure_admin()?;
-        self.edit_order(caller, id, if_match, once, |order| order.change_status(to, None)).await
+        let refund = self.fresh_refund();
+        self.edit_order(caller, id, if_match, once, |order, now| order.change_status(to, None, refund, now)).await
     }
 
     /// Changes where an order goes, before it is shipped.
@@ -91,7 +92,7 @@ impl App {
         if_match: Option<Version>,
         once: Option<Once<Order>>,
     ) -> Result<Answered<Order>, Error> {
-        self.edit_order(caller, id, if_match, once, |order| order.change_address(address.clone())).await
+        self.edit_order(caller, id, if_match, once, |order, _| order.change_address(address.clone())).await
     }
 
     /// Cancels before shipment: money goes back, stock and coupons return.
@@ -103,16 +104,36 @@ impl App {
         if_match: Option<Version>,
         once: Option<Once<Order>>,
     ) -> Result<Answered<Order>, Error> {
-        self.edit_order(caller, id, if_match, once, |order| order.change_status(Status::Canceled, reason.clone())).await
+        let refund = self.fresh_refund();
+        self.edit_order(caller, id, if_match, once, |order, now| order.change_status(Status::Canceled, reason.clone(), refund, now)).await
     }
 
+    /// Pays back some copies, or an amount. For admins.
+    pub async fn refund_order(
+        &self,
+        caller: &Caller,
+        id: OrderId,
+        request: RefundRequest,
+        if_match: Option<Version>,
+        once: Option<Once<Order>>,
+    ) -> Result<Answered<Order>, Error> {
+        caller.ensure_admin()?;
+        let refund = self.fresh_refund();
+        self.edit_order(caller, id, if_match, once, |order, now| order.request_refund(refund, request.clone(), now)).await
+    }
+
+    fn fresh_refund(&self) -> RefundId {
+        RefundId(self.fresh_bits(self.now()))
+    }
+
+    /// Decides, commits, and then moves the money the decision is about.
     async fn edit_order(
         &self,
         caller: &Caller,
         id: OrderId,
         if_match: Option<Version>,
         once: Option<Once<Order>>,
-        decide: impl Fn(&Order) -> Result<Vec<OrderEvent>, Refusal>,
+        decide: impl Fn(&Order, Timestamp) -> Result<Vec<OrderEvent>, Refusal>,
     ) -> Result<Answered<Order>, Error> {
         if let Some(again) = before(once.as_ref(), |key| self.ports.ledger.answer(key)).await? {
             return Ok(again);
@@ -121,13 +142,13 @@ impl App {
             let now = self.now();
             let order = self.order(caller, id).await?;
             ensure_version(if_match, order.version)?;
-            let events = decide(&order)?;
+            let events = decide(&order, now)?;
+            let stock = if planted("stock-kept-on-cancel") { vec![] } else { order.returns(&events) };
             let appended = order.append(events, &caller.actor(), "request", now);
             let after = appended.order.clone();
             let answer = answer(once.as_ref(), &after, now).filter(|_| !planted("order-answer-dropped"));
-            let mut change = Change { outbox: appended.outgoing().collect(), answer, ..Change::default() };
+            let mut change = Change { stock, outbox: appended.outgoing().collect(), answer, ..Change::default() };
             if after.status == Status::Canceled {
-                change.stock = if planted("stock-kept-on-cancel") { vec![] } else { returned(&after) };
                 change.coupons = give_back(&after.quote, &after.return_cause());
             }
             if after.payment.is_moving() {
@@ -149,14 +170,4 @@ impl App {
         }
         Err(Refusal::CartBusy.into())
     }
-}
-
-/// The goods of a canceled order come back on the shelf.
-fn returned(order: &Order) -> Vec<StockMove> {
-    let one = |line: &domain::pricing::QuotedLine| StockMove {
-        edition: line.edition,
-        change: StockChange::Return(line.quantity.get()),
-        cause: order.return_cause(),
-    };
-    order.quote.lines.iter().map(one).collect()
 }

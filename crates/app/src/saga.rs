@@ -1,23 +1,29 @@
 //! Driving a checkout, and an order whose money is moving, to the end. An effect is recorded before it is
 //! performed (the state names it), performed at least once (under one key), and its outcome is committed as
-//! an event: a crash anywhere is just a re-drive.
+//! an event: a crash anywhere is just a re-drive. What is asked of the provider is here and in `saga/order.rs`,
+//! what its answers mean in `saga/steps.rs`.
+
+mod order;
+mod steps;
 
 use crate::App;
-use crate::checkout::{Processed, give_back, moves};
+use crate::checkout::Processed;
 use crate::error::Error;
-use crate::once::{Once, answer};
-use crate::ports::{Authorization, Authorize, Change, ChargeStatus, Committed, DidItHappen, PortError, PortErrorKind, Taken};
+use crate::once::Once;
+use crate::ports::{
+    Authorization, Authorize, Change, ChargeStatus, Committed, DidItHappen, Overdue, PortError, PortErrorKind, Refund, Taken,
+};
 use domain::cart::Command;
-use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, PaymentError, State};
-use domain::ids::{AttemptId, CheckoutId};
-use domain::limits::{AUTHORIZE_TRIES_MAX, DRIVE_LEASE, RETRY_WAIT_MAX};
-use domain::order::{Actor, Order, OrderEvent, PaymentStatus};
+use domain::checkout::{AfterUndo, Attempt, Checkout, State};
+use domain::ids::{AttemptId, CheckoutId, RefundId};
+use domain::limits::AUTHORIZE_TRIES_MAX;
+use domain::order::Number;
 use domain::planted;
 use domain::refusal::Refusal;
-use domain::stock::StockChange;
+use domain::text::Text;
 use domain::time::Timestamp;
 use futures_util::future::{join, join_all};
-use std::time::Duration;
+use steps::{Step, capture_refused, captured, challenged, declined, expire, expire_anyway, later, placed, timed_out, undo, undone};
 
 /// What a payment effect came to.
 enum Effect<T> {
@@ -42,6 +48,11 @@ impl App {
         checkouts.into_iter().chain(orders).collect::<Result<(), _>>().map(|()| done)
     }
 
+    /// What waits for the next [`App::saga_step`].
+    pub async fn overdue(&self, now: Timestamp) -> Result<Overdue, Error> {
+        Ok(self.ports.ledger.overdue(now).await?)
+    }
+
     /// Takes the checkout's turn and drives it as far as it goes.
     pub(crate) async fn drive_by_id(&self, id: CheckoutId) -> Result<(), Error> {
         let Some(_turn) = self.checkouts.turn(id, ()).await else { return Ok(()) };
@@ -52,19 +63,21 @@ impl App {
     /// Does what the state asks for until it asks for nothing more or has to wait. The caller holds the
     /// checkout's turn.
     pub(crate) async fn drive(&self, mut checkout: Checkout, once: Option<&Once<Processed>>) -> Result<Checkout, Error> {
+        // Another one only when the attempt's own is taken.
+        let mut number = checkout.attempt.as_ref().map(|a| a.number);
         loop {
             let now = self.now();
             let next = match checkout.state {
                 State::Authorizing if planted("expiry-ignores-payment") && once.is_none() => Some(expire_anyway(&checkout)?),
-                State::Authorizing => self.authorize(&checkout, once).await?,
-                State::Challenged if now >= checkout.current().reserved_until => Some(undo(&checkout, AfterUndo::Open, timed_out(), now)?),
+                State::Authorizing => self.authorize(&checkout, number, once).await?,
+                State::Challenged => self.ask_about_challenge(&checkout, number, once).await?,
                 State::Capturing => self.capture(&checkout, once).await?,
                 State::Undoing { then } => self.void(&checkout, then, once).await?,
                 State::Open if now >= checkout.expires_at => Some(expire(&checkout, now)?),
                 State::Completed { settled: false } | State::Canceled { settled: false } | State::Expired { settled: false } => {
                     Some(self.settle(&checkout).await?)
                 }
-                State::Open | State::Challenged | State::Completed { .. } | State::Canceled { .. } | State::Expired { .. } => None,
+                State::Open | State::Completed { .. } | State::Canceled { .. } | State::Expired { .. } => None,
             };
             let Some(mut change) = next else { return Ok(checkout) };
             let waits = change.waits;
@@ -77,6 +90,7 @@ impl App {
             match committed {
                 Committed::Done if waits => return Ok(after),
                 Committed::Done => checkout = after,
+                Committed::NumberTaken => number = Some(Number::from_random(self.ports.entropy.bits64())),
                 // Somebody else took this step: go on from where they are.
                 Committed::CheckoutConflict | Committed::OrderConflict | Committed::Answered(_) => {
                     checkout = self.ports.ledger.checkout(checkout.id).await?.ok_or(Refusal::CheckoutNotFound)?;
@@ -92,31 +106,67 @@ impl App {
         }
     }
 
-    async fn authorize(&self, checkout: &Checkout, once: Option<&Once<Processed>>) -> Result<Option<Step>, Error> {
+    async fn authorize(&self, checkout: &Checkout, number: Option<Number>, once: Option<&Once<Processed>>) -> Result<Option<Step>, Error> {
         let attempt = checkout.current();
-        let effect = if attempt.amount.is_zero() { Effect::Outcome(Authorization::Approved) } else { self.ask_to_authorize(attempt).await };
+        let effect =
+            if attempt.amount.is_zero() { Effect::Outcome(Authorization::Approved) } else { self.ask_to_authorize(checkout).await };
+        if planted("captured-before-recorded") && matches!(effect, Effect::Outcome(Authorization::Approved)) {
+            self.ports.payments.capture(attempt.id).await?;
+        }
         let now = self.now();
         Ok(Some(match effect {
-            Effect::Outcome(Authorization::Approved) => {
-                if planted("captured-before-recorded") {
-                    self.ports.payments.capture(attempt.id).await?;
-                }
-                placed(checkout, now)?
-            }
-            Effect::Outcome(Authorization::Declined(error)) => declined(checkout, error, once, now)?,
-            Effect::Outcome(Authorization::Challenge) => {
-                let until = attempt.reserved_until;
-                Step::new(checkout, |c| c.go(State::Challenged, until))?.waiting()
-            }
+            Effect::Outcome(authorization) => self.authorized(checkout, authorization, number, once, now)?,
             Effect::Later if attempt.tries + 1 >= AUTHORIZE_TRIES_MAX => undo(checkout, AfterUndo::Open, timed_out(), now)?,
             Effect::Later => later(checkout, now)?,
         }))
     }
 
+    /// Looks what became of a challenge: that, and not what anybody says, decides. When its time is up it is
+    /// taken back, unless it was met in the last moment.
+    async fn ask_about_challenge(
+        &self,
+        checkout: &Checkout,
+        number: Option<Number>,
+        once: Option<&Once<Processed>>,
+    ) -> Result<Option<Step>, Error> {
+        let attempt = checkout.current();
+        let effect = self.ask_what_happened(attempt).await;
+        let now = self.now();
+        let is_over = now >= attempt.reserved_until;
+        Ok(match effect {
+            Effect::Outcome(Authorization::Challenge { .. }) | Effect::Later if !is_over => None,
+            Effect::Later if attempt.tries + 1 < AUTHORIZE_TRIES_MAX => Some(later(checkout, now)?),
+            Effect::Outcome(Authorization::Challenge { .. }) | Effect::Later => Some(undo(checkout, AfterUndo::Open, timed_out(), now)?),
+            Effect::Outcome(authorization) => Some(self.authorized(checkout, authorization, number, once, now)?),
+        })
+    }
+
+    fn authorized(
+        &self,
+        checkout: &Checkout,
+        authorization: Authorization,
+        number: Option<Number>,
+        once: Option<&Once<Processed>>,
+        now: Timestamp,
+    ) -> Result<Step, Error> {
+        match authorization {
+            Authorization::Approved => placed(checkout, number, self.policy.capture, once, now),
+            Authorization::Declined(error) => declined(checkout, error, once, now),
+            Authorization::Challenge { url } => challenged(checkout, url),
+        }
+    }
+
     /// Sends the authorization, a few times when the provider surely did nothing, and reconciles an unknown
     /// outcome by asking.
-    async fn ask_to_authorize(&self, attempt: &Attempt) -> Effect<Authorization> {
-        let request = Authorize { token: attempt.token.clone(), amount: attempt.amount, reference: attempt.number.to_string() };
+    async fn ask_to_authorize(&self, checkout: &Checkout) -> Effect<Authorization> {
+        let attempt = checkout.current();
+        let request = Authorize {
+            token: attempt.token.clone(),
+            amount: attempt.amount,
+            reference: attempt.number.to_string(),
+            checkout: checkout.id,
+            return_url: attempt.return_url.as_ref().map(Text::to_string),
+        };
         for n in 0..AUTHORIZE_TRIES_MAX {
             let key = if planted("new-key-on-retry") { AttemptId(attempt.id.0 + u128::from(attempt.tries + n)) } else { attempt.id };
             match self.ports.payments.authorize(key, &request).await {
@@ -136,7 +186,7 @@ impl App {
         match self.ports.payments.find(attempt.id).await {
             Ok(Some(charge)) if charge.amount == attempt.amount => Effect::Outcome(match charge.status {
                 ChargeStatus::Authorized | ChargeStatus::Captured => Authorization::Approved,
-                ChargeStatus::Challenged => Authorization::Challenge,
+                ChargeStatus::Challenged { url } => Authorization::Challenge { url },
                 ChargeStatus::Declined(error) => Authorization::Declined(error),
                 ChargeStatus::Voided | ChargeStatus::Refunded => Authorization::Declined(timed_out()),
             }),
@@ -166,14 +216,32 @@ impl App {
     async fn void(&self, checkout: &Checkout, then: AfterUndo, once: Option<&Once<Processed>>) -> Result<Option<Step>, Error> {
         let attempt = checkout.current();
         let nothing = attempt.amount.is_zero() || planted("authorization-kept");
-        let done = if nothing { Ok(Taken::Done) } else { self.ports.payments.void(attempt.id).await };
+        let done = if nothing { Ok(Taken::Done) } else { self.take_back(attempt.id).await };
         let now = self.now();
         match done {
-            Ok(Taken::Done | Taken::Refused(_)) => undone(checkout, then, once, now).map(Some),
+            Ok(Taken::Done) => undone(checkout, then, once, now).map(Some),
+            Ok(Taken::Refused(error)) => {
+                tracing::error!(checkout = %checkout.id, code = %error.code, "the provider refused to release an authorization");
+                later(checkout, now).map(Some)
+            }
             Err(error) => {
                 log(&error);
                 later(checkout, now).map(Some)
             }
+        }
+    }
+
+    /// Leaves no money of an attempt at the provider: releases it, or pays it back where it was taken already.
+    pub(crate) async fn take_back(&self, key: AttemptId) -> Result<Taken, PortError> {
+        let Taken::Refused(error) = self.ports.payments.void(key).await? else { return Ok(Taken::Done) };
+        let Some(charge) = self.ports.payments.find(key).await? else { return Ok(Taken::Done) };
+        match charge.status {
+            ChargeStatus::Captured => {
+                let left = charge.amount.minus(charge.refunded).map_err(|e| PortError::corrupt("payments", e))?;
+                self.ports.payments.refund(key, &Refund { id: RefundId(key.0), amount: left }).await
+            }
+            ChargeStatus::Authorized | ChargeStatus::Challenged { .. } => Ok(Taken::Refused(error)),
+            ChargeStatus::Declined(_) | ChargeStatus::Voided | ChargeStatus::Refunded => Ok(Taken::Done),
         }
     }
 
@@ -195,212 +263,6 @@ impl App {
             Ok(())
         })
     }
-
-    /// Performs what an order owes: releases or pays back its money.
-    pub(crate) async fn drive_order(&self, order: Order) -> Result<Order, Error> {
-        let (amount, taken) = match order.payment {
-            _ if order.quote.total.is_zero() => (order.quote.total, Ok(Taken::Done)),
-            PaymentStatus::Voiding => (order.quote.total, self.ports.payments.void(order.attempt).await),
-            PaymentStatus::Refunding => (order.quote.total, self.ports.payments.refund(order.attempt).await),
-            PaymentStatus::Authorized
-            | PaymentStatus::Captured
-            | PaymentStatus::Voided
-            | PaymentStatus::Refunded
-            | PaymentStatus::Failed => {
-                return Ok(order);
-            }
-        };
-        let now = self.now();
-        let event = match (taken, order.payment) {
-            (Ok(Taken::Done), PaymentStatus::Voiding) => OrderEvent::PaymentVoided { amount },
-            (Ok(Taken::Done), _) => OrderEvent::PaymentRefunded { amount },
-            (Ok(Taken::Refused(error)), _) => {
-                tracing::error!(order = %order.id, code = %error.code, "the provider refused to give money back");
-                return self.wait_for_order(order, now).await;
-            }
-            (Err(error), _) => {
-                log(&error);
-                return self.wait_for_order(order, now).await;
-            }
-        };
-        let appended = order.append(vec![event], &Actor::System, "saga", now);
-        let after = appended.order.clone();
-        let change = Change { outbox: appended.outgoing().collect(), order: Some(appended), ..Change::default() };
-        match self.ports.ledger.commit(change, now).await? {
-            Committed::Done => Ok(after),
-            _ => Ok(self.ports.ledger.order(order.id).await?.ok_or(Refusal::OrderNotFound)?),
-        }
-    }
-
-    async fn wait_for_order(&self, order: Order, now: Timestamp) -> Result<Order, Error> {
-        let wait = order.updated_at.until(now).clamp(Duration::from_secs(1), RETRY_WAIT_MAX);
-        let change = Change { order_alarm: Some((order.id, now.plus(wait))), ..Change::default() };
-        self.ports.ledger.commit(change, now).await?;
-        Ok(order)
-    }
-}
-
-/// A committed step of a checkout, and whether driving stops after it.
-struct Step {
-    change: Change,
-    waits: bool,
-}
-
-impl Step {
-    fn new(checkout: &Checkout, edit: impl FnOnce(&mut Checkout) -> Result<(), Refusal>) -> Result<Self, Error> {
-        let mut after = checkout.clone();
-        edit(&mut after)?;
-        after.version = checkout.version.next();
-        Ok(Self { change: Change { checkout: Some((after, checkout.version)), ..Change::default() }, waits: false })
-    }
-
-    fn waiting(mut self) -> Self {
-        self.waits = true;
-        self
-    }
-
-    fn after(&self) -> &Checkout {
-        &self.change.checkout.as_ref().expect("invariant: every step of a checkout changes it").0
-    }
-
-    fn announce(&mut self, event: CheckoutEvent, now: Timestamp) {
-        let (after, _) = self.change.checkout.as_mut().expect("invariant: every step of a checkout changes it");
-        self.change.outbox.push(after.announce(event, now));
-    }
-}
-
-/// Authorized: the order is placed and the held goods are sold.
-fn placed(checkout: &Checkout, now: Timestamp) -> Result<Step, Error> {
-    let attempt = checkout.current();
-    let placed = Order::placed_by(checkout).ok_or(Refusal::CheckoutIncomplete { missing: checkout.missing() })?;
-    let appended = Order::place(placed, actor(checkout), &attempt.id.to_string(), now);
-    let mut step = Step::new(checkout, |c| {
-        c.attempt.as_mut().expect("invariant: a checkout that is being paid has an attempt").tries = 0;
-        c.go(State::Capturing, now.plus(DRIVE_LEASE))
-    })?;
-    step.change.stock = moves(checkout, attempt, "consume", StockChange::Consume);
-    step.change.outbox.extend(appended.outgoing());
-    step.change.order = Some(appended);
-    Ok(step)
-}
-
-/// Declined: everything held is given back and the checkout is open for another try.
-fn declined(checkout: &Checkout, error: PaymentError, once: Option<&Once<Processed>>, now: Timestamp) -> Result<Step, Error> {
-    let attempt = checkout.current();
-    let mut step = Step::new(checkout, |c| {
-        c.last_error = Some(error.clone());
-        let until = c.expires_at;
-        c.go(State::Open, until)
-    })?;
-    release(&mut step, checkout, attempt);
-    step.announce(CheckoutEvent::PaymentDeclined { attempt: attempt.id, error: error.clone() }, now);
-    step.announce(CheckoutEvent::Failed { attempt: attempt.id, error: error.clone() }, now);
-    step.change.answer = answer(once, &Processed::Declined(error), now);
-    Ok(step.waiting())
-}
-
-fn release(step: &mut Step, checkout: &Checkout, attempt: &Attempt) {
-    if !planted("stock-kept-on-decline") {
-        step.change.stock = moves(checkout, attempt, "release", StockChange::Release);
-    }
-    if planted("released-twice") {
-        step.change.stock.extend(moves(checkout, attempt, "release again", StockChange::Release));
-    }
-    if !planted("coupon-kept") {
-        step.change.coupons = give_back(&checkout.quote, &attempt.cause("give-back"));
-    }
-}
-
-/// Captured: the order is confirmed.
-fn captured(checkout: &Checkout, order: &Order, once: Option<&Once<Processed>>, now: Timestamp) -> Result<Step, Error> {
-    let attempt = checkout.current();
-    let events = vec![OrderEvent::PaymentCaptured { amount: attempt.amount }, OrderEvent::Confirmed];
-    let appended = order.append(events, &Actor::System, &attempt.id.to_string(), now);
-    let mut step = Step::new(checkout, |c| c.go(State::Completed { settled: false }, now))?;
-    step.announce(CheckoutEvent::Completed { order: order.id }, now);
-    step.change.outbox.extend(appended.outgoing());
-    step.change.answer = answer(once, &Processed::Completed(Box::new(appended.order.clone())), now);
-    step.change.order = Some(appended);
-    Ok(step)
-}
-
-/// The money could not be taken: the order failed, its goods come back, the authorization is released.
-fn capture_refused(checkout: &Checkout, order: &Order, error: PaymentError, now: Timestamp) -> Result<Step, Error> {
-    let attempt = checkout.current();
-    let failed = OrderEvent::Failed { reason: error.code.clone() };
-    let appended = order.append(vec![failed], &Actor::System, &attempt.id.to_string(), now);
-    let mut step = undo(checkout, AfterUndo::Failed, error, now)?;
-    step.change.stock = moves(checkout, attempt, "return", StockChange::Return);
-    step.change.coupons = give_back(&checkout.quote, &attempt.cause("give-back"));
-    step.change.outbox.extend(appended.outgoing());
-    step.change.order = Some(appended);
-    Ok(step)
-}
-
-fn undo(checkout: &Checkout, then: AfterUndo, error: PaymentError, now: Timestamp) -> Result<Step, Error> {
-    Step::new(checkout, |c| {
-        c.last_error = Some(error);
-        c.go(State::Undoing { then }, now.plus(DRIVE_LEASE))
-    })
-}
-
-/// The provider holds nothing of this attempt any more.
-fn undone(checkout: &Checkout, then: AfterUndo, once: Option<&Once<Processed>>, now: Timestamp) -> Result<Step, Error> {
-    let attempt = checkout.current();
-    let error = checkout.last_error.clone().unwrap_or_else(timed_out);
-    let to = match then {
-        AfterUndo::Open => (State::Open, checkout.expires_at),
-        AfterUndo::Canceled | AfterUndo::Failed => (State::Canceled { settled: false }, now),
-    };
-    let mut step = Step::new(checkout, |c| c.go(to.0, to.1))?;
-    // The goods of a placed order came back when it failed.
-    if then != AfterUndo::Failed {
-        release(&mut step, checkout, attempt);
-    }
-    step.announce(CheckoutEvent::Failed { attempt: attempt.id, error: error.clone() }, now);
-    if then != AfterUndo::Open {
-        step.announce(CheckoutEvent::Canceled, now);
-    }
-    step.change.answer = answer(once, &Processed::Declined(error), now);
-    Ok(if then == AfterUndo::Open { step.waiting() } else { step })
-}
-
-/// What the planted `expiry-ignores-payment` does.
-fn expire_anyway(checkout: &Checkout) -> Result<Step, Error> {
-    Step::new(checkout, |c| {
-        c.state = State::Expired { settled: false };
-        Ok(())
-    })
-}
-
-fn expire(checkout: &Checkout, now: Timestamp) -> Result<Step, Error> {
-    let mut step = Step::new(checkout, |c| c.go(State::Expired { settled: false }, now))?;
-    step.announce(CheckoutEvent::Expired, now);
-    Ok(step)
-}
-
-/// Waits twice as long after every try.
-fn later(checkout: &Checkout, now: Timestamp) -> Result<Step, Error> {
-    let step = Step::new(checkout, |c| {
-        let attempt = c.attempt.as_mut().expect("invariant: a checkout that is being paid has an attempt");
-        attempt.tries += 1;
-        let wait = Duration::from_secs(1 << attempt.tries.min(9)).min(RETRY_WAIT_MAX);
-        c.due_at = now.plus(wait);
-        Ok(())
-    })?;
-    tracing::warn!(checkout = %checkout.id, tries = step.after().current().tries, "a payment effect is tried again later");
-    Ok(step.waiting())
-}
-
-fn actor(checkout: &Checkout) -> Actor {
-    match &checkout.owner {
-        domain::cart::Owner::Guest(_) => Actor::Guest,
-        domain::cart::Owner::Customer(id) => Actor::Customer(id.clone()),
-    }
-}
-
-fn timed_out() -> PaymentError {
-    PaymentError { code: "payment_timeout".into(), detail: "The payment provider did not answer in time; nothing was charged.".into() }
 }
 
 fn log(error: &PortError) {

@@ -277,6 +277,8 @@ pub fn attempt(n: u128, checkout: &Checkout) -> Attempt {
         started_at: START,
         reserved_until: at(600),
         tries: 1,
+        return_url: None,
+        challenge: None,
     }
 }
 
@@ -359,5 +361,5 @@ pub fn token(text: &str) -> PaymentToken {
 
 /// 12.99 USD on this token.
 pub fn authorize(text: &str) -> Authorize {
-    Authorize { token: token(text), amount: usd(1299), reference: "CW-TEST".to_owned() }
+    Authorize { token: token(text), amount: usd(1299), reference: "CW-TEST".to_owned(), checkout: CheckoutId(1), return_url: None }
 }

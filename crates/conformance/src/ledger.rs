@@ -5,12 +5,12 @@ use crate::fixtures::{
     START, answer, append, at, attempt, checkout, checkout_of, code, commit_checkout, customer, give_back, guest, mark, move_coupons,
     move_stock, moved, next, paying, placed, placed_by, race, use_coupon,
 };
-use app::ports::{Change, Committed, CouponChange, CouponMove, Ledger, OrderFilter, OrderPlace};
+use app::ports::{Change, Committed, CouponChange, CouponMove, Ledger, OrderFilter, OrderPlace, Overdue};
 use domain::cart::Owner;
 use domain::checkout::{AfterUndo, Checkout, CheckoutEvent, PaymentError, State};
 use domain::event::Event;
 use domain::ids::{CartId, CheckoutId, CouponCode, EditionId, OrderId, Version};
-use domain::order::{Actor, Order, OrderEvent, PaymentStatus, Status};
+use domain::order::{Actor, Appended, Number, Order, OrderEvent, PaymentStatus, Status};
 use domain::stock::{StockChange, StockLevel};
 use domain::time::Timestamp;
 use std::sync::Arc;
@@ -31,11 +31,14 @@ macro_rules! ledger {
             an_order_is_what_its_events_say
             order_events_hold_only_while_the_stored_version_is_the_one_before_them
             a_checkout_has_at_most_one_order_that_did_not_fail
+            no_two_orders_have_one_number
             of_two_appends_at_once_to_one_order_exactly_one_is_done
             orders_come_newest_first
             every_field_of_a_filter_narrows
             a_page_goes_on_after_the_last_order_of_the_page_before
             due_orders_are_those_whose_money_is_moving_and_whose_alarm_has_rung
+            what_is_overdue_is_counted_and_dated
+            a_notice_is_remembered_once_and_for_a_while
             a_level_is_zero_when_nothing_ever_moved
             a_stock_move_the_level_refuses_is_short_and_changes_nothing
             every_edition_that_is_short_is_told
@@ -64,6 +67,7 @@ enum Outcome {
     CheckoutConflict,
     CartTaken(u128),
     OrderConflict,
+    NumberTaken,
     /// Edition, wanted, available.
     StockShort(Vec<(u128, u32, u32)>),
     CouponGone(CouponCode),
@@ -76,6 +80,7 @@ async fn commit(ledger: &dyn Ledger, change: Change) -> Outcome {
         Committed::CheckoutConflict => Outcome::CheckoutConflict,
         Committed::CartTaken(id) => Outcome::CartTaken(id.0),
         Committed::OrderConflict => Outcome::OrderConflict,
+        Committed::NumberTaken => Outcome::NumberTaken,
         Committed::StockShort(short) => Outcome::StockShort(short.iter().map(|s| (s.edition.0, s.wanted, s.available)).collect()),
         Committed::CouponGone(code) => Outcome::CouponGone(code),
     }
@@ -320,12 +325,27 @@ pub async fn a_checkout_has_at_most_one_order_that_did_not_fail(on: &Subject) {
 }
 
 /// Order `n` of checkout 1.
-fn placed_by_checkout_one(n: u128) -> domain::order::Appended {
-    let mut paying = paying(1);
-    if let Some(attempt) = &mut paying.attempt {
-        attempt.order = OrderId(n);
-    }
-    placed_by(&paying, START)
+fn placed_by_checkout_one(n: u128) -> Appended {
+    let paying = paying(1);
+    let attempt = attempt(n, &paying);
+    placed_by(&Checkout { attempt: Some(attempt), ..paying }, START)
+}
+
+pub async fn no_two_orders_have_one_number(on: &Subject) {
+    let numbered = |n: u128, number: u64| {
+        let paying = paying(n);
+        let attempt = domain::checkout::Attempt { number: Number::from_random(number), ..attempt(n, &paying) };
+        placed_by(&Checkout { attempt: Some(attempt), ..paying }, START)
+    };
+    let first = numbered(1, 7);
+    done(&*on.ledger, append(first.clone())).await;
+    let with_stock = Change { stock: vec![moved(1, StockChange::Receive(1), "x")], ..append(numbered(2, 7)) };
+    assert_eq!(commit(&*on.ledger, with_stock).await, Outcome::NumberTaken);
+    assert_eq!((stored_order(&*on.ledger, 2).await, level(&*on.ledger, 1).await), (None, (0, 0, 0)), "nothing has changed");
+    let failed = first.order.append(vec![OrderEvent::Failed { reason: "refused".into() }], &Actor::System, "test", at(1));
+    done(&*on.ledger, append(failed)).await;
+    assert_eq!(commit(&*on.ledger, append(numbered(2, 7))).await, Outcome::NumberTaken, "also of an order that failed");
+    done(&*on.ledger, append(numbered(2, 8))).await;
 }
 
 pub async fn of_two_appends_at_once_to_one_order_exactly_one_is_done(on: &Subject) {
@@ -412,9 +432,12 @@ pub async fn a_page_goes_on_after_the_last_order_of_the_page_before(on: &Subject
 
 pub async fn due_orders_are_those_whose_money_is_moving_and_whose_alarm_has_rung(on: &Subject) {
     let canceled = |payment| vec![OrderEvent::Canceled { reason: None, payment }];
-    for (n, payment, alarm) in
-        [(1, PaymentStatus::Voiding, 30), (2, PaymentStatus::Refunding, 10), (3, PaymentStatus::Voided, 5), (4, PaymentStatus::Voiding, 20)]
-    {
+    for (n, payment, alarm) in [
+        (1, PaymentStatus::Voiding, 30),
+        (2, PaymentStatus::Refunding, 10),
+        (3, PaymentStatus::Voided, 5),
+        (4, PaymentStatus::Capturing, 20),
+    ] {
         let first = placed(n, START);
         let order = first.order.clone();
         done(&*on.ledger, append(first)).await;
@@ -432,6 +455,45 @@ pub async fn due_orders_are_those_whose_money_is_moving_and_whose_alarm_has_rung
     let voided = vec![OrderEvent::PaymentVoided { amount: moving.quote.total }];
     done(&*on.ledger, append(moving.append(voided, &Actor::System, "test", at(31)))).await;
     assert_eq!(due(at(99), 9).await, vec![1, 2]);
+}
+
+pub async fn what_is_overdue_is_counted_and_dated(on: &Subject) {
+    for (n, state, due) in [
+        (1, State::Open, 30),
+        (2, State::Authorizing, 10),
+        (3, State::Completed { settled: false }, 20),
+        (4, State::Completed { settled: true }, 5),
+    ] {
+        done(&*on.ledger, commit_checkout(&Checkout { state, due_at: at(due), ..checkout(n) }, 0)).await;
+    }
+    for (n, payment, alarm) in [(1, PaymentStatus::Voiding, 8), (2, PaymentStatus::Refunding, 25), (3, PaymentStatus::Voided, 5)] {
+        let first = placed(n, START);
+        let canceled = OrderEvent::Canceled { reason: None, payment };
+        let appended = first.order.append(vec![canceled], &Actor::System, "test", at(1));
+        done(&*on.ledger, append(first)).await;
+        done(&*on.ledger, Change { order_alarm: Some((OrderId(n), at(alarm))), ..append(appended) }).await;
+    }
+    for (now, checkouts, orders, since) in
+        [(7, 0, 0, None), (8, 0, 1, Some(8)), (10, 1, 1, Some(8)), (20, 2, 1, Some(8)), (30, 3, 2, Some(8))]
+    {
+        let overdue = on.ledger.overdue(at(now)).await.expect("a store that works");
+        assert_eq!(overdue, Overdue { checkouts, orders, since: since.map(at) }, "at {now} s");
+    }
+}
+
+pub async fn a_notice_is_remembered_once_and_for_a_while(on: &Subject) {
+    let (one, two) = (crate::fixtures::text("evt_1"), crate::fixtures::text("evt_2"));
+    let known = async |id| on.ledger.noticed(id).await.expect("a store that works");
+    assert!(!known(&one).await);
+    for (id, now) in [(&one, at(1)), (&two, at(5)), (&one, at(9))] {
+        let change = Change { notice: Some(id.clone()), ..Change::default() };
+        assert!(matches!(on.ledger.commit(change, now).await, Ok(Committed::Done)), "{id:?} at {now:?}");
+        assert!(known(id).await);
+    }
+    let forget = async |before, limit| on.ledger.forget_notices(before, limit).await.expect("a store that works");
+    assert_eq!((forget(at(1), 9).await, known(&one).await), (0, true));
+    assert_eq!((forget(at(2), 9).await, known(&one).await, known(&two).await), (1, false, true));
+    assert_eq!((forget(at(6), 0).await, forget(at(6), 9).await), (0, 1));
 }
 
 pub async fn a_level_is_zero_when_nothing_ever_moved(on: &Subject) {
@@ -595,6 +657,7 @@ fn everything() -> Change {
         order_alarm: Some((OrderId(1), at(5))),
         stock: vec![moved(1, StockChange::Reserve(1), "pay"), moved(2, StockChange::Reserve(2), "pay")],
         coupons: vec![use_coupon("TEN", 1, "pay")],
+        notice: Some(crate::fixtures::text("evt_1")),
         answer: Some(answer(1, "placed", at(1))),
     }
 }
@@ -608,6 +671,7 @@ struct Seen {
     levels: [(u32, u32, u64); 2],
     uses: u32,
     pending: Vec<String>,
+    noticed: bool,
     answer: Option<app::ports::Answer>,
 }
 
@@ -620,6 +684,7 @@ async fn see(on: &Subject) -> Seen {
         levels: [level(ledger, 1).await, level(ledger, 2).await],
         uses: uses(ledger, "TEN").await,
         pending: on.outbox.pending(100).await.expect("a store that works").iter().map(|p| p.event.id()).collect(),
+        noticed: ledger.noticed(&crate::fixtures::text("evt_1")).await.expect("a store that works"),
         answer: ledger.answer(mark(1).key).await.expect("a store that works"),
     }
 }
@@ -652,6 +717,7 @@ pub async fn all_lines_of_a_change_become_true_together(on: &Subject) {
             levels: [(1, 1, 2), (2, 2, 2)],
             uses: 1,
             pending: before.pending,
+            noticed: true,
             answer: change.answer,
         }
     );

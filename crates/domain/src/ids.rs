@@ -67,6 +67,8 @@ id! {
     /// One try to pay a checkout; its text is the idempotency key the payment provider sees.
     AttemptId = "pay";
     OrderId = "ord";
+    /// One wish to pay money back; its text is the idempotency key the payment provider sees.
+    RefundId = "rfd";
 }
 
 macro_rules! text_id {

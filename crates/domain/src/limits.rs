@@ -67,6 +67,14 @@ pub const IDEMPOTENCY_KEEP: Duration = Duration::from_secs(48 * 3600);
 pub const JOURNAL_WAITING_MAX: usize = 1024;
 /// Times an authorization is sent again, under the same key, before the attempt is given up and voided.
 pub const AUTHORIZE_TRIES_MAX: u32 = 5;
+/// Refunds of one order. Every event of an order carries them; who needs more refunds the rest at once.
+pub const REFUNDS_MAX: usize = 100;
+/// Attempts a checkout remembers besides the current one, so that money of an old one is known as its own.
+pub const ATTEMPTS_KEPT_MAX: usize = 32;
+/// Bytes of the name a payment provider gives a notice. Known ones are below 100.
+pub const NOTICE_ID_MAX: usize = 255;
+/// How long the name of a notice is remembered: providers resend for up to three days; a month is safe.
+pub const NOTICES_KEEP: Duration = Duration::from_secs(30 * 86_400);
 /// How long a request that drives a checkout owns it before the sweeper may take over.
 pub const DRIVE_LEASE: Duration = Duration::from_secs(30);
 /// Longest wait between two tries of a payment effect.

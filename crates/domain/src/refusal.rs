@@ -4,7 +4,7 @@
 use crate::checkout;
 use crate::ids::{CouponCode, EditionId, Sku, Version};
 use crate::money::{Money, MoneyError};
-use crate::order::Status;
+use crate::order::{PaymentStatus, Status};
 
 /// A line that cannot be had in full.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +84,22 @@ pub enum Refusal {
     AddressLocked {
         status: Status,
     },
+    /// There is no captured money to pay back, or it was paid back in too many pieces already.
+    RefundNotPossible {
+        payment: PaymentStatus,
+    },
+    /// An amount to pay back is positive and of the order's currency.
+    RefundAmountInvalid {
+        left: Money,
+    },
+    RefundTooLarge {
+        asked: Money,
+        left: Money,
+    },
+    /// More copies than were bought and not paid back yet.
+    RefundItemsTooMany {
+        short: Vec<Short>,
+    },
     // catalog
     SkuTaken {
         sku: Sku,
@@ -143,6 +159,10 @@ impl Refusal {
             Self::OrderTransitionInvalid { .. } => "ORDER_TRANSITION_INVALID",
             Self::OrderPaymentPending => "ORDER_PAYMENT_PENDING",
             Self::AddressLocked { .. } => "ADDRESS_LOCKED",
+            Self::RefundNotPossible { .. } => "REFUND_NOT_POSSIBLE",
+            Self::RefundAmountInvalid { .. } => "REFUND_AMOUNT_INVALID",
+            Self::RefundTooLarge { .. } => "REFUND_TOO_LARGE",
+            Self::RefundItemsTooMany { .. } => "REFUND_ITEMS_TOO_MANY",
             Self::SkuTaken { .. } => "SKU_TAKEN",
             Self::NameTaken => "NAME_TAKEN",
             Self::Referenced { .. } => "REFERENCED",

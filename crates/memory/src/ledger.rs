@@ -1,6 +1,6 @@
 use crate::MemoryStore;
 use crate::store::State;
-use app::ports::{Answer, Change, Committed, Ledger, OrderFilter, OrderPlace, PortError};
+use app::ports::{Answer, Change, Committed, Ledger, NoticeId, OrderFilter, OrderPlace, Overdue, PortError};
 use async_trait::async_trait;
 use domain::cart::Owner;
 use domain::checkout::Checkout;
@@ -31,6 +31,19 @@ impl Ledger for MemoryStore {
         Ok(old.len())
     }
 
+    async fn noticed(&self, id: &NoticeId) -> Result<bool, PortError> {
+        Ok(self.state().notices.contains_key(id))
+    }
+
+    async fn forget_notices(&self, before: Timestamp, limit: usize) -> Result<usize, PortError> {
+        let notices = &mut self.state().notices;
+        let old: Vec<_> = notices.iter().filter(|(_, at)| **at < before).map(|(id, _)| id.clone()).take(limit).collect();
+        for id in &old {
+            notices.remove(id);
+        }
+        Ok(old.len())
+    }
+
     async fn checkout(&self, id: CheckoutId) -> Result<Option<Checkout>, PortError> {
         Ok(self.state().checkouts.get(&id).cloned())
     }
@@ -48,9 +61,7 @@ impl Ledger for MemoryStore {
 
     async fn due_checkouts(&self, now: Timestamp, limit: usize) -> Result<Vec<Checkout>, PortError> {
         let state = self.state();
-        let mut due: Vec<_> = state.checkouts.values().filter(|c| !c.state.is_done() && c.due_at <= now).collect();
-        due.sort_by_key(|c| (c.due_at, c.id));
-        Ok(due.into_iter().take(limit).cloned().collect())
+        Ok(state.due_checkouts(now).into_iter().take(limit).cloned().collect())
     }
 
     async fn order(&self, id: OrderId) -> Result<Option<Order>, PortError> {
@@ -70,10 +81,15 @@ impl Ledger for MemoryStore {
 
     async fn due_orders(&self, now: Timestamp, limit: usize) -> Result<Vec<Order>, PortError> {
         let state = self.state();
-        let mut rung: Vec<_> = state.alarms.iter().filter(|(_, alarm)| **alarm <= now).map(|(id, alarm)| (*alarm, *id)).collect();
-        rung.sort_unstable();
-        let moving = rung.iter().filter_map(|(_, id)| state.orders.get(id)).filter(|o| o.payment.is_moving());
-        Ok(moving.take(limit).cloned().collect())
+        Ok(state.due_orders(now).into_iter().take(limit).map(|(_, order)| order.clone()).collect())
+    }
+
+    async fn overdue(&self, now: Timestamp) -> Result<Overdue, PortError> {
+        let state = self.state();
+        let (checkouts, orders) = (state.due_checkouts(now), state.due_orders(now));
+        let first = [checkouts.first().map(|c| c.due_at), orders.first().map(|(alarm, _)| *alarm)];
+        let since = first.into_iter().flatten().min();
+        Ok(Overdue { checkouts: checkouts.len() as u64, orders: orders.len() as u64, since })
     }
 
     async fn stock(&self, edition: EditionId) -> Result<StockLevel, PortError> {
@@ -107,6 +123,9 @@ impl State {
             self.orders.insert(order.id, order);
         }
         self.alarms.extend(change.order_alarm);
+        if let Some(notice) = change.notice {
+            self.notices.entry(notice).or_insert(now);
+        }
         self.outbox.push(change.outbox);
         self.apply_stock(stock);
         self.apply_coupons(coupons);
@@ -129,8 +148,28 @@ impl State {
         let order = &appended.order;
         let stored = self.orders.get(&order.id).map_or(Version(0), |o| o.version);
         let sold = |o: &Order| o.id != order.id && o.checkout == order.checkout && o.status != Status::Failed;
-        let again = stored == Version(0) && self.orders.values().any(sold);
-        if stored != appended.expected() || again { Err(Committed::OrderConflict) } else { Ok(()) }
+        let numbered = |o: &Order| o.id != order.id && o.number == order.number;
+        let is_new = stored == Version(0);
+        if stored != appended.expected() || (is_new && self.orders.values().any(sold)) {
+            return Err(Committed::OrderConflict);
+        }
+        if is_new && self.orders.values().any(numbered) && !planted("number-from-clock") { Err(Committed::NumberTaken) } else { Ok(()) }
+    }
+
+    /// The longest waiting first.
+    fn due_checkouts(&self, now: Timestamp) -> Vec<&Checkout> {
+        let mut due: Vec<_> = self.checkouts.values().filter(|c| !c.state.is_done() && c.due_at <= now).collect();
+        due.sort_by_key(|c| (c.due_at, c.id));
+        due
+    }
+
+    /// With their alarms, the longest waiting first.
+    fn due_orders(&self, now: Timestamp) -> Vec<(Timestamp, &Order)> {
+        let rung = self.alarms.iter().filter(|(_, alarm)| **alarm <= now);
+        let mut due: Vec<_> = rung.filter_map(|(id, alarm)| Some((*alarm, self.orders.get(id)?))).collect();
+        due.retain(|(_, order)| order.payment.is_moving());
+        due.sort_by_key(|(alarm, order)| (*alarm, order.id));
+        due
     }
 }
 

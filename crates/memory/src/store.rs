@@ -1,5 +1,5 @@
 use crate::outbox::Queue;
-use app::ports::Answer;
+use app::ports::{Answer, NoticeId};
 use app::snapshot::Snapshot;
 use domain::cart::{Cart, Owner};
 use domain::checkout::Checkout;
@@ -37,6 +37,8 @@ pub(crate) struct State {
     pub orders: BTreeMap<OrderId, Order>,
     pub histories: BTreeMap<OrderId, Vec<Recorded>>,
     pub alarms: BTreeMap<OrderId, Timestamp>,
+    /// Notices of the payment provider, and when they were heeded.
+    pub notices: BTreeMap<NoticeId, Timestamp>,
     pub levels: BTreeMap<EditionId, StockLevel>,
     /// Causes of stock moves that were applied.
     pub stock_causes: BTreeSet<(String, EditionId)>,

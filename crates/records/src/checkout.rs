@@ -3,7 +3,7 @@ use crate::{Damaged, json};
 use domain::cart::{OnceMark, Owner};
 use domain::checkout::{AfterUndo, Attempt, Checkout, PaymentError, State};
 use domain::ids::{AttemptId, CartId, CheckoutId, CouponCode, OrderId, PaymentToken, ShippingOptionId, Version};
-use domain::limits::{ADDRESS_LINE_MAX, NAME_MAX, PHONE_MAX, POSTAL_CODE_MAX};
+use domain::limits::{ADDRESS_LINE_MAX, NAME_MAX, PHONE_MAX, POSTAL_CODE_MAX, URL_MAX};
 use domain::money::Money;
 use domain::order::Number;
 use domain::person::{Address, Country, Email, Region};
@@ -58,6 +58,8 @@ struct CheckoutRecord {
     state: State,
     #[serde(with = "stored")]
     attempt: Option<Attempt>,
+    #[serde(with = "stored", default, skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<AttemptId>,
     #[serde(with = "stored")]
     last_error: Option<PaymentError>,
     #[serde(with = "stored")]
@@ -91,6 +93,10 @@ struct AttemptRecord {
     #[serde(with = "stored")]
     reserved_until: Timestamp,
     tries: u32,
+    #[serde(with = "stored", default, skip_serializing_if = "Option::is_none")]
+    return_url: Option<Text<URL_MAX>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    challenge: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]

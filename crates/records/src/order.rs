@@ -4,12 +4,14 @@ use crate::Damaged;
 use crate::json::{self, Object};
 use crate::stored::{self, As, mirrored};
 use domain::cart::Owner;
-use domain::ids::{AttemptId, CheckoutId, CouponCode, CustomerId, OrderId, Version};
+use domain::checkout::PaymentError;
+use domain::ids::{AttemptId, CheckoutId, CouponCode, CustomerId, EditionId, OrderId, RefundId, Version};
 use domain::limits::REASON_MAX;
 use domain::money::Money;
-use domain::order::{Actor, Number, Order, OrderEvent, PaymentStatus, Placed, Recorded, Status};
+use domain::order::{Actor, Number, Order, OrderEvent, PaymentStatus, Placed, Recorded, Refund, RefundedItem, Status};
 use domain::person::{Address, Email};
 use domain::pricing::Quote;
+use domain::quantity::Quantity;
 use domain::text::Text;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -51,6 +53,8 @@ mirrored! {
     Order as OrderRecord;
     OrderEvent as OrderEventRecord;
     Placed as PlacedRecord;
+    Refund as RefundRecord;
+    RefundedItem as RefundedItemRecord;
     Actor as ActorRecord;
 }
 
@@ -81,6 +85,8 @@ struct OrderRecord {
     status: Status,
     #[serde(with = "stored")]
     payment: PaymentStatus,
+    #[serde(with = "stored", default, skip_serializing_if = "Vec::is_empty")]
+    refunds: Vec<Refund>,
     #[serde(with = "stored")]
     placed_at: Timestamp,
     #[serde(with = "stored")]
@@ -100,10 +106,17 @@ enum OrderEventRecord {
         #[serde(with = "stored")]
         amount: Money,
     },
+    #[serde(rename = "payment.capture_requested")]
+    CaptureRequested,
     #[serde(rename = "payment.captured")]
     PaymentCaptured {
         #[serde(with = "stored")]
         amount: Money,
+    },
+    #[serde(rename = "payment.capture_refused")]
+    CaptureRefused {
+        #[serde(with = "stored")]
+        error: PaymentError,
     },
     #[serde(rename = "order.confirmed")]
     Confirmed,
@@ -121,7 +134,9 @@ enum OrderEventRecord {
         payment: PaymentStatus,
     },
     #[serde(rename = "payment.refund_requested")]
-    RefundRequested,
+    RefundOfAllRequested,
+    #[serde(rename = "refund.requested", with = "stored")]
+    RefundRequested(Box<Refund>),
     #[serde(rename = "payment.voided")]
     PaymentVoided {
         #[serde(with = "stored")]
@@ -131,6 +146,8 @@ enum OrderEventRecord {
     PaymentRefunded {
         #[serde(with = "stored")]
         amount: Money,
+        #[serde(with = "stored", default, skip_serializing_if = "Option::is_none")]
+        refund: Option<RefundId>,
     },
     #[serde(rename = "order.refunded")]
     Refunded,
@@ -177,4 +194,33 @@ enum ActorRecord {
     Customer(#[serde(with = "stored")] CustomerId),
     Admin(#[serde(with = "stored")] CustomerId),
     System,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Refund")]
+struct RefundRecord {
+    #[serde(with = "stored")]
+    id: RefundId,
+    #[serde(with = "stored")]
+    amount: Money,
+    #[serde(with = "stored")]
+    items: Vec<RefundedItem>,
+    restock: bool,
+    #[serde(with = "stored")]
+    reason: Option<Text<REASON_MAX>>,
+    #[serde(with = "stored")]
+    requested_at: Timestamp,
+    #[serde(with = "stored")]
+    paid_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "RefundedItem")]
+struct RefundedItemRecord {
+    #[serde(with = "stored")]
+    edition: EditionId,
+    #[serde(with = "stored")]
+    quantity: Quantity,
+    #[serde(with = "stored")]
+    amount: Money,
 }

@@ -5,8 +5,8 @@
 
 use domain::catalog::{Format, HeadingId, Isbn13};
 use domain::ids::{
-    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, SessionId, ShippingOptionId,
-    Sku, Version,
+    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, RefundId, SessionId,
+    ShippingOptionId, Sku, Version,
 };
 use domain::money::{Currency, Money, Ppm};
 use domain::order::{Number, PaymentStatus, Status};
@@ -158,7 +158,7 @@ macro_rules! ids {
     )*};
 }
 
-ids! { CartId ItemId BookId EditionId SessionId CheckoutId AttemptId OrderId }
+ids! { CartId ItemId BookId EditionId SessionId CheckoutId AttemptId OrderId RefundId }
 
 /// Types that are their text.
 macro_rules! texts {

@@ -5,7 +5,7 @@ use crate::once::{Scope, body_print};
 use crate::problem::{Answer, Failure};
 use crate::query::Query;
 use crate::reply::{REPLAYED, unpack};
-use crate::route::Route;
+use crate::route::{Route, address_of};
 use crate::{body, cursor, once};
 use app::{Answered, App, Caller, Once};
 use axum::body::Body;
@@ -19,6 +19,7 @@ use domain::refusal::Refusal;
 use foldhash::fast::FixedState;
 use serde::Serialize;
 use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
 use std::sync::Arc;
 use wire::page::PageBody;
 use wire::{Json, Object, read};
@@ -28,6 +29,8 @@ pub(crate) const SESSION_TOKEN: HeaderName = HeaderName::from_static("x-session-
 pub(crate) struct Call {
     pub edge: Arc<Edge>,
     pub caller: Caller,
+    /// Where the request comes from.
+    pub address: IpAddr,
     route: Arc<Route>,
     method: Method,
     uri: Uri,
@@ -51,6 +54,7 @@ impl std::fmt::Debug for Call {
 impl Call {
     /// Takes a request in, with its whole body.
     pub(crate) async fn take(edge: Arc<Edge>, route: Arc<Route>, caller: Caller, request: Request) -> Result<Self, Failure> {
+        let address = address_of(&request);
         let (mut parts, body) = request.into_parts();
         let not_found = || Failure::new(404, "NOT_FOUND", "There is nothing here.");
         let params = RawPathParams::from_request_parts(&mut parts, &()).await.map_err(|_| not_found())?;
@@ -65,6 +69,7 @@ impl Call {
         Ok(Self {
             edge,
             caller,
+            address,
             route,
             method: parts.method,
             uri: parts.uri,
@@ -79,6 +84,16 @@ impl Call {
 
     pub(crate) fn app(&self) -> &App {
         &self.edge.app
+    }
+
+    /// A header's text; empty when it is not there.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The body as it came.
+    pub(crate) fn raw(&self) -> &[u8] {
+        &self.body
     }
 
     /// An id of the path. One that was never given out is one that is not there.

@@ -1,12 +1,17 @@
 use crate::call::Call;
+use crate::edge::Edge;
 use crate::problem::{Answer, Failure};
 use crate::reply;
-use app::{CheckoutView, Processed, Started};
+use app::{Answered, Caller, CheckoutView, Once, Process, Processed, Started};
 use bytes::Bytes;
 use domain::ids::CheckoutId;
 use domain::refusal::Refusal;
+use std::net::IpAddr;
 use std::sync::Arc;
 use wire::checkout::{CheckoutBody, CompletedBody, WaitingBody};
+
+/// The provider did not answer, which is nobody's card.
+const TIMED_OUT: &str = "payment_timeout";
 
 fn checkout_id(call: &Call) -> Result<CheckoutId, Failure> {
     call.id("id", CheckoutId::parse, Refusal::CheckoutNotFound)
@@ -64,17 +69,49 @@ pub(crate) async fn cancel(call: Call) -> Answer {
     call.answer(answered, changed)
 }
 
+/// Goes on after a challenge.
+pub(crate) async fn resume(mut call: Call) -> Answer {
+    call.no_query()?;
+    call.read_or_empty(wire::checkout::nothing)?;
+    let resumed = call.app().resume_checkout(&call.caller, checkout_id(&call)?).await?;
+    call.packed(&processed(&resumed))
+}
+
 /// Pays. Whoever waits too long is told where to look; the payment goes on.
 pub(crate) async fn process(mut call: Call) -> Answer {
     call.no_query()?;
     let input = call.read(wire::checkout::process)?;
     let once = call.must_once(processed)?;
     let id = call.app().which_checkout(&call.caller, input.checkout).await?;
-    let (app, caller, process) = (Arc::clone(&call.edge.app), call.caller.clone(), input.of(id, call.if_match()?));
-    let work = call.edge.see_through(async move { app.process(&caller, process, once).await });
+    let (edge, caller, address) = (Arc::clone(&call.edge), call.caller.clone(), call.address);
+    let process = input.of(id, call.if_match()?);
+    let work = call.edge.see_through(async move { pay(&edge, &caller, address, process, once).await });
     match tokio::time::timeout(call.edge.answer_within, work).await {
         Ok(Ok(answered)) => call.answer(answered?, processed),
         Ok(Err(_)) => Err(Failure::panicked()),
         Err(_) => call.packed(&reply::accepted(&location(id), &WaitingBody::processing(id))),
     }
+}
+
+/// Pays, unless too many payments were declined lately; a repeat gets its first answer all the same.
+async fn pay(
+    edge: &Edge,
+    caller: &Caller,
+    address: IpAddr,
+    process: Process,
+    once: Once<Processed>,
+) -> Result<Answered<Processed>, Failure> {
+    // A checkout that cannot be read is not paid for either; `process` says why.
+    let cart = edge.app.checkout(caller, process.checkout).await.ok().map(|view| view.checkout.cart);
+    let payment = match edge.declines.admit(cart, address).await {
+        Ok(payment) => payment,
+        Err(too_many) => return edge.app.answered(&once).await?.ok_or(too_many),
+    };
+    let answered = edge.app.process(caller, process, once).await?;
+    if let Answered::Fresh(Processed::Declined(error)) = &answered
+        && error.code != TIMED_OUT
+    {
+        payment.declined();
+    }
+    Ok(answered)
 }

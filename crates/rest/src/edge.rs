@@ -1,14 +1,17 @@
 use crate::auth::Keys;
+use crate::declines::Declines;
 use crate::limit::{Limits, RateLimits};
 use crate::metrics::Metrics;
 use crate::rendered::RenderedCarts;
-use app::App;
+use app::ports::{PortError, PortErrorKind};
+use app::{App, Notice};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use webhook::Secret;
 
 #[derive(Clone, Debug)]
 pub struct EdgeConfig {
@@ -17,11 +20,18 @@ pub struct EdgeConfig {
     pub answer_within: Duration,
     /// How long a client may take to send a body.
     pub body_timeout: Duration,
+    /// Any of which may have signed what the payment provider says; none, and it is not listened to.
+    pub webhook_secrets: Vec<Secret>,
 }
 
 impl Default for EdgeConfig {
     fn default() -> Self {
-        Self { rate_limits: RateLimits::default(), answer_within: Duration::from_secs(10), body_timeout: Duration::from_secs(30) }
+        Self {
+            rate_limits: RateLimits::default(),
+            answer_within: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            webhook_secrets: Vec::new(),
+        }
     }
 }
 
@@ -31,6 +41,8 @@ pub struct Edge {
     pub(crate) app: Arc<App>,
     pub(crate) keys: Arc<Keys>,
     pub(crate) limits: Limits,
+    pub(crate) declines: Declines,
+    pub(crate) webhook_secrets: Vec<Secret>,
     pub(crate) metrics: Metrics,
     pub(crate) answer_within: Duration,
     pub(crate) body_timeout: Duration,
@@ -46,6 +58,8 @@ impl Edge {
             app,
             keys,
             limits: Limits::new(&config.rate_limits),
+            declines: Declines::new(config.rate_limits.enabled, &config.rate_limits.declines),
+            webhook_secrets: config.webhook_secrets.clone(),
             metrics,
             answer_within: config.answer_within,
             body_timeout: config.body_timeout,
@@ -71,6 +85,29 @@ impl Edge {
     /// Forgets rate limits of callers who are long gone. To be called every minute or so.
     pub fn forget_idle_callers(&self) {
         self.limits.forget_idle();
+        self.declines.forget_old();
+    }
+
+    /// Looks how much waits to be driven on, for the metrics. To be called every few seconds.
+    ///
+    /// # Errors
+    /// The store did not tell.
+    pub async fn measure_overdue(&self) -> Result<(), app::Error> {
+        let now = self.app.now();
+        self.metrics.overdue(&self.app.overdue(now).await?, now);
+        Ok(())
+    }
+
+    /// Heeds what the built-in payment provider says, which needs no signature: it is in this process.
+    ///
+    /// # Errors
+    /// It could not be heeded now; the sweeper sees to it.
+    pub async fn heed(&self, notice: Notice) -> Result<(), app::Error> {
+        let app = Arc::clone(&self.app);
+        match self.see_through(async move { app.payment_notice(notice).await }).await {
+            Ok(heeded) => heeded,
+            Err(_) => Err(PortError::unknown("payments", PortErrorKind::Unavailable, "heeding a notice panicked").into()),
+        }
     }
 
     /// Waits until everything that was begun is done, also what nobody waits for any more. To be called after

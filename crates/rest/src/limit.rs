@@ -1,5 +1,6 @@
 //! Rate limits, one budget per caller and group of routes, kept in this process.
 
+use crate::declines::DeclineLimits;
 use crate::problem::Failure;
 use app::Caller;
 use axum::http::header::RETRY_AFTER;
@@ -28,11 +29,19 @@ pub struct RateLimits {
     pub other_per_minute: u32,
     /// Of callers without credentials, or with wrong ones, together per address.
     pub anonymous_per_hour: u32,
+    pub declines: DeclineLimits,
 }
 
 impl Default for RateLimits {
     fn default() -> Self {
-        Self { enabled: true, cart_per_minute: 100, checkout_per_minute: 10, other_per_minute: 1_000, anonymous_per_hour: 1_000 }
+        Self {
+            enabled: true,
+            cart_per_minute: 100,
+            checkout_per_minute: 10,
+            other_per_minute: 1_000,
+            anonymous_per_hour: 1_000,
+            declines: DeclineLimits::default(),
+        }
     }
 }
 

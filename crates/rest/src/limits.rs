@@ -28,3 +28,5 @@ pub const REQUEST_ID_MAX: usize = 64;
 pub const CURSOR_MAX: usize = 1024;
 /// Characters of an unknown parameter's name that are told back.
 pub const NAME_TOLD_MAX: usize = 64;
+/// Carts, and addresses, whose declined payments are remembered: a few megabytes. Beyond that all are forgotten.
+pub const DECLINES_KEYS_MAX: usize = 100_000;

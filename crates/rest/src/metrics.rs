@@ -1,7 +1,9 @@
 //! Rate, errors, duration by route, for Prometheus. Handles are made once a route: the hot path adds to
 //! atomics.
 
+use app::ports::Overdue;
 use axum::http::{Method, StatusCode};
+use domain::time::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -29,6 +31,11 @@ struct CodeLabels {
     code: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OverdueLabels {
+    kind: &'static str,
+}
+
 type Durations = Family<RouteLabels, Histogram, fn() -> Histogram>;
 
 /// From half a millisecond to ten seconds.
@@ -45,6 +52,8 @@ pub struct Metrics {
     pub(crate) in_flight: Gauge,
     pub(crate) connections: Gauge,
     pub(crate) connections_refused: Counter,
+    overdue: Family<OverdueLabels, Gauge>,
+    overdue_age: Gauge,
 }
 
 impl Metrics {
@@ -60,7 +69,19 @@ impl Metrics {
         registry.register("http_requests_in_flight", "Requests being answered", in_flight.clone());
         registry.register("http_connections", "Open connections", connections.clone());
         registry.register("http_connections_refused", "Connections closed because there were too many", connections_refused.clone());
-        Self { registry, answers, durations, problems, in_flight, connections, connections_refused }
+        let (overdue, overdue_age) = (Family::<OverdueLabels, Gauge>::default(), Gauge::default());
+        registry.register("saga_overdue", "Checkouts and orders that wait to be driven on, by kind", overdue.clone());
+        registry.register("saga_overdue_age_seconds", "For how long the first of them has waited", overdue_age.clone());
+        Self { registry, answers, durations, problems, in_flight, connections, connections_refused, overdue, overdue_age }
+    }
+
+    /// What waits to be driven on, as of `now`. To be told every few seconds.
+    pub(crate) fn overdue(&self, overdue: &Overdue, now: Timestamp) {
+        let set = |kind, n| self.overdue.get_or_create(&OverdueLabels { kind }).set(i64::try_from(n).unwrap_or(i64::MAX));
+        set("checkout", overdue.checkouts);
+        set("order", overdue.orders);
+        let age = overdue.since.map_or(0, |since| since.until(now).as_secs());
+        self.overdue_age.set(i64::try_from(age).unwrap_or(i64::MAX));
     }
 
     /// The handles of one route.

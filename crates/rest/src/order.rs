@@ -20,6 +20,10 @@ fn changed(order: &Order) -> Bytes {
     reply::ok(order.version, &OrderBody::from(order))
 }
 
+fn refunded(order: &Order) -> Bytes {
+    reply::created(order.version, &format!("/api/v1/orders/{}", order.id), &OrderBody::from(order))
+}
+
 /// A place in the list as a cursor holds it: the instant, then the id.
 fn place(bytes: [u8; 24]) -> Option<OrderPlace> {
     let (at, id) = bytes.split_first_chunk::<8>()?;
@@ -87,4 +91,12 @@ pub(crate) async fn cancel(call: Call) -> Answer {
     let (id, if_match, once) = (order_id(&call)?, call.if_match()?, call.once(changed));
     let answered = call.app().cancel_order(&call.caller, id, None, if_match, once).await?;
     call.answer(answered, changed)
+}
+
+pub(crate) async fn refund(mut call: Call) -> Answer {
+    call.no_query()?;
+    let request = call.read(wire::order::refund)?;
+    let (id, if_match, once) = (order_id(&call)?, call.if_match()?, call.once(refunded));
+    let answered = call.app().refund_order(&call.caller, id, request, if_match, once).await?;
+    call.answer(answered, refunded)
 }

@@ -7,7 +7,7 @@ use crate::limit::Group;
 use crate::metrics::RouteMetrics;
 use crate::problem::{Answer, Failure};
 use crate::trace::trace;
-use crate::{auth, cart, catalog, checkout, docs, health, order, pricing, session};
+use crate::{auth, cart, catalog, checkout, docs, health, order, payment, pricing, session};
 use app::Caller;
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
@@ -60,7 +60,11 @@ pub(crate) struct Route {
 
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub SocketAddr);
+pub struct Peer(pub SocketAddr);
+
+pub(crate) fn address_of(request: &Request) -> IpAddr {
+    request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
+}
 
 struct Entry {
     method: Method,
@@ -106,12 +110,15 @@ fn table() -> Vec<Entry> {
         entry(GET,    "/api/v1/checkout/session/{id}",                 Owner,  checkout::show),
         entry(PATCH,  "/api/v1/checkout/session/{id}",                 Owner,  checkout::patch),
         entry(DELETE, "/api/v1/checkout/session/{id}",                 Owner,  checkout::cancel),
+        entry(POST,   "/api/v1/checkout/session/{id}/resume",          Owner,  checkout::resume),
         entry(POST,   "/api/v1/checkout/process",                      Owner,  checkout::process),
+        entry(POST,   "/api/v1/payments/webhook",                      Open,   payment::webhook),
         entry(GET,    "/api/v1/orders",                                Owner,  order::list),
         entry(GET,    "/api/v1/orders/{id}",                           Owner,  order::show),
         entry(PATCH,  "/api/v1/orders/{id}",                           Owner,  order::patch),
         entry(DELETE, "/api/v1/orders/{id}",                           Owner,  order::cancel),
         entry(GET,    "/api/v1/orders/{id}/events",                    Owner,  order::events),
+        entry(POST,   "/api/v1/orders/{id}/refunds",                   Admin,  order::refund),
         entry(POST,   "/api/v1/pricing/calculate",                     Anyone, pricing::calculate),
         entry(GET,    "/api/v1/pricing/discounts",                     Anyone, pricing::discounts),
         entry(GET,    "/api/v1/pricing/tax-rates",                     Anyone, pricing::tax_rates),
@@ -239,7 +246,7 @@ where
     if route.access == Access::Open {
         return Ok(run(edge, Arc::clone(route), Caller::Anonymous, handler, request).await);
     }
-    let address = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    let address = address_of(&request);
     let caller = match auth::caller(&edge.app, &edge.keys, request.headers()).await {
         Ok(caller) => caller,
         // Guessing at credentials is paid for like having none.

@@ -11,13 +11,13 @@ use rest::auth::{DevIssuer, Role};
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
-use store_embedded::{EmbeddedStore, Verified};
+use store_embedded::{EmbeddedStore, Rebuilt, Verified};
 
 /// Bad rows that are printed; the rest is counted.
 const BAD_ROWS_SHOWN: usize = 50;
 
 pub fn import(settings: &Settings, file: &Path, prices: Option<&Path>, stock: u32) -> Result<(), String> {
-    let (app, _) = start::open(settings, &settings.data_dir)?;
+    let start::Opened { app, .. } = start::open(settings, &settings.data_dir, &settings.origin(settings.listen))?;
     let options = import::Options { prices, stock, currency: settings.currency()? };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     // Draws on a terminal only.
@@ -51,11 +51,18 @@ pub fn issuer(dir: &Path) -> Result<DevIssuer, String> {
     DevIssuer::open(dir).map_err(at)
 }
 
-pub fn check(settings: &Settings) -> Result<(), String> {
+pub fn check(settings: &Settings, rebuild: bool) -> Result<(), String> {
     print(&format!("# effective configuration\n{}\n", settings.print()))?;
     crate::rules::load(&settings.pricing.rules, settings.currency()?)?;
-    let verified = store_embedded::verify(&settings.data_dir).map_err(|e| format!("{}: {e}", settings.data_dir.display()))?;
-    print(&format!("# store in {}\n{}\n", settings.data_dir.display(), counts(&verified)))
+    let dir = settings.data_dir.display();
+    let verified = store_embedded::verify(&settings.data_dir).map_err(|e| format!("{dir}: {e}"))?;
+    print(&format!("# store in {dir}\n{}\n", counts(&verified)))?;
+    if rebuild {
+        let Rebuilt { orders, checkouts, levels, coupons } =
+            store_embedded::rebuild(&settings.data_dir).map_err(|e| format!("{dir}: {e}"))?;
+        print(&format!("rebuilt and the same: {orders} orders, {checkouts} checkouts, {levels} stock levels, {coupons} coupons\n"))?;
+    }
+    Ok(())
 }
 
 pub fn backup(settings: &Settings, target: &Path) -> Result<(), String> {

@@ -5,6 +5,7 @@ mod import;
 mod rules;
 mod serve;
 mod settings;
+mod simulator;
 mod start;
 mod world;
 
@@ -66,8 +67,27 @@ enum Command {
         #[arg(long, default_value = "1h", value_parser = span)]
         ttl: Span,
     },
+    /// Serve the built-in payment provider by itself, with a ledger of its own
+    PaymentSimulator {
+        /// Where it keeps what it knows
+        #[arg(long, value_name = "FILE")]
+        ledger: PathBuf,
+        /// Where the shop wants to hear of changes
+        #[arg(long, value_name = "URL")]
+        webhook_url: Option<String>,
+        /// What they are signed with; payments.webhook_secret when left out
+        #[arg(long, value_name = "whsec_…")]
+        webhook_secret: Option<String>,
+        /// Tell everything twice and the newest first, as real networks may
+        #[arg(long)]
+        webhook_unruly: bool,
+    },
     /// Print the effective configuration and verify the store
-    Check,
+    Check {
+        /// Also make everything anew that follows from something else, and compare
+        #[arg(long)]
+        rebuild: bool,
+    },
     /// Copy the store to an empty directory, also while it is being served
     Backup { dir: PathBuf },
     /// Put a backup in place of an empty data directory, and verify it
@@ -115,7 +135,11 @@ fn main() -> ExitCode {
             Command::Serve => serve::run(settings),
             Command::Import { what: Import::Catalog { file, prices, stock } } => data::import(&settings, &file, prices.as_deref(), stock),
             Command::Token { sub, role, ttl } => data::token(&settings, &sub, role.into(), ttl.0),
-            Command::Check => data::check(&settings),
+            Command::PaymentSimulator { ledger, webhook_url, webhook_secret, webhook_unruly } => {
+                let webhook = simulator::Webhook { url: webhook_url, secret: webhook_secret, unruly: webhook_unruly };
+                simulator::run(&settings, flags.listen, &ledger, webhook)
+            }
+            Command::Check { rebuild } => data::check(&settings, rebuild),
             Command::Backup { dir } => data::backup(&settings, &dir),
             Command::Restore { dir } => data::restore(&settings, &dir),
         }

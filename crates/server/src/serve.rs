@@ -5,13 +5,14 @@ use crate::settings::{LogFormat, Settings};
 use crate::start;
 use crate::world::SystemClock;
 use app::ports::Clock;
-use app::{AddItem, App, BookQuery, Calculate};
+use app::{AddItem, App, BookQuery, Calculate, Notice};
 use domain::person::Country;
 use domain::pricing::Destination;
 use domain::quantity::Quantity;
 use domain::text::Text;
+use payments_http::{Answered, challenges};
 use prometheus_client::registry::Registry;
-use rest::{Edge, EdgeConfig, Metrics, RateLimits, ServeLimits};
+use rest::{DeclineLimits, Edge, EdgeConfig, Metrics, RateLimits, ServeLimits};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ const OUTBOX_PAUSE: Duration = Duration::from_millis(100);
 const SAGA_PAUSE: Duration = Duration::from_millis(250);
 const EXPIRY_PAUSE: Duration = Duration::from_secs(5);
 const CALLERS_PAUSE: Duration = Duration::from_secs(60);
+const OVERDUE_PAUSE: Duration = Duration::from_secs(5);
 
 pub fn run(settings: Settings) -> Result<(), String> {
     log(&settings)?;
@@ -43,7 +45,7 @@ pub fn run(settings: Settings) -> Result<(), String> {
     ended
 }
 
-fn log(settings: &Settings) -> Result<(), String> {
+pub fn log(settings: &Settings) -> Result<(), String> {
     let filter = tracing_subscriber::EnvFilter::try_new(&settings.log.level).map_err(|e| format!("configuration: log.level: {e}"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.log.format {
@@ -54,17 +56,21 @@ fn log(settings: &Settings) -> Result<(), String> {
 }
 
 async fn serve(settings: &Settings, dir: &Path) -> Result<(), String> {
-    let (app, store) = start::open(settings, dir)?;
+    // Bound first: the address is told to the payment provider, which has challenges there.
+    let listener = TcpListener::bind(settings.listen).await.map_err(|e| format!("{}: {e}", settings.listen))?;
+    let listen = listener.local_addr().map_err(|e| e.to_string())?;
+    let start::Opened { app, store, simulator } = start::open(settings, dir, &settings.origin(listen))?;
     let first =
         settings.demo_catalog && app.books(&BookQuery { limit: 1, ..BookQuery::default() }).await.map_err(|e| e.to_string())?.total == 0;
     if first {
         let books = start::demo_catalog(&app, settings).await?;
         tracing::info!(books, "the demo catalog is in the store; its prices are made up");
     }
-    let listener = TcpListener::bind(settings.listen).await.map_err(|e| format!("{}: {e}", settings.listen))?;
-    let listen = listener.local_addr().map_err(|e| e.to_string())?;
     let edge = edge(settings, dir, Arc::clone(&app))?;
-    let router = rest::router(Arc::clone(&edge));
+    let router = match simulator {
+        Some(simulator) => rest::router(Arc::clone(&edge)).merge(challenges(simulator, answered(&edge))),
+        None => rest::router(Arc::clone(&edge)),
+    };
     if first {
         welcome(&app, listen, dir).await?;
     }
@@ -85,6 +91,21 @@ async fn serve(settings: &Settings, dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// The built-in provider tells the shop in process, before the customer goes back to it.
+fn answered(edge: &Arc<Edge>) -> Answered {
+    let edge = Arc::clone(edge);
+    Arc::new(move |attempt, checkout| {
+        let edge = Arc::clone(&edge);
+        let id = Text::parse(&format!("{attempt}.challenge")).expect("invariant: an id is a short text");
+        let notice = Notice { id, checkout, attempt, at: SystemClock.now() };
+        Box::pin(async move {
+            if let Err(error) = edge.heed(notice).await {
+                tracing::warn!(%error, %checkout, "an answered challenge is looked at later");
+            }
+        })
+    })
+}
+
 fn edge(settings: &Settings, dir: &Path, app: Arc<App>) -> Result<Arc<Edge>, String> {
     let limits = &settings.rate_limits;
     let config = EdgeConfig {
@@ -94,9 +115,15 @@ fn edge(settings: &Settings, dir: &Path, app: Arc<App>) -> Result<Arc<Edge>, Str
             checkout_per_minute: limits.checkout_per_minute,
             other_per_minute: limits.other_per_minute,
             anonymous_per_hour: limits.anonymous_per_hour,
+            declines: DeclineLimits {
+                per_cart: limits.declines_per_cart,
+                per_address: limits.declines_per_address,
+                window: limits.declines_window.0,
+            },
         },
         answer_within: settings.checkout.answer_within.0,
         body_timeout: settings.http.body_timeout.0,
+        webhook_secrets: settings.webhook_secrets()?,
     };
     let keys = Arc::new(issuer(dir)?.keys());
     Ok(Edge::new(app, keys, Metrics::new(Registry::default()), &config))
@@ -116,13 +143,20 @@ fn limits(settings: &Settings) -> ServeLimits {
     }
 }
 
-/// Ends when the process is asked to stop, or when the store can no longer be trusted with writes.
-async fn until_told(edge: Arc<Edge>, store: EmbeddedStore, poisoned: Arc<AtomicBool>) {
+/// Ends when the process is asked to stop.
+pub async fn told_to_stop() {
     let mut terminate = signal(SignalKind::terminate()).expect("invariant: signals can be listened to");
     let mut interrupt = signal(SignalKind::interrupt()).expect("invariant: signals can be listened to");
     tokio::select! {
         _ = terminate.recv() => tracing::info!("told to stop; finishing what was begun"),
         _ = interrupt.recv() => tracing::info!("interrupted; finishing what was begun"),
+    }
+}
+
+/// Ends when the process is asked to stop, or when the store can no longer be trusted with writes.
+async fn until_told(edge: Arc<Edge>, store: EmbeddedStore, poisoned: Arc<AtomicBool>) {
+    tokio::select! {
+        () = told_to_stop() => {}
         () = store.poisoned() => {
             tracing::error!("the store writes no more; stopping");
             poisoned.store(true, Ordering::Relaxed);
@@ -141,6 +175,8 @@ fn loops(app: &Arc<App>, edge: &Arc<Edge>, stop: &watch::Sender<bool>) -> JoinSe
     loops.spawn(async move { while ticks.next(report("saga", a.saga_step(SystemClock.now(), STEP).await)).await {} });
     let (a, mut ticks) = (Arc::clone(app), every(EXPIRY_PAUSE, stop.subscribe()));
     loops.spawn(async move { while ticks.next(report("expiry", a.expiry_step(SystemClock.now(), STEP).await)).await {} });
+    let (e, mut ticks) = (Arc::clone(edge), every(OVERDUE_PAUSE, stop.subscribe()));
+    loops.spawn(async move { while ticks.next(report("overdue", e.measure_overdue().await.map(|()| 0))).await {} });
     let (e, mut ticks) = (Arc::clone(edge), every(CALLERS_PAUSE, stop.subscribe()));
     loops.spawn(async move {
         while ticks.next(false).await {

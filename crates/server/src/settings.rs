@@ -1,14 +1,17 @@
 //! Configuration: the embedded defaults, then a file, then `CARTWRIGHT_…` variables, then flags. An unknown
-//! key anywhere is an error. Nothing in it is secret yet; what will be prints as `***` by its type.
+//! key anywhere is an error. What is secret prints as `***` by its type.
 
 use app::Policy;
 use config::{Config, Environment, File, FileFormat};
 use domain::cart::Lifetimes;
 use domain::money::Currency;
+use domain::order::CaptureWhen;
+use payments_http::{HttpPayments, Patience};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use webhook::Secret;
 
 const DEFAULTS: &str = include_str!("../default.toml");
 
@@ -16,6 +19,7 @@ const DEFAULTS: &str = include_str!("../default.toml");
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     pub listen: SocketAddr,
+    pub public_url: String,
     pub data_dir: PathBuf,
     pub ephemeral: bool,
     pub currency: String,
@@ -73,13 +77,48 @@ pub struct Checkout {
 #[serde(deny_unknown_fields)]
 pub struct Payments {
     pub provider: Provider,
+    pub url: String,
     pub timeout: Span,
+    pub capture: Capture,
+    pub webhook_secret: Hidden,
+    pub webhook_secret_old: Hidden,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capture {
+    AtOnce,
+    OnShipment,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
     Simulator,
+    Http,
+}
+
+/// A text that is not shown; empty when there is none.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Hidden(String);
+
+impl Hidden {
+    pub fn told(&self) -> Option<&str> {
+        Some(self.0.as_str()).filter(|text| !text.is_empty())
+    }
+}
+
+impl Serialize for Hidden {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.told().map_or("", |_| "***"))
+    }
+}
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -102,6 +141,9 @@ pub struct RateLimits {
     pub checkout_per_minute: u32,
     pub other_per_minute: u32,
     pub anonymous_per_hour: u32,
+    pub declines_per_cart: u32,
+    pub declines_per_address: u32,
+    pub declines_window: Span,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -167,7 +209,33 @@ impl Settings {
             settings.log.format = format;
         }
         settings.currency()?;
+        settings.webhook_secrets()?;
+        if matches!(settings.payments.provider, Provider::Http) {
+            settings.provider()?;
+        }
         Ok(settings)
+    }
+
+    /// Where shoppers reach a store that listens here; without a slash at its end.
+    pub fn origin(&self, listen: SocketAddr) -> String {
+        match self.public_url.trim_end_matches('/') {
+            "" => format!("http://{listen}"),
+            url => url.to_owned(),
+        }
+    }
+
+    /// The payment provider at `payments.url`.
+    pub fn provider(&self) -> Result<HttpPayments, String> {
+        let patience = Patience { timeout: self.payments.timeout.0, ..Patience::default() };
+        HttpPayments::new(&self.payments.url, patience).map_err(|e| format!("configuration: payments.url: {e}"))
+    }
+
+    /// What the payment provider may sign with, the new one first.
+    pub fn webhook_secrets(&self) -> Result<Vec<Secret>, String> {
+        let Payments { webhook_secret, webhook_secret_old, .. } = &self.payments;
+        let named = [("webhook_secret", webhook_secret), ("webhook_secret_old", webhook_secret_old)];
+        let told = named.into_iter().filter_map(|(name, hidden)| Some((name, hidden.told()?)));
+        told.map(|(name, text)| Secret::parse(text).map_err(|e| format!("configuration: payments.{name}: {e}"))).collect()
     }
 
     pub fn currency(&self) -> Result<Currency, String> {
@@ -182,6 +250,10 @@ impl Settings {
             carts: Lifetimes { guest: ttl(cart.guest_ttl), customer: ttl(cart.customer_ttl), empty: ttl(cart.empty_ttl) },
             checkout_ttl: self.checkout.ttl.0,
             reservation_ttl: self.reservation.ttl.0,
+            capture: match self.payments.capture {
+                Capture::AtOnce => CaptureWhen::AtOnce,
+                Capture::OnShipment => CaptureWhen::OnShipment,
+            },
             session_ttl: self.session.ttl.0,
             events_keep: self.events.keep.0,
         })
@@ -224,6 +296,16 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_not_shown() {
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let settings = load(&[("CARTWRIGHT_PAYMENTS__WEBHOOK_SECRET", secret), ("CARTWRIGHT_PAYMENTS__WEBHOOK_SECRET_OLD", secret)]);
+        let settings = settings.expect("valid");
+        let printed = settings.print();
+        assert_eq!(settings.webhook_secrets().expect("valid").len(), 2);
+        assert!(printed.contains("webhook_secret = \"***\"") && !printed.contains("MfKQ") && !format!("{settings:?}").contains("MfKQ"));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (key, value, message) in [
             ("CARTWRIGHT_CART__TLT", "2s", "tlt"),
@@ -232,6 +314,9 @@ mod tests {
             ("CARTWRIGHT_LISTEN", "nowhere", "socket address"),
             ("CARTWRIGHT_CURRENCY", "usd", "not an ISO 4217 code"),
             ("CARTWRIGHT_PAYMENTS__PROVIDER", "stripe", "stripe"),
+            ("CARTWRIGHT_PAYMENTS__CAPTURE", "later", "later"),
+            ("CARTWRIGHT_PAYMENTS__PROVIDER", "http", "payments.url: a provider's address is http://"),
+            ("CARTWRIGHT_PAYMENTS__WEBHOOK_SECRET", "whsec_short", "payments.webhook_secret: a webhook secret is"),
         ] {
             let error = load(&[(key, value)]).expect_err(key);
             assert!(error.contains(message), "{error}");

@@ -7,23 +7,33 @@ use crate::world::{LocalBus, SystemClock, SystemEntropy};
 use app::ports::Payments;
 use app::{App, Ports};
 use memory::simulator::PaymentSimulator;
+use payments_http::CHALLENGES;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use store_embedded::EmbeddedStore;
 
 /// The project's own books, for an empty store.
 const DEMO_CATALOG: &str = include_str!("../../../fixtures/catalog/books.jsonl");
 
-/// Opens the store in `dir` and builds the application on it.
-pub fn open(settings: &Settings, dir: &Path) -> Result<(Arc<App>, EmbeddedStore), String> {
+pub struct Opened {
+    pub app: Arc<App>,
+    pub store: EmbeddedStore,
+    /// The built-in payment provider, when it is on.
+    pub simulator: Option<PaymentSimulator>,
+}
+
+/// Opens the store in `dir` and builds the application on it, for shoppers who reach it at `origin`.
+pub fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, String> {
     let store = EmbeddedStore::open(dir).map_err(|e| e.to_string())?;
     let shared = Arc::new(store.clone());
-    let payments: Arc<dyn Payments> = match settings.payments.provider {
-        Provider::Simulator => {
-            let path = dir.join("payment-simulator.jsonl");
-            let simulator = PaymentSimulator::open(&path, settings.payments.timeout.0).map_err(|e| format!("{}: {e}", path.display()))?;
-            Arc::new(simulator)
-        }
+    let simulator = match settings.payments.provider {
+        Provider::Simulator => Some(simulator(dir, settings.payments.timeout.0, origin)?),
+        Provider::Http => None,
+    };
+    let payments: Arc<dyn Payments> = match &simulator {
+        Some(simulator) => Arc::new(simulator.clone()),
+        None => Arc::new(settings.provider()?),
     };
     let ports = Ports {
         carts: shared.clone(),
@@ -38,7 +48,13 @@ pub fn open(settings: &Settings, dir: &Path) -> Result<(Arc<App>, EmbeddedStore)
         entropy: Arc::new(SystemEntropy),
     };
     let rules = rules::load(&settings.pricing.rules, settings.currency()?)?;
-    Ok((Arc::new(App::new(ports, rules, settings.policy()?)), store))
+    Ok(Opened { app: Arc::new(App::new(ports, rules, settings.policy()?)), store, simulator })
+}
+
+fn simulator(dir: &Path, timeout: Duration, origin: &str) -> Result<PaymentSimulator, String> {
+    let path = dir.join("payment-simulator.jsonl");
+    let simulator = PaymentSimulator::open(&path, timeout).map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(simulator.with_challenges_at(&format!("{origin}{CHALLENGES}")))
 }
 
 /// Loads the demo catalog; says how many books it wrote.

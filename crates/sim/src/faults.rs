@@ -6,7 +6,7 @@ use crate::chance::happens;
 use crate::executor::{Spawner, Time};
 use app::ports::{
     Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Committed, Ledger,
-    OrderFilter, Outbox, Payments, Pending, PortError, PortErrorKind, Saved, Sessions, Taken, TokenDigest,
+    NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PortErrorKind, Refund, Saved, Sessions, Taken, TokenDigest,
 };
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
@@ -324,6 +324,15 @@ impl Ledger for Faulty<dyn Ledger> {
     async fn due_orders(&self, now: Timestamp, limit: usize) -> Result<Vec<Order>, PortError> {
         self.read("ledger", self.port.due_orders(now, limit)).await
     }
+    async fn noticed(&self, id: &NoticeId) -> Result<bool, PortError> {
+        self.read("ledger", self.port.noticed(id)).await
+    }
+    async fn forget_notices(&self, before: Timestamp, limit: usize) -> Result<usize, PortError> {
+        self.read("ledger", self.port.forget_notices(before, limit)).await
+    }
+    async fn overdue(&self, now: Timestamp) -> Result<Overdue, PortError> {
+        self.read("ledger", self.port.overdue(now)).await
+    }
     async fn stock(&self, edition: EditionId) -> Result<StockLevel, PortError> {
         self.read("ledger", self.port.stock(edition)).await
     }
@@ -416,8 +425,8 @@ impl Payments for Faulty<dyn Payments> {
     async fn void(&self, key: AttemptId) -> Result<Taken, PortError> {
         write!(self, "payments", MESSAGES, |port| port.void(key),)
     }
-    async fn refund(&self, key: AttemptId) -> Result<Taken, PortError> {
-        write!(self, "payments", MESSAGES, |port| port.refund(key),)
+    async fn refund(&self, key: AttemptId, refund: &Refund) -> Result<Taken, PortError> {
+        write!(self, "payments", MESSAGES, |port| port.refund(key, &refund), refund)
     }
     async fn find(&self, key: AttemptId) -> Result<Option<Charge>, PortError> {
         self.read("payments", self.port.find(key)).await

@@ -374,10 +374,12 @@ impl Oracle {
             }
             coupons(&checkout.quote).for_each(|code| *used.entry(code).or_default() += 1);
         }
-        for order in orders.iter().filter(|o| !matches!(o.status, Status::Canceled | Status::Failed)) {
-            for line in &order.quote.lines {
-                *out.entry(line.edition).or_default() += i64::from(line.quantity.get());
+        for order in orders {
+            for (edition, n) in copies_out(order) {
+                *out.entry(edition).or_default() += n;
             }
+        }
+        for order in orders.iter().filter(|o| !matches!(o.status, Status::Canceled | Status::Failed)) {
             coupons(&order.quote).for_each(|code| *used.entry(code).or_default() += 1);
         }
         for edition in self.prices.keys() {
@@ -398,14 +400,18 @@ impl Oracle {
     }
 
     /// Money is taken for an order that is there, and for no more than it costs; an order that says it is
-    /// paid is paid.
+    /// paid is paid; and no money goes back that no order speaks of.
     fn check_money(&self, orders: &[Order]) {
         let charges = self.provider.charges();
         let by_key: BTreeMap<_, _> = orders.iter().map(|o| (o.attempt, o)).collect();
         for (key, charge) in &charges {
+            let order = by_key.get(key);
             let taken = matches!(charge.status, ChargeStatus::Captured | ChargeStatus::Refunded);
-            let of = by_key.get(key).is_some_and(|o| o.quote.total == charge.amount);
+            let of = order.is_some_and(|o| o.quote.total == charge.amount);
             self.must(!taken || of, || format!("{key}: {} taken without an order of that total", charge.amount));
+            let back: i64 = order.iter().flat_map(|o| &o.refunds).map(|r| r.amount.minor()).sum();
+            let owed = order.is_none_or(|o| is_taken_back(o.payment)) || charge.refunded.minor() <= back;
+            self.must(owed, || format!("{key}: {} paid back, {back} asked for", charge.refunded));
         }
         for order in orders.iter().filter(|o| !o.quote.total.is_zero() && o.payment == PaymentStatus::Captured) {
             let paid = charges.get(&order.attempt).is_some_and(|c| c.status == ChargeStatus::Captured);
@@ -413,21 +419,33 @@ impl Oracle {
         }
     }
 
-    /// Σ captured − Σ refunded = Σ totals of paid orders, one by one; nobody's money is held for nothing.
+    /// Σ captured − Σ refunded = Σ totals of paid orders less their refunds, one by one; nobody's money is
+    /// held for nothing.
     fn check_money_at_rest(&self, orders: &[Order]) {
         let mut charges: BTreeMap<AttemptId, Charge> = self.provider.charges();
         for order in orders.iter().filter(|o| !o.quote.total.is_zero()) {
-            let at_provider = charges.remove(&order.attempt).map(|c| c.status);
+            let charge = charges.remove(&order.attempt);
+            let status = charge.as_ref().map(|c| &c.status);
+            let refunded = charge.as_ref().map_or(0, |c| c.refunded.minor());
+            let paid_back: i64 = order.refunds.iter().filter(|r| r.paid_at.is_some()).map(|r| r.amount.minor()).sum();
             let agree = match order.payment {
-                PaymentStatus::Captured => at_provider == Some(ChargeStatus::Captured),
-                PaymentStatus::Refunded => at_provider == Some(ChargeStatus::Refunded),
-                PaymentStatus::Voided | PaymentStatus::Failed => at_provider == Some(ChargeStatus::Voided),
-                PaymentStatus::Authorized | PaymentStatus::Voiding | PaymentStatus::Refunding => false,
+                PaymentStatus::Captured | PaymentStatus::PartiallyRefunded => {
+                    status == Some(&ChargeStatus::Captured) && refunded == paid_back
+                }
+                PaymentStatus::Refunded => status == Some(&ChargeStatus::Refunded) && refunded == paid_back,
+                PaymentStatus::Voided | PaymentStatus::Failed => {
+                    matches!(status, Some(ChargeStatus::Voided | ChargeStatus::Refunded))
+                }
+                // Money that is taken on shipment waits for it.
+                PaymentStatus::Authorized => {
+                    status == Some(&ChargeStatus::Authorized) && matches!(order.status, Status::Confirmed | Status::Processing)
+                }
+                PaymentStatus::Capturing | PaymentStatus::Voiding | PaymentStatus::Refunding => false,
             };
-            self.must(agree, || format!("{} is {:?}, at the provider {at_provider:?}", order.id, order.payment));
+            self.must(agree, || format!("{} is {:?}, at the provider {charge:?}", order.id, order.payment));
         }
         for (key, charge) in charges {
-            let harmless = matches!(charge.status, ChargeStatus::Voided | ChargeStatus::Declined(_));
+            let harmless = matches!(charge.status, ChargeStatus::Voided | ChargeStatus::Declined(_) | ChargeStatus::Refunded);
             self.must(harmless, || format!("{key}: {} is {:?} without an order", charge.amount, charge.status));
         }
     }
@@ -446,6 +464,28 @@ impl Oracle {
             self.must(seen == *committed, || format!("{subject}: {committed} events committed, {seen} published"));
         }
     }
+}
+
+/// Copies of an order that left the shelf and did not come back.
+fn copies_out(order: &Order) -> BTreeMap<EditionId, i64> {
+    let mut out = BTreeMap::new();
+    let mut count = |edition: EditionId, n: i64| *out.entry(edition).or_default() += n;
+    let refunded = order.refunds.iter().flat_map(|r| r.items.iter().map(move |i| (r.restock, i.edition, i64::from(i.quantity.get()))));
+    match order.status {
+        Status::Failed => {}
+        // All came back but what was paid back before and thrown away.
+        Status::Canceled => refunded.filter(|(restock, ..)| !restock).for_each(|(_, edition, n)| count(edition, n)),
+        Status::Pending | Status::Confirmed | Status::Processing | Status::Shipped | Status::Delivered | Status::Refunded => {
+            order.quote.lines.iter().for_each(|l| count(l.edition, l.quantity.get().into()));
+            refunded.filter(|(restock, ..)| *restock).for_each(|(_, edition, n)| count(edition, -n));
+        }
+    }
+    out
+}
+
+/// Whether what the provider has of an order goes back as a whole.
+fn is_taken_back(payment: PaymentStatus) -> bool {
+    matches!(payment, PaymentStatus::Voiding | PaymentStatus::Voided | PaymentStatus::Failed)
 }
 
 /// Whether a checkout in this state holds stock and coupons of its own.

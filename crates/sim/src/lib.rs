@@ -122,6 +122,7 @@ impl Simulation {
         }
         let keeper = Device::new(&world, "shopkeeper", world::admin(), None, seed.stream("shopkeeper"));
         executor.start(None, Box::pin(workload::keep_shop(keeper)));
+        executor.start(None, Box::pin(workload::tell(Rc::clone(&world))));
         executor.start(None, Box::pin(workload::deliver(Rc::clone(&world), Rc::clone(&reports))));
         Self { executor, world, reports, report: Report::default(), traced_events: 0 }
     }

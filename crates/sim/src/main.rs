@@ -15,7 +15,7 @@ struct Cli {
     #[arg(long, default_value_t = 1)]
     seeds: u64,
     /// What each shopper does in one run
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 60)]
     steps: u32,
     /// Prints everything that happens
     #[arg(long)]

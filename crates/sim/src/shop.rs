@@ -6,6 +6,7 @@ use domain::catalog::Format;
 use domain::checkout::Details;
 use domain::ids::{CouponCode, ShippingOptionId, Sku};
 use domain::money::{Currency, Money, Ppm, Rounding};
+use domain::order::CaptureWhen;
 use domain::person::{Address, Country, Email};
 use domain::pricing::{Coupon, CouponKind, Rules, ShippingOption, TaxRate, Window};
 use domain::text::Text;
@@ -15,6 +16,27 @@ use std::time::Duration;
 pub const BOOKS: u32 = 4;
 /// Codes a shopper may try, those that are soon used up more often.
 pub const CODES: [&str; 7] = ["ONCE", "ONCE", "TWICE", "TWICE", "OFTEN", "FREE", "NONSENSE"];
+
+/// Means of payment, the good ones more often.
+pub const TOKENS: [&str; 17] = [
+    "tok_visa",
+    "tok_visa",
+    "tok_visa",
+    "tok_visa",
+    "tok_visa",
+    "tok_mastercard",
+    "tok_slow",
+    "tok_flaky",
+    "tok_flaky",
+    "tok_declined",
+    "tok_insufficient_funds",
+    "tok_timeout_before",
+    "tok_timeout_after",
+    "tok_timeout_after",
+    "tok_requires_action",
+    "tok_requires_action",
+    "tok_capture_fails",
+];
 
 pub fn currency() -> Currency {
     Currency::parse("USD").expect("invariant: a currency")
@@ -38,7 +60,7 @@ pub fn sku(n: u32) -> Sku {
 
 pub fn book(n: u32, price: i64, sale_price: Option<i64>) -> BookInput {
     let format = if n.is_multiple_of(4) { Format::Ebook } else { Format::Paperback };
-    let edition = EditionInput { sku: sku(n), format, price: usd(price), sale_price: sale_price.map(usd), stock: Some(2 + n % 4) };
+    let edition = EditionInput { sku: sku(n), format, price: usd(price), sale_price: sale_price.map(usd), stock: Some(3 + n % 4) };
     BookInput {
         title: text(&format!("Book {n}")),
         subtitle: None,
@@ -55,13 +77,14 @@ pub fn book(n: u32, price: i64, sale_price: Option<i64>) -> BookInput {
     }
 }
 
-pub fn policy() -> Policy {
+pub fn policy(capture: CaptureWhen) -> Policy {
     let minutes = |n: u64| Duration::from_secs(n * 60);
     Policy {
         currency: currency(),
         carts: Lifetimes { guest: minutes(30), customer: minutes(40), empty: minutes(20) },
         checkout_ttl: minutes(30),
         reservation_ttl: minutes(10),
+        capture,
         session_ttl: minutes(600),
         events_keep: minutes(60),
     }

@@ -1,16 +1,18 @@
 //! Who does what. Shoppers, shopkeepers and strangers act from tables: a new operation is a function and a
 //! line in one of them.
 
+use crate::chance::happens;
 use crate::client::{Device, send};
 use crate::consumer::Reports;
 use crate::shop;
 use crate::told::{CartSeen, Told};
 use crate::world::{World, admin};
-use app::ports::Clock;
-use app::{AddItem, MergeCart, OpenCart, Operation, OrderQuery, Process, Processed, StartCheckout, StockInput};
+use app::ports::{ChargeStatus, Clock};
+use app::{AddItem, MergeCart, Notice, OpenCart, Operation, OrderQuery, Process, Processed, StartCheckout, StockInput};
 use domain::cart::{Owner, Strategy};
 use domain::ids::{BookId, EditionId, OrderId, PaymentToken, Version};
-use domain::order::{Status, TRANSITIONS};
+use domain::order::{RefundOf, RefundRequest, Status, TRANSITIONS};
+use domain::pricing::Line;
 use domain::quantity::Quantity;
 use domain::refusal::Refusal;
 use futures_util::FutureExt;
@@ -20,9 +22,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// An operation and how often it is chosen.
-type Act<D> = (u32, for<'a> fn(&'a D) -> LocalBoxFuture<'a, ()>);
+type Act = (u32, for<'a> fn(&'a Device) -> LocalBoxFuture<'a, ()>);
 
-const SHOPPER: &[Act<Device>] = &[
+const SHOPPER: &[Act] = &[
     (8, |d| open(d).boxed_local()),
     (30, |d| add(d).boxed_local()),
     (8, |d| set(d).boxed_local()),
@@ -37,40 +39,22 @@ const SHOPPER: &[Act<Device>] = &[
     (3, |d| cancel_checkout(d).boxed_local()),
     (4, |d| cancel_order(d).boxed_local()),
     (2, |d| change_address(d).boxed_local()),
+    (6, |d| meet_challenge(d).boxed_local()),
     (3, |d| take_over(d).boxed_local()),
     (4, |d| snoop(d).boxed_local()),
     (1, |d| leave(d).boxed_local()),
 ];
 
-const SHOPKEEPER: &[Act<Device>] = &[
+const SHOPKEEPER: &[Act] = &[
     (10, |d| reprice(d).boxed_local()),
     (10, |d| restock(d).boxed_local()),
-    (20, |d| move_orders_along(d).boxed_local()),
+    (30, |d| move_orders_along(d).boxed_local()),
     (2, |d| reject_order(d).boxed_local()),
+    (8, |d| pay_back(d).boxed_local()),
     (2, |d| replace_with_another(d).boxed_local()),
 ];
 
-/// Means of payment, the good ones more often.
-const TOKENS: &[&str] = &[
-    "tok_visa",
-    "tok_visa",
-    "tok_visa",
-    "tok_visa",
-    "tok_visa",
-    "tok_mastercard",
-    "tok_slow",
-    "tok_flaky",
-    "tok_flaky",
-    "tok_declined",
-    "tok_insufficient_funds",
-    "tok_timeout_before",
-    "tok_timeout_after",
-    "tok_timeout_after",
-    "tok_requires_action",
-    "tok_capture_fails",
-];
-
-async fn act(device: &Device, table: &[Act<Device>]) {
+async fn act(device: &Device, table: &[Act]) {
     let sum = table.iter().map(|(weight, _)| u64::from(*weight)).sum();
     let mut at = device.below(sum);
     for (weight, operation) in table {
@@ -101,7 +85,7 @@ pub async fn shop(customer: Device, steps: u32) {
 /// Changes prices, stock and orders while anybody shops.
 pub async fn keep_shop(device: Device) {
     while device.world.shopping.get() > 0 {
-        device.wait(60_000).await;
+        device.wait(30_000).await;
         act(&device, SHOPKEEPER).await;
     }
 }
@@ -122,6 +106,28 @@ pub async fn deliver(world: Rc<World>, reports: Rc<RefCell<Reports>>) {
         }
         let again = chance.usize(..=waiting.len() - some);
         waiting.truncate(some + again);
+    }
+}
+
+/// The provider tells the shop what has changed: late, some of it twice, until it is heard.
+pub async fn tell(world: Rc<World>) {
+    let mut chance = world.seed.stream("notices");
+    while world.shopping.get() > 0 {
+        world.time.sleep(Duration::from_millis(chance.u64(..15_000))).await;
+        let mut untold = world.provider.untold(20);
+        chance.shuffle(&mut untold);
+        for notice in untold.into_iter().take(3) {
+            let id = shop::text(&format!("{}.{}", notice.key, notice.number));
+            let said = Notice { id, checkout: notice.checkout, attempt: notice.key, at: notice.at };
+            let heard = world.ask(|app| async move { app.payment_notice(said).await }.boxed()).await;
+            if let Some(Err(error)) = &heard {
+                world.violations.judge(error);
+            }
+            if matches!(heard, Some(Ok(()))) && happens(&mut chance, 700) {
+                // Nothing is written down, so nothing can fail.
+                drop(world.provider.told(&notice).await);
+            }
+        }
     }
 }
 
@@ -305,8 +311,8 @@ async fn pay_from_two_tabs(device: &Device) {
 async fn pay_once(device: &Device) -> Told {
     let Some(seen) = device.checkout.get() else { return Told::Unknown };
     let expected_total = if device.likely(60) { shop::usd(seen.total.minor() / 2) } else { seen.total };
-    let token = PaymentToken::parse(device.one_of(TOKENS)).expect("invariant: a token");
-    let process = Process { checkout: seen.id, token, expected_total, if_match: None };
+    let token = PaymentToken::parse(device.one_of(&shop::TOKENS)).expect("invariant: a token");
+    let process = Process { checkout: seen.id, token, expected_total, return_url: None, if_match: None };
     device.world.oracle.borrow_mut().promises.agree(seen.id, expected_total);
     let told = send!(device, "pay", true, |app, me, once| pay_with(app, me, process, once), process);
     match &told {
@@ -336,6 +342,23 @@ fn paid(device: &Device, head: &str) {
         device.order.set(Some(order));
         device.checkout.set(None);
         device.world.known.borrow_mut().orders.push((owner, order));
+    }
+}
+
+/// Some customer is at the provider and approves, or not; then the device comes back to the shop.
+async fn meet_challenge(device: &Device) {
+    let provider = &device.world.provider;
+    let charges = provider.charges();
+    let asked: Vec<_> = charges.iter().filter(|(_, c)| matches!(c.status, ChargeStatus::Challenged { .. })).map(|(key, _)| *key).collect();
+    if !asked.is_empty() {
+        // Nothing is written down, so nothing can fail.
+        drop(provider.answer_challenge(device.one_of(&asked), device.likely(700)).await);
+    }
+    let Some(seen) = device.checkout.get() else { return };
+    let me = device.caller.clone();
+    let resumed = device.world.ask(|app| async move { app.resume_checkout(&me, seen.id).await }.boxed()).await;
+    if let Some(Ok(Processed::Completed(order))) = resumed {
+        paid(device, &order.id.to_string());
     }
 }
 
@@ -411,7 +434,7 @@ async fn replace_with_another(device: &Device) {
 async fn restock(device: &Device) {
     let Some((id, edition)) = pick(device) else { return };
     let input =
-        if device.likely(700) { StockInput::Delta(device.one_of(&[-1, 1, 2, 4])) } else { StockInput::Set(device.one_of(&[0, 1, 3])) };
+        if device.likely(700) { StockInput::Delta(device.one_of(&[-1, 2, 4, 6])) } else { StockInput::Set(device.one_of(&[0, 1, 3, 6])) };
     let reason = shop::text("simulated");
     send!(device, "restock", false, |app, me, once| app.move_stock(&me, id, edition, input, reason, once), reason);
 }
@@ -425,9 +448,20 @@ async fn any_order(device: &Device) -> Option<(OrderId, Status)> {
 
 async fn move_orders_along(device: &Device) {
     let Some((id, status)) = any_order(device).await else { return };
-    let next: Vec<_> = TRANSITIONS.iter().filter(|(from, _)| *from == status || device.likely(20)).map(|(_, to)| *to).collect();
+    let steps = TRANSITIONS.iter().filter(|(_, to)| *to != Status::Canceled);
+    let next: Vec<_> = steps.filter(|(from, _)| *from == status || device.likely(20)).map(|(_, to)| *to).collect();
     let Some(to) = (!next.is_empty()).then(|| device.one_of(&next)) else { return };
     send!(device, "move order", false, |app, me, once| app.change_order_status(&me, id, to, None, once));
+}
+
+async fn pay_back(device: &Device) {
+    let Some((id, _)) = any_order(device).await else { return };
+    let Some((_, edition)) = pick(device) else { return };
+    let amount = shop::usd(i64::try_from(1 + device.below(500)).expect("invariant: a small number"));
+    let what = if device.likely(500) { RefundOf::Amount(amount) } else { RefundOf::Items(vec![Line { edition, quantity: few(device) }]) };
+    let restock = device.likely(300).then(|| device.likely(500));
+    let request = RefundRequest { what, restock, reason: None };
+    send!(device, "pay back", false, |app, me, once| app.refund_order(&me, id, request, None, once), request);
 }
 
 async fn reject_order(device: &Device) {

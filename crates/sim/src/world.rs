@@ -11,6 +11,7 @@ use app::ports::{Carts, Catalog, Ledger, Outbox, Payments, PortErrorKind, Sessio
 use app::{App, Caller, Error, Ports};
 use domain::cart::Owner;
 use domain::ids::{CartId, CheckoutId, CustomerId, OrderId};
+use domain::order::CaptureWhen;
 use fastrand::Rng;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
@@ -66,7 +67,8 @@ pub struct World {
     /// Shoppers who are not done.
     pub shopping: Cell<u32>,
     store: MemoryStore,
-    provider: PaymentSimulator,
+    pub provider: PaymentSimulator,
+    capture: CaptureWhen,
     entropy: SeededEntropy,
     spawner: Spawner,
     nodes: RefCell<Vec<Arc<App>>>,
@@ -80,7 +82,8 @@ pub struct World {
 impl World {
     pub fn new(seed: Seed, time: Time, weather: Weather, spawner: Spawner, trace: Trace) -> Self {
         let store = MemoryStore::new();
-        let provider = PaymentSimulator::in_memory(Duration::ZERO);
+        let provider = PaymentSimulator::in_memory(Duration::ZERO).with_notices(Arc::new(time.clone()));
+        let capture = if seed.stream("policy").bool() { CaptureWhen::AtOnce } else { CaptureWhen::OnShipment };
         let violations = Violations::default();
         let oracle = Oracle::new(store.clone(), provider.clone(), time.clone(), violations.clone());
         let world = Self {
@@ -97,6 +100,7 @@ impl World {
             shopping: Cell::new(0),
             store,
             provider,
+            capture,
             spawner,
             nodes: RefCell::default(),
             boots: Cell::new(0),
@@ -135,7 +139,7 @@ impl World {
             clock: Arc::new(self.time.clone()),
             entropy: Arc::new(self.entropy.clone()),
         };
-        Arc::new(App::new(ports, shop::rules(), shop::policy()))
+        Arc::new(App::new(ports, shop::rules(), shop::policy(self.capture)))
     }
 
     /// Starts a node anew over the same stores, with its background loops.

@@ -1,13 +1,12 @@
 //! Checkouts, orders, stock, coupon uses: one change, one transaction.
 
-use crate::EmbeddedStore;
-use crate::answers;
-use crate::columns::{change, int, limit, many, one, owner_key, value};
+use crate::columns::{change, int, limit, many, one, owner_key, uint, value};
 use crate::fault::Fault;
 use crate::memory::Memory;
 use crate::stock::{self, Levels, Moved};
 use crate::writer::{Guard, Turn, Verdict, encode_all};
-use app::ports::{Answer, Change, Committed, CouponChange, CouponMove, Ledger, OrderFilter, PortError};
+use crate::{EmbeddedStore, answers, chain};
+use app::ports::{Answer, Change, Committed, CouponChange, CouponMove, Ledger, NoticeId, OrderFilter, Overdue, PortError};
 use async_trait::async_trait;
 use domain::cart::Owner;
 use domain::checkout::Checkout;
@@ -29,6 +28,7 @@ struct Encoded {
     stock: Vec<StockMove>,
     coupons: Vec<CouponMove>,
     outbox: Vec<Vec<u8>>,
+    notice: Option<NoticeId>,
     answer: Option<Answer>,
     now: Timestamp,
 }
@@ -63,6 +63,7 @@ impl Encoded {
             stock: change.stock,
             coupons: change.coupons,
             outbox: encode_all(&change.outbox),
+            notice: change.notice,
             answer: change.answer,
             now,
         }
@@ -84,8 +85,8 @@ impl Encoded {
         if let Some(refused) = self.checkout.as_ref().map_or(Ok(None), |row| row.put(turn))? {
             return Ok(Some(refused));
         }
-        if !self.order.as_ref().map_or(Ok(true), |row| row.append(turn))? {
-            return Ok(Some(Committed::OrderConflict));
+        if let Some(refused) = self.order.as_ref().map_or(Ok(None), |row| row.append(turn))? {
+            return Ok(Some(refused));
         }
         if let Some((order, at)) = self.order_alarm {
             change(turn, "UPDATE orders SET alarm_at = ?2 WHERE id = ?1", (order.0.to_be_bytes(), at.0))?;
@@ -100,6 +101,9 @@ impl Encoded {
         }
         for event in &self.outbox {
             turn.send(event)?;
+        }
+        if let Some(id) = &self.notice {
+            change(turn, "INSERT INTO notices (id, at) VALUES (?1, ?2) ON CONFLICT DO NOTHING", (id.as_str(), self.now.0))?;
         }
         if let Some(answer) = &self.answer {
             answers::remember(turn, answer)?;
@@ -148,28 +152,49 @@ impl CheckoutRow {
 }
 
 impl OrderRow {
-    /// Whether it holds.
-    fn append(&self, on: &Connection) -> Result<bool, Fault> {
+    fn append(&self, on: &Connection) -> Result<Option<Committed>, Fault> {
         let id = self.order.id.0.to_be_bytes();
         let stored = value::<i64>(on, "SELECT version FROM orders WHERE id = ?1", [id])?.unwrap_or(0);
         if stored != int(self.expected.0) {
-            return Ok(false);
+            return Ok(Some(Committed::OrderConflict));
         }
-        let written = if stored == 0 { self.insert(on)? } else { self.update(on)? };
-        if written == 0 {
-            return Ok(false);
+        if stored == 0 {
+            if let Some(refused) = self.taken(on)? {
+                return Ok(Some(refused));
+            }
+            self.insert(on)?;
+        } else {
+            self.update(on)?;
         }
-        let sql = "INSERT INTO order_events (order_id, sequence, body) VALUES (?1, ?2, ?3)";
-        for (sequence, body) in &self.events {
-            change(on, sql, (id, int(*sequence), body))?;
-        }
-        Ok(true)
+        self.append_events(on, id)?;
+        Ok(None)
     }
 
-    /// Nothing is written when the checkout already has an order that did not fail.
+    /// Each linked to the one before it.
+    fn append_events(&self, on: &Connection, id: [u8; 16]) -> Result<(), Fault> {
+        let before = "SELECT link FROM order_events WHERE order_id = ?1 AND sequence = ?2";
+        let mut last = value(on, before, (id, int(self.expected.0)))?.unwrap_or(chain::START);
+        let sql = "INSERT INTO order_events (order_id, sequence, body, link) VALUES (?1, ?2, ?3, ?4)";
+        for (sequence, body) in &self.events {
+            last = chain::link(&last, body);
+            change(on, sql, (id, int(*sequence), body, last))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the checkout already has an order that did not fail, or another order the number.
+    fn taken(&self, on: &Connection) -> Result<Option<Committed>, Fault> {
+        let sold = "SELECT 1 FROM orders WHERE checkout = ?1 AND status <> 'failed'";
+        if value::<i64>(on, sold, [self.order.checkout.0.to_be_bytes()])?.is_some() {
+            return Ok(Some(Committed::OrderConflict));
+        }
+        let numbered = "SELECT 1 FROM orders WHERE number = ?1";
+        Ok(value::<i64>(on, numbered, [self.order.number.to_string()])?.map(|_| Committed::NumberTaken))
+    }
+
     fn insert(&self, on: &Connection) -> rusqlite::Result<usize> {
         let sql = "INSERT INTO orders (id, version, number, checkout, owner, placed_at, status, payment, body)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         let Order { id, version, number, checkout, owner, placed_at, status, payment, .. } = &self.order;
         let (id, checkout, version) = (id.0.to_be_bytes(), checkout.0.to_be_bytes(), int(version.0));
         let (number, owner, status, payment) = (number.to_string(), owner_key(owner), status.as_str(), payment.as_str());
@@ -262,6 +287,17 @@ impl Ledger for EmbeddedStore {
         self.writer(PORT)?.submit(PORT, Guard::None, forget, |_, _| ()).await
     }
 
+    async fn noticed(&self, id: &NoticeId) -> Result<bool, PortError> {
+        let sql = "SELECT 1 FROM notices WHERE id = ?1";
+        self.readers().point(PORT, |on| Ok(value::<i64>(on, sql, [id.as_str()])?.is_some()))
+    }
+
+    async fn forget_notices(&self, before: Timestamp, most: usize) -> Result<usize, PortError> {
+        let sql = "DELETE FROM notices WHERE id IN (SELECT id FROM notices WHERE at < ?1 ORDER BY at LIMIT ?2)";
+        let forget = move |turn: &Turn<'_>| Ok(Verdict::Keep(change(turn, sql, (before.0, limit(most)))?));
+        self.writer(PORT)?.submit(PORT, Guard::None, forget, |_, _| ()).await
+    }
+
     async fn checkout(&self, id: CheckoutId) -> Result<Option<Checkout>, PortError> {
         let sql = "SELECT body FROM checkouts WHERE id = ?1";
         self.readers().point(PORT, |on| one(on, sql, [id.0.to_be_bytes()], records::decode_checkout))
@@ -299,8 +335,22 @@ impl Ledger for EmbeddedStore {
     }
 
     async fn due_orders(&self, now: Timestamp, most: usize) -> Result<Vec<Order>, PortError> {
-        let sql = "SELECT body FROM orders WHERE payment IN ('voiding', 'refunding') AND alarm_at <= ?1 ORDER BY alarm_at, id LIMIT ?2";
+        let sql = "SELECT body FROM orders WHERE payment IN ('capturing', 'voiding', 'refunding') AND alarm_at <= ?1
+                   ORDER BY alarm_at, id LIMIT ?2";
         self.readers().range(PORT, move |on| many(on, sql, (now.0, limit(most)), records::decode_order)).await
+    }
+
+    async fn overdue(&self, now: Timestamp) -> Result<Overdue, PortError> {
+        let checkouts = "SELECT count(*), min(due_at) FROM checkouts WHERE NOT done AND due_at <= ?1";
+        let orders = "SELECT count(*), min(alarm_at) FROM orders
+                      WHERE payment IN ('capturing', 'voiding', 'refunding') AND alarm_at <= ?1";
+        let read = move |on: &Connection| {
+            let count = |sql| on.prepare_cached(sql)?.query_row([now.0], |row| Ok((uint(row.get(0)?), row.get::<_, Option<i64>>(1)?)));
+            let ((checkouts, first), (orders, second)) = (count(checkouts)?, count(orders)?);
+            let since = first.into_iter().chain(second).min().map(Timestamp);
+            Ok(Overdue { checkouts, orders, since })
+        };
+        self.readers().range(PORT, read).await
     }
 
     async fn stock(&self, edition: EditionId) -> Result<StockLevel, PortError> {

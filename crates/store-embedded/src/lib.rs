@@ -7,12 +7,13 @@
 //! - **Checkpoints** run on a thread of their own, so that nobody waits for them.
 //! - **Records** are encoded where the caller is; the columns beside them are only what queries need.
 //! - **One process** writes: `LOCK` in the directory is held for life. Others may look on
-//!   ([`EmbeddedStore::open_read_only`]), copy ([`EmbeddedStore::backup_to`]) and check ([`verify`]).
+//!   ([`EmbeddedStore::open_read_only`]), copy ([`EmbeddedStore::backup_to`]) and check ([`verify`], [`rebuild`]).
 
 mod answers;
 mod backup;
 mod carts;
 mod catalog;
+mod chain;
 mod columns;
 mod connection;
 mod fault;
@@ -22,6 +23,7 @@ mod memory;
 mod migrate;
 mod outbox;
 mod readers;
+mod rebuild;
 mod search;
 mod sessions;
 mod stock;
@@ -31,6 +33,7 @@ mod verify;
 mod writer;
 
 pub use backup::BackupError;
+pub use rebuild::{Rebuilt, rebuild};
 pub use verify::{Verified, VerifyError, verify};
 
 use crate::memory::Memory;

@@ -3,8 +3,9 @@
 
 use crate::columns::{Decode, uint};
 use crate::fault::Fault;
-use crate::{OpenError, existing, stock};
-use domain::order::{Order, Recorded};
+use crate::{OpenError, chain, existing, stock};
+use domain::ids::OrderId;
+use domain::order::Order;
 use domain::stock::StockLevel;
 use records::Damaged;
 use rusqlite::{Connection, Row};
@@ -42,16 +43,21 @@ pub enum VerifyError {
 /// # Errors
 /// [`VerifyError::Unsound`] with everything that is wrong.
 pub fn verify(dir: &Path) -> Result<Verified, VerifyError> {
+    check(dir, |check| check.all())
+}
+
+/// Looks at a directory's store as of one instant; what it finds wrong is the error.
+pub(crate) fn check<T>(dir: &Path, look: impl FnOnce(&mut Check<'_>) -> rusqlite::Result<T>) -> Result<T, VerifyError> {
     let connection = existing(dir)?;
     connection.execute_batch("BEGIN")?;
     let mut check = Check { on: &connection, wrong: Vec::new() };
-    let verified = check.all()?;
-    if check.wrong.is_empty() { Ok(verified) } else { Err(VerifyError::Unsound(check.wrong)) }
+    let found = look(&mut check)?;
+    if check.wrong.is_empty() { Ok(found) } else { Err(VerifyError::Unsound(check.wrong)) }
 }
 
-struct Check<'a> {
-    on: &'a Connection,
-    wrong: Vec<String>,
+pub(crate) struct Check<'a> {
+    pub on: &'a Connection,
+    pub wrong: Vec<String>,
 }
 
 impl Check<'_> {
@@ -104,28 +110,56 @@ impl Check<'_> {
         Ok(count)
     }
 
-    /// An order is what its events say.
-    fn orders(&mut self) -> rusqlite::Result<()> {
-        let mut statement = self.on.prepare("SELECT body FROM orders")?;
-        let mut events = self.on.prepare("SELECT body FROM order_events WHERE order_id = ?1 ORDER BY sequence")?;
+    /// An order is what its events say, and these are what was written.
+    pub fn orders(&mut self) -> rusqlite::Result<()> {
+        let mut statement = self.on.prepare("SELECT id, body FROM orders")?;
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
+            let id: [u8; 16] = row.get(0)?;
+            self.chain(id)?;
             // A record that cannot be read was told before.
-            let Ok(order) = decoded(row, 0, records::decode_order) else { continue };
-            let mut folded = None;
-            let mut history = events.query([order.id.0.to_be_bytes()])?;
-            while let Some(row) = history.next()? {
-                folded = decoded::<Recorded>(row, 0, records::decode_recorded).ok().and_then(|e| Order::evolve(folded, &e));
-            }
-            if folded.as_ref() != Some(&order) {
+            let Ok(order) = decoded(row, 1, records::decode_order) else { continue };
+            if self.folded(id)?.as_ref() != Some(&order) {
                 self.wrong.push(format!("{} is not what its events say", order.id));
+            }
+        }
+        let mut orphans = self.on.prepare("SELECT DISTINCT order_id FROM order_events WHERE order_id NOT IN (SELECT id FROM orders)")?;
+        for id in orphans.query_map((), |row| row.get(0))? {
+            self.wrong.push(format!("{} has events and is not there", OrderId(u128::from_be_bytes(id?))));
+        }
+        Ok(())
+    }
+
+    /// Each event of an order is linked to the one before it: the first that is not has been changed since.
+    fn chain(&mut self, order: [u8; 16]) -> rusqlite::Result<()> {
+        let mut statement =
+            self.on.prepare_cached("SELECT sequence, body, link FROM order_events WHERE order_id = ?1 ORDER BY sequence")?;
+        let mut rows = statement.query([order])?;
+        let mut last = chain::START;
+        while let Some(row) = rows.next()? {
+            last = chain::link(&last, row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
+            if row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)? != last {
+                let (id, sequence) = (OrderId(u128::from_be_bytes(order)), row.get::<_, i64>(0)?);
+                self.wrong.push(format!("{id}: event {sequence} is not what was written"));
+                break;
             }
         }
         Ok(())
     }
 
+    /// What an order's events lead to.
+    pub fn folded(&self, order: [u8; 16]) -> rusqlite::Result<Option<Order>> {
+        let mut statement = self.on.prepare_cached("SELECT body FROM order_events WHERE order_id = ?1 ORDER BY sequence")?;
+        let mut history = statement.query([order])?;
+        let mut folded = None;
+        while let Some(row) = history.next()? {
+            folded = decoded(row, 0, records::decode_recorded).ok().and_then(|event| Order::evolve(folded, &event));
+        }
+        Ok(folded)
+    }
+
     /// A level is what its moves say, so what is reserved is what moves have reserved and not given back.
-    fn levels(&mut self) -> rusqlite::Result<()> {
+    pub fn levels(&mut self) -> rusqlite::Result<()> {
         let mut folded: HashMap<_, StockLevel> = HashMap::new();
         let mut statement = self.on.prepare("SELECT edition, kind, n, sequence, cause FROM stock_moves ORDER BY edition, sequence")?;
         let mut rows = statement.query(())?;
@@ -161,6 +195,6 @@ impl Check<'_> {
     }
 }
 
-fn decoded<T>(row: &Row<'_>, column: usize, decode: fn(&[u8]) -> Result<T, Damaged>) -> Result<T, Fault> {
+pub(crate) fn decoded<T>(row: &Row<'_>, column: usize, decode: fn(&[u8]) -> Result<T, Damaged>) -> Result<T, Fault> {
     Ok(decode(row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from)?)?)
 }

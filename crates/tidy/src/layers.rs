@@ -10,8 +10,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sim", &["app", "domain", "memory"]),
     ("conformance", &["app", "domain"]),
     ("store-embedded", &["app", "domain", "records"]),
-    ("rest", &["app", "domain", "wire"]),
-    ("server", &["app", "domain", "memory", "records", "rest", "store-embedded", "wire"]),
+    ("webhook", &["domain"]),
+    ("payments-http", &["app", "domain", "memory", "webhook", "wire"]),
+    ("rest", &["app", "domain", "webhook", "wire"]),
+    ("server", &["app", "domain", "memory", "payments-http", "records", "rest", "store-embedded", "webhook", "wire"]),
     ("bench", &[]),
     ("tidy", &[]),
 ];

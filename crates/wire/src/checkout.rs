@@ -6,6 +6,7 @@ use crate::totals::{PricedItemBody, TotalsBody, priced_items};
 use app::{CheckoutView, Process, ShippingOffer, StartCheckout};
 use domain::checkout::{Checkout, Details, PaymentError, State};
 use domain::ids::{CartId, CheckoutId, OrderId, PaymentToken, ShippingOptionId, Version};
+use domain::limits::URL_MAX;
 use domain::money::Money;
 use domain::order::Order;
 use domain::person::{Address, Country, Email};
@@ -33,6 +34,8 @@ pub struct CheckoutBody<'a> {
     shipping_option_id: Option<&'a str>,
     totals: TotalsBody<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    next_action: Option<NextActionBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     order_id: Option<Show<OrderId>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_error: Option<PaymentErrorBody<'a>>,
@@ -56,6 +59,7 @@ impl<'a> From<&'a CheckoutView> for CheckoutBody<'a> {
             shipping_options: view.options.iter().map(ShippingOptionBody::from).collect(),
             shipping_option_id: chosen(checkout),
             totals: (&checkout.quote).into(),
+            next_action: next_action(checkout),
             order_id: order_id(checkout),
             last_error: checkout.last_error.as_ref().map(PaymentErrorBody::from),
             version: checkout.version.0,
@@ -76,6 +80,19 @@ fn status(checkout: &Checkout) -> &'static str {
 /// The chosen way of shipping, or the one the quote took.
 fn chosen(checkout: &Checkout) -> Option<&str> {
     checkout.shipping_option.as_ref().or(checkout.quote.shipping_option.as_ref()).map(ShippingOptionId::as_str)
+}
+
+/// What the customer has to do before the payment can go on.
+#[derive(Debug, Serialize)]
+struct NextActionBody<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    url: &'a str,
+}
+
+fn next_action(checkout: &Checkout) -> Option<NextActionBody<'_>> {
+    let attempt = checkout.attempt.as_ref().filter(|_| checkout.state == State::Challenged)?;
+    Some(NextActionBody { kind: "redirect", url: attempt.challenge.as_deref()? })
 }
 
 /// The order exists once the payment was authorized.
@@ -137,8 +154,8 @@ impl<'a> From<&'a ShippingOffer> for ShippingOptionBody<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct PaymentErrorBody<'a> {
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct PaymentErrorBody<'a> {
     /// The provider's code in the spelling of ours.
     code: String,
     detail: &'a str,
@@ -172,22 +189,24 @@ impl<'a> From<&'a Order> for CompletedBody<'a> {
 /// A checkout whose payment is still under way.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct WaitingBody {
+pub struct WaitingBody<'a> {
     status: &'static str,
     checkout_id: Show<CheckoutId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_action: Option<NextActionBody<'a>>,
 }
 
-impl From<&Checkout> for WaitingBody {
-    fn from(checkout: &Checkout) -> Self {
+impl<'a> From<&'a Checkout> for WaitingBody<'a> {
+    fn from(checkout: &'a Checkout) -> Self {
         let status = if checkout.state == State::Challenged { "requires_action" } else { "processing" };
-        Self { status, checkout_id: Show(checkout.id) }
+        Self { status, checkout_id: Show(checkout.id), next_action: next_action(checkout) }
     }
 }
 
-impl WaitingBody {
+impl WaitingBody<'_> {
     /// Before anything more is known of it.
     pub fn processing(id: CheckoutId) -> Self {
-        Self { status: "processing", checkout_id: Show(id) }
+        Self { status: "processing", checkout_id: Show(id), next_action: None }
     }
 }
 
@@ -231,11 +250,13 @@ pub struct ProcessInput {
     pub checkout: Option<CheckoutId>,
     token: Private<PaymentToken>,
     expected_total: Money,
+    return_url: Option<Text<URL_MAX>>,
 }
 
 impl ProcessInput {
     pub fn of(self, checkout: CheckoutId, if_match: Option<Version>) -> Process {
-        Process { checkout, token: self.token.0, expected_total: self.expected_total, if_match }
+        let Self { token: Private(token), expected_total, return_url, .. } = self;
+        Process { checkout, token, expected_total, return_url, if_match }
     }
 }
 
@@ -244,5 +265,11 @@ pub fn process(o: &mut Object<'_, '_>) -> Option<ProcessInput> {
     let checkout = o.optional("sessionId", |v| scalar::id(v, CheckoutId::parse, "CHECKOUT_NOT_FOUND"));
     let token = o.required("paymentToken", |v| v.parsed(PaymentToken::parse, "a token of the payment provider"));
     let expected_total = o.required("expectedTotal", scalar::price);
-    Some(ProcessInput { checkout, token: Private(token?), expected_total: expected_total? })
+    let return_url = o.optional("returnUrl", scalar::web_address);
+    Some(ProcessInput { checkout, token: Private(token?), expected_total: expected_total?, return_url })
+}
+
+/// `POST /checkout/session/{id}/resume` says nothing.
+pub fn nothing(_: &mut Object<'_, '_>) -> Option<()> {
+    Some(())
 }

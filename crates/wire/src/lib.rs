@@ -10,6 +10,7 @@ mod json;
 mod limits;
 pub mod order;
 pub mod page;
+pub mod payment;
 pub mod pricing;
 pub mod problem;
 mod read;

@@ -1,11 +1,14 @@
-use crate::checkout::{AddressBody, address};
+use crate::checkout::{AddressBody, PaymentErrorBody, address};
 use crate::read::Object;
-use crate::scalar::{At, MoneyBody, Private, Show};
+use crate::scalar::{self, At, MoneyBody, Private, Show};
 use crate::totals::{PricedItemBody, TotalsBody, priced_items};
 use domain::cart::Owner;
-use domain::ids::OrderId;
-use domain::order::{Actor, Number, Order, OrderEvent, Recorded, Status};
+use domain::ids::{EditionId, ItemId, OrderId, RefundId};
+use domain::limits::CART_ITEMS_MAX;
+use domain::order::{Actor, Number, Order, OrderEvent, Recorded, Refund, RefundOf, RefundRequest, RefundedItem, Status};
 use domain::person::Address;
+use domain::pricing::Line;
+use domain::text::Text;
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
@@ -20,6 +23,8 @@ pub struct OrderBody<'a> {
     payment_status: &'static str,
     items: Vec<PricedItemBody<'a>>,
     totals: TotalsBody<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refunds: Vec<RefundBody<'a>>,
     shipping_address: AddressBody<'a>,
     billing_address: AddressBody<'a>,
     placed_at: At,
@@ -41,11 +46,64 @@ impl<'a> From<&'a Order> for OrderBody<'a> {
             payment_status: order.payment.as_str(),
             items: priced_items(&order.quote),
             totals: (&order.quote).into(),
+            refunds: order.refunds.iter().map(RefundBody::from).collect(),
             shipping_address: (&order.shipping_address).into(),
             billing_address: (&order.billing_address).into(),
             placed_at: At(order.placed_at),
             updated_at: At(order.updated_at),
             version: order.version.0,
+        }
+    }
+}
+
+/// Money paid back, or on its way.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RefundBody<'a> {
+    id: Show<RefundId>,
+    status: &'static str,
+    amount: MoneyBody,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    items: Vec<RefundedItemBody>,
+    restock: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    requested_at: At,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refunded_at: Option<At>,
+}
+
+impl<'a> From<&'a Refund> for RefundBody<'a> {
+    fn from(refund: &'a Refund) -> Self {
+        Self {
+            id: Show(refund.id),
+            status: if refund.paid_at.is_some() { "refunded" } else { "pending" },
+            amount: MoneyBody(refund.amount),
+            items: refund.items.iter().map(RefundedItemBody::from).collect(),
+            restock: refund.restock,
+            reason: refund.reason.as_ref().map(Text::as_str),
+            requested_at: At(refund.requested_at),
+            refunded_at: refund.paid_at.map(At),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RefundedItemBody {
+    item_id: Show<ItemId>,
+    variant_id: Show<EditionId>,
+    quantity: u32,
+    amount: MoneyBody,
+}
+
+impl From<&RefundedItem> for RefundedItemBody {
+    fn from(item: &RefundedItem) -> Self {
+        Self {
+            item_id: Show(item.edition.into()),
+            variant_id: Show(item.edition),
+            quantity: item.quantity.get(),
+            amount: MoneyBody(item.amount),
         }
     }
 }
@@ -78,6 +136,12 @@ struct Changed<'a> {
     amount: Option<MoneyBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<PaymentErrorBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund: Option<RefundBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund_id: Option<Show<RefundId>>,
 }
 
 #[derive(Debug)]
@@ -116,12 +180,15 @@ fn event_body<'a>(recorded: &'a Recorded, before: Option<&Order>, after: Option<
             was.shipping_address = Some((&**from).into());
             became.shipping_address = Some((&**to).into());
         }
-        OrderEvent::PaymentAuthorized { amount }
-        | OrderEvent::PaymentCaptured { amount }
-        | OrderEvent::PaymentVoided { amount }
-        | OrderEvent::PaymentRefunded { amount } => {
-            became.amount = Some(MoneyBody(*amount));
+        OrderEvent::PaymentAuthorized { amount } | OrderEvent::PaymentCaptured { amount } | OrderEvent::PaymentVoided { amount } => {
+            became.amount = Some(MoneyBody(*amount))
         }
+        OrderEvent::PaymentRefunded { amount, refund } => {
+            became.amount = Some(MoneyBody(*amount));
+            became.refund_id = refund.map(Show);
+        }
+        OrderEvent::RefundRequested(refund) => became.refund = Some((&**refund).into()),
+        OrderEvent::CaptureRefused { error } => became.error = Some(error.into()),
         OrderEvent::Canceled { reason, .. } => became.reason = reason.as_ref().map(|r| r.as_str()),
         OrderEvent::Failed { reason } => became.reason = Some(reason),
         OrderEvent::Placed(_)
@@ -129,7 +196,8 @@ fn event_body<'a>(recorded: &'a Recorded, before: Option<&Order>, after: Option<
         | OrderEvent::Processing
         | OrderEvent::Shipped
         | OrderEvent::Delivered
-        | OrderEvent::RefundRequested
+        | OrderEvent::CaptureRequested
+        | OrderEvent::RefundOfAllRequested
         | OrderEvent::Refunded => {}
     }
     OrderEventBody {
@@ -170,4 +238,36 @@ pub fn change_order(o: &mut Object<'_, '_>) -> Option<OrderPatch> {
         (None, Some(address)) => Some(OrderPatch::Address(Box::new(address))),
         (None, None) => o.wrong("status", "REQUIRED", "Is required, or `shippingAddress`."),
     }
+}
+
+/// `POST /orders/{id}/refunds`: some copies, or an amount.
+pub fn refund(o: &mut Object<'_, '_>) -> Option<RefundRequest> {
+    let (by_items, by_amount) = (o.has("items"), o.has("amount"));
+    let items = o.optional("items", |v| v.some()?.list(CART_ITEMS_MAX, "TOO_MANY", |v| v.object(copies)));
+    let amount = o.optional("amount", scalar::price);
+    let restock = o.optional("restock", |v| v.bool());
+    let reason = o.optional("reason", scalar::line);
+    let what = match (by_items, by_amount) {
+        (true, true) => o.wrong("amount", "INVALID", "Name either the items or the amount."),
+        (true, false) => items.map(RefundOf::Items),
+        (false, true) if restock.is_some() => o.wrong("restock", "INVALID", "Goes with items."),
+        (false, true) => amount.map(RefundOf::Amount),
+        (false, false) => o.wrong("items", "REQUIRED", "Is required, or `amount`."),
+    };
+    Some(RefundRequest { what: what?, restock, reason })
+}
+
+/// So many copies of an item, named by its id or by its edition's.
+fn copies(o: &mut Object<'_, '_>) -> Option<Line> {
+    let (by_item, by_edition) = (o.has("itemId"), o.has("variantId"));
+    // An item's id carries its edition's bits.
+    let item = o.optional("itemId", scalar::item_id).map(|item| EditionId(item.0));
+    let edition = o.optional("variantId", scalar::edition_id);
+    let quantity = o.required("quantity", scalar::quantity);
+    let named = match (by_item, by_edition) {
+        (true, true) => o.wrong("variantId", "INVALID", "Name either the item or the edition."),
+        (false, false) => o.wrong("itemId", "REQUIRED", "Is required, or `variantId`."),
+        (true, false) | (false, true) => item.or(edition),
+    };
+    Some(Line { edition: named?, quantity: quantity? })
 }

@@ -234,6 +234,19 @@ impl From<&Refusal> for Problem {
             Refusal::OrderPaymentPending => say(409, "Money is moving for this order right now; try again shortly.").retry_after(1),
             Refusal::AddressLocked { status } => say(409, &format!("The address of an order that is {} cannot change.", status.as_str()))
                 .fact("orderStatus", status.as_str()),
+            Refusal::RefundNotPossible { payment } => {
+                say(409, &format!("Nothing can be paid back while the payment is {}.", payment.as_str()))
+                    .fact("paymentStatus", payment.as_str())
+            }
+            Refusal::RefundAmountInvalid { left } => {
+                say(422, &format!("An amount to pay back is positive and in {}.", left.currency().code())).fact("left", MoneyBody(*left))
+            }
+            Refusal::RefundTooLarge { asked, left } => say(409, &format!("That is {asked}, and {left} is left to pay back."))
+                .fact("asked", MoneyBody(*asked))
+                .fact("left", MoneyBody(*left)),
+            Refusal::RefundItemsTooMany { short: lines } => {
+                say(409, "More copies than were bought and not paid back yet.").fact("short", lines.iter().map(short).collect::<Vec<_>>())
+            }
             Refusal::SkuTaken { sku } => say(409, &format!("The SKU {sku} belongs to another edition.")).fact("sku", Show(sku)),
             Refusal::NameTaken => say(409, "The name is taken."),
             Refusal::Referenced { count } => say(409, "Something still refers to it.").fact("count", count),
@@ -255,13 +268,13 @@ mod tests {
     use domain::checkout::Missing;
     use domain::ids::{CouponCode, EditionId, Sku};
     use domain::money::{Currency, Money};
-    use domain::order::Status;
+    use domain::order::{PaymentStatus, Status};
 
     /// One of each.
     fn refusals() -> Vec<(Refusal, u16)> {
         let total = Money::zero(Currency::parse("USD").expect("a currency"));
         let code = CouponCode::parse("TEN").expect("a code");
-        let short = Short { edition: EditionId(1), sku: None, wanted: 2, available: 1 };
+        let short = || Short { edition: EditionId(1), sku: None, wanted: 2, available: 1 };
         vec![
             (Refusal::Unauthenticated, 401),
             (Refusal::Forbidden, 403),
@@ -275,7 +288,7 @@ mod tests {
             (Refusal::CategoryNotFound, 404),
             (Refusal::PublisherNotFound, 404),
             (Refusal::VariantRequired, 422),
-            (Refusal::OutOfStock { short: vec![short] }, 409),
+            (Refusal::OutOfStock { short: vec![short()] }, 409),
             (Refusal::QuantityInvalid { got: 1000 }, 422),
             (Refusal::CartFull, 422),
             (Refusal::CouponsTooMany, 422),
@@ -296,6 +309,10 @@ mod tests {
             (Refusal::OrderTransitionInvalid { from: Status::Shipped, to: Status::Canceled }, 409),
             (Refusal::OrderPaymentPending, 409),
             (Refusal::AddressLocked { status: Status::Shipped }, 409),
+            (Refusal::RefundNotPossible { payment: PaymentStatus::Authorized }, 409),
+            (Refusal::RefundAmountInvalid { left: total }, 422),
+            (Refusal::RefundTooLarge { asked: total, left: total }, 409),
+            (Refusal::RefundItemsTooMany { short: vec![short()] }, 409),
             (Refusal::SkuTaken { sku: Sku::parse("A").expect("a sku") }, 409),
             (Refusal::NameTaken, 409),
             (Refusal::Referenced { count: 2 }, 409),

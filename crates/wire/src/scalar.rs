@@ -12,7 +12,7 @@ use std::fmt::Display;
 use std::io::Write;
 
 /// Anything that prints, as a JSON string.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Show<T>(pub T);
 
 impl<T: Display> Serialize for Show<T> {
@@ -53,7 +53,7 @@ impl<T: Serialize> Serialize for Private<T> {
 }
 
 /// An instant as RFC 3339 in UTC.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct At(pub Timestamp);
 
 impl Display for At {
@@ -114,6 +114,13 @@ pub(crate) fn block<const MAX: usize>(value: Value<'_, '_>) -> Option<Text<MAX>>
     value.parsed(Text::parse_block, &format!("1 to {MAX} characters without control characters"))
 }
 
+/// Where a browser can be sent.
+pub(crate) fn web_address<const MAX: usize>(value: Value<'_, '_>) -> Option<Text<MAX>> {
+    let is_web = |text: &str| text.starts_with("https://") || text.starts_with("http://");
+    let parse = |text: &str| Text::parse(text).filter(|_| is_web(text) && !text.contains(char::is_whitespace));
+    value.parsed(parse, &format!("an https or http address of at most {MAX} characters"))
+}
+
 const QUANTITY: &str = "QUANTITY_INVALID";
 
 pub(crate) fn quantity(value: Value<'_, '_>) -> Option<Quantity> {
@@ -157,6 +164,23 @@ pub(crate) fn coupon_codes(value: Value<'_, '_>) -> Option<Vec<CouponCode>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_browser_is_sent_to_the_web_alone() {
+        for (text, sent) in [
+            ("https://shop.example/return?a=b", true),
+            ("http://localhost:3000/", true),
+            ("javascript:alert(1)", false),
+            ("//shop.example", false),
+            ("https://shop.example/a b", false),
+            ("", false),
+        ] {
+            let body = format!("{{\"url\":\"{text}\"}}");
+            let json = crate::Json::parse(body.as_bytes()).expect("JSON");
+            let read = crate::read(Some(json), |o| o.required("url", web_address::<100>));
+            assert_eq!(read.is_ok(), sent, "{text}");
+        }
+    }
 
     #[test]
     fn instants_are_rfc_3339() {

@@ -6,13 +6,13 @@ use domain::cart::{Cart, Command, Lifetimes, Owner};
 use domain::catalog::{Format, Offer};
 use domain::checkout::{Attempt, Checkout, Details, State};
 use domain::ids::{
-    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, OrderId, PaymentToken, SessionId, ShippingOptionId, Sku,
-    Version,
+    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, OrderId, PaymentToken, RefundId, SessionId, ShippingOptionId,
+    Sku, Version,
 };
 use domain::money::{Currency, Money, Ppm, Rounding};
-use domain::order::{Actor, Number, Order, Status};
+use domain::order::{Actor, Number, Order, OrderEvent, RefundOf, RefundRequest, Status};
 use domain::person::{Address, Country, Email};
-use domain::pricing::{Context, Coupon, CouponKind, Rules, ShippingOption, TaxRate, Window, quote};
+use domain::pricing::{Context, Coupon, CouponKind, Line, Rules, ShippingOption, TaxRate, Window, quote};
 use domain::quantity::Quantity;
 use domain::refusal::{Refusal, Short};
 use domain::session::Session;
@@ -160,6 +160,8 @@ fn paid() -> Checkout {
         started_at: NOW,
         reserved_until: NOW,
         tries: 1,
+        return_url: None,
+        challenge: Some("https://psp.example/challenge/1".to_owned()),
     };
     Checkout { attempt: Some(attempt), state: State::Completed { settled: true }, ..checkout }
 }
@@ -173,7 +175,9 @@ fn a_cart() {
 fn a_checkout() {
     let offer = ShippingOffer { id: ShippingOptionId::parse("standard").expect("an id"), label: text("Standard"), price: usd(391) };
     check("checkout.json", &CheckoutBody::from(&CheckoutView { checkout: checkout(), options: vec![offer.clone()] }));
-    check("checkout_paid.json", &CheckoutBody::from(&CheckoutView { checkout: paid(), options: vec![offer] }));
+    check("checkout_paid.json", &CheckoutBody::from(&CheckoutView { checkout: paid(), options: vec![offer.clone()] }));
+    let challenged = Checkout { state: State::Challenged, ..paid() };
+    check("checkout_challenged.json", &CheckoutBody::from(&CheckoutView { checkout: challenged, options: vec![offer] }));
     check("checkout_waiting.json", &WaitingBody::from(&Checkout { state: State::Challenged, ..paid() }));
 }
 
@@ -182,17 +186,23 @@ fn an_order_and_its_history() {
     let placed = Order::placed_by(&paid()).expect("complete");
     let ada = CustomerId::parse("ada").expect("an id");
     let appended = Order::place(placed, Actor::Customer(ada), "pay_1", NOW);
-    let captured =
-        vec![domain::order::OrderEvent::PaymentCaptured { amount: appended.order.quote.total }, domain::order::OrderEvent::Confirmed];
+    let captured = vec![OrderEvent::PaymentCaptured { amount: appended.order.quote.total }, OrderEvent::Confirmed];
     let confirmed = appended.order.append(captured, &Actor::System, "pay_1", NOW);
     let mut moved = address();
     moved.line1 = text("1 Elm St");
     let changed = confirmed.order.append(confirmed.order.change_address(moved).expect("allowed"), &Actor::Guest, "request", NOW);
-    let canceled = changed.order.change_status(Status::Canceled, Some(text("changed my mind"))).expect("allowed");
-    let boss = CustomerId::parse("boss").expect("an id");
-    let canceled = changed.order.append(canceled, &Actor::Admin(boss), "request", NOW);
+    let boss = Actor::Admin(CustomerId::parse("boss").expect("an id"));
+    let one = Line { edition: EditionId(1), quantity: Quantity::ONE };
+    let request = RefundRequest { what: RefundOf::Items(vec![one]), restock: None, reason: Some(text("a torn page")) };
+    let asked = changed.order.request_refund(RefundId(1), request, NOW).expect("allowed");
+    let asked = changed.order.append(asked, &boss, "request", NOW);
+    let owed = asked.order.owed().expect("a refund");
+    let paid_back = asked.order.append(asked.order.taken(owed), &Actor::System, &RefundId(1).to_string(), NOW);
+    let reason = Some(text("changed my mind"));
+    let canceled = paid_back.order.change_status(Status::Canceled, reason, RefundId(2), NOW).expect("allowed");
+    let canceled = paid_back.order.append(canceled, &boss, "request", NOW);
     check("order.json", &CompletedBody::from(&canceled.order));
-    let events: Vec<_> = [appended.events, confirmed.events, changed.events, canceled.events].concat();
+    let events: Vec<_> = [appended.events, confirmed.events, changed.events, asked.events, paid_back.events, canceled.events].concat();
     check("order_events.json", &history(&events));
 }
 

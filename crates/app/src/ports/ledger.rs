@@ -4,9 +4,11 @@ use domain::cart::Owner;
 use domain::checkout::Checkout;
 use domain::event::Outgoing;
 use domain::ids::{CartId, CheckoutId, CouponCode, EditionId, OrderId, Version};
+use domain::limits::NOTICE_ID_MAX;
 use domain::order::{Appended, Order, PaymentStatus, Recorded, Status};
 use domain::refusal::Short;
 use domain::stock::{StockLevel, StockMove};
+use domain::text::Text;
 use domain::time::Timestamp;
 
 /// Checkouts, orders, stock, coupon uses: what must never disagree. An acknowledged change is durable.
@@ -18,10 +20,12 @@ pub trait Ledger: Send + Sync {
     /// - A live checkout whose cart already has another live one: `CartTaken` with the other.
     /// - Order events hold only while the order's stored version is the one before them; else `OrderConflict`.
     /// - An order for a checkout that already has one that did not fail: `OrderConflict`.
+    /// - A new order whose number another order has: `NumberTaken`.
     /// - A stock move that the level refuses: `StockShort` with every edition that is short.
     /// - A coupon is used only while its uses are below the limit; else `CouponGone`.
     /// - A stock or coupon move whose cause was already applied to the same edition or code is passed over.
     /// - Every applied stock move leaves a `stock.*` event whose sequence is the level's count of moves.
+    /// - A notice is remembered by its id from then on; one that is remembered already is passed over.
     /// - An answer whose key is already answered: `Answered` with the first answer.
     async fn commit(&self, change: Change, now: Timestamp) -> Result<Committed, PortError>;
 
@@ -30,6 +34,12 @@ pub trait Ledger: Send + Sync {
 
     /// Forgets answers given before `before`, at most `limit`; says how many.
     async fn forget_answers(&self, before: Timestamp, limit: usize) -> Result<usize, PortError>;
+
+    /// Whether a notice with this id is remembered.
+    async fn noticed(&self, id: &NoticeId) -> Result<bool, PortError>;
+
+    /// Forgets notices remembered before `before`, at most `limit`; says how many.
+    async fn forget_notices(&self, before: Timestamp, limit: usize) -> Result<usize, PortError>;
 
     async fn checkout(&self, id: CheckoutId) -> Result<Option<Checkout>, PortError>;
 
@@ -53,6 +63,9 @@ pub trait Ledger: Send + Sync {
     /// Orders whose money is moving and whose alarm has rung by `now`, the longest waiting first.
     async fn due_orders(&self, now: Timestamp, limit: usize) -> Result<Vec<Order>, PortError>;
 
+    /// How many [`Ledger::due_checkouts`] and [`Ledger::due_orders`] there are at `now`, and the earliest of their alarms.
+    async fn overdue(&self, now: Timestamp) -> Result<Overdue, PortError>;
+
     /// The level of an edition; zero when nothing ever moved.
     async fn stock(&self, edition: EditionId) -> Result<StockLevel, PortError>;
 
@@ -72,7 +85,21 @@ pub struct Change {
     pub coupons: Vec<CouponMove>,
     /// In order; the events of stock moves are not among them.
     pub outbox: Vec<Outgoing>,
+    /// A notice of the payment provider that has been heeded.
+    pub notice: Option<NoticeId>,
     pub answer: Option<Answer>,
+}
+
+/// The name a payment provider gives a notice, however often it sends it.
+pub type NoticeId = Text<NOTICE_ID_MAX>;
+
+/// What waits to be driven on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overdue {
+    pub checkouts: u64,
+    pub orders: u64,
+    /// The earliest alarm among them.
+    pub since: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +126,7 @@ pub enum Committed {
     CheckoutConflict,
     CartTaken(CheckoutId),
     OrderConflict,
+    NumberTaken,
     StockShort(Vec<Short>),
     CouponGone(CouponCode),
 }

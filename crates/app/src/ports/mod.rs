@@ -15,8 +15,8 @@ mod world;
 pub use bus::{Bus, Outbox, Pending};
 pub use carts::{CartChange, CartWrite, Carts, Saved};
 pub use catalog::{BookWrite, Catalog, CatalogChange, CatalogSaved, HeadingWrite, SearchIndex};
-pub use ledger::{Change, Committed, CouponChange, CouponMove, Ledger, OrderFilter, OrderPlace};
-pub use payments::{Authorization, Authorize, Charge, ChargeStatus, Payments, Taken};
+pub use ledger::{Change, Committed, CouponChange, CouponMove, Ledger, NoticeId, OrderFilter, OrderPlace, Overdue};
+pub use payments::{Authorization, Authorize, Charge, ChargeStatus, Payments, Refund, Taken};
 pub use sessions::{Sessions, TokenDigest};
 pub use world::{Clock, Entropy};
 

@@ -1,11 +1,12 @@
 use super::PortError;
 use async_trait::async_trait;
 use domain::checkout::PaymentError;
-use domain::ids::{AttemptId, PaymentToken};
+use domain::ids::{AttemptId, CheckoutId, PaymentToken, RefundId};
 use domain::money::Money;
 
 /// A payment provider. The attempt's id is the idempotency key of all its calls: sent again, a call has no
-/// second effect and gives the first one's answer.
+/// second effect and gives the first one's answer. A key stands for one amount: an authorization of another
+/// one under it is an error and changes nothing.
 ///
 /// An error with `DidItHappen::No` had no effect; one with `Unknown` must be reconciled with [`Payments::find`].
 /// A call always ends, in an answer or an error, within the adapter's own timeout.
@@ -21,8 +22,9 @@ pub trait Payments: Send + Sync {
     /// arrives later under it is declined.
     async fn void(&self, key: AttemptId) -> Result<Taken, PortError>;
 
-    /// Pays the captured amount back.
-    async fn refund(&self, key: AttemptId) -> Result<Taken, PortError>;
+    /// Pays back a part of the captured amount, or all of it: once per refund id. Refused when more would be
+    /// paid back than was captured.
+    async fn refund(&self, key: AttemptId, refund: &Refund) -> Result<Taken, PortError>;
 
     /// What the provider knows under this key.
     async fn find(&self, key: AttemptId) -> Result<Option<Charge>, PortError>;
@@ -34,14 +36,27 @@ pub struct Authorize {
     pub amount: Money,
     /// Shown on the customer's statement.
     pub reference: String,
+    /// What is being paid: the provider says it again in its notices.
+    pub checkout: CheckoutId,
+    /// Where the customer goes after a challenge.
+    pub return_url: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Authorization {
     Approved,
     Declined(PaymentError),
-    /// The customer has to do something at the provider first.
-    Challenge,
+    /// The customer has to do something at the provider first, at this address.
+    Challenge {
+        url: String,
+    },
+}
+
+/// Money to pay back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refund {
+    pub id: RefundId,
+    pub amount: Money,
 }
 
 /// The answer to a capture, void or refund.
@@ -55,14 +70,20 @@ pub enum Taken {
 pub struct Charge {
     pub amount: Money,
     pub status: ChargeStatus,
+    /// The sum of what was paid back.
+    pub refunded: Money,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChargeStatus {
     Authorized,
-    Challenged,
+    Challenged {
+        url: String,
+    },
     Declined(PaymentError),
+    /// Also while only a part is paid back.
     Captured,
     Voided,
+    /// Everything is paid back.
     Refunded,
 }

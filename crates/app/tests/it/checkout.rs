@@ -1,28 +1,19 @@
-use crate::world::{STOCK, World, add, buy, cart, customer, fresh, once, process, start};
+use crate::world::{STOCK, World, add, admin, buy, cart, customer, fresh, once, order, process, start};
 use app::ports::{ChargeStatus, Payments};
-use app::{Answered, App, Caller, Error, Operation, Processed};
+use app::{Answered, App, Error, Operation, Processed};
 use domain::checkout::State;
-use domain::ids::CustomerId;
 use domain::limits::AUTHORIZE_TRIES_MAX;
 use domain::order::{Order, PaymentStatus, Status};
 use domain::refusal::Refusal;
 use futures_util::future::join_all;
 use std::time::Duration;
 
-fn order(processed: Processed) -> Order {
-    match processed {
-        Processed::Completed(order) => *order,
-        other => panic!("an order was expected: {other:?}"),
-    }
-}
-
 async fn charge(world: &World, order: &Order) -> Option<ChargeStatus> {
     world.payments.find(order.attempt).await.expect("an answer").map(|c| c.status)
 }
 
 async fn orders(app: &App) -> Vec<Order> {
-    let admin = Caller::Admin(CustomerId::parse("root").expect("an id"));
-    app.orders(&admin, app::OrderQuery { limit: 100, ..Default::default() }).await.expect("listed").items
+    app.orders(&admin(), app::OrderQuery { limit: 100, ..Default::default() }).await.expect("listed").items
 }
 
 #[tokio::test]

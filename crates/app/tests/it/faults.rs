@@ -2,20 +2,21 @@
 //! purchase: the application is thrown away and built anew over the same stores, the sweeper runs, and money,
 //! stock and coupons must balance.
 
-use crate::world::{STOCK, World, add, cart, customer, details, fresh, once, process};
+use crate::world::{STOCK, World, add, admin, cart, customer, details, fresh, once, process};
 use app::ports::{
-    Answer, Authorization, Authorize, CartChange, Carts, Change, Charge, ChargeStatus, Committed, Ledger, OrderFilter, Payments, PortError,
-    PortErrorKind, Saved, Taken,
+    Answer, Authorization, Authorize, CartChange, Carts, Change, Charge, ChargeStatus, Committed, Ledger, NoticeId, OrderFilter, Overdue,
+    Payments, PortError, PortErrorKind, Refund, Saved, Taken,
 };
-use app::{App, Caller, Error, OrderQuery, StartCheckout};
+use app::{Answered, App, Caller, Error, Notice, OrderQuery, Processed, StartCheckout};
 use async_trait::async_trait;
+use conformance::fixtures;
 use domain::cart::{Cart, Owner};
 use domain::checkout::Checkout;
-use domain::ids::{AttemptId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, OrderId};
-use domain::order::{Order, PaymentStatus, Recorded, Status};
+use domain::ids::{AttemptId, CartId, CheckoutId, CouponCode, EditionId, OrderId};
+use domain::order::{CaptureWhen, Order, PaymentStatus, Recorded, RefundOf, RefundRequest, Status};
+use domain::pricing::Line;
 use domain::stock::StockLevel;
 use domain::time::Timestamp;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -87,6 +88,15 @@ impl Ledger for Faulty<dyn Ledger> {
     async fn forget_answers(&self, before: Timestamp, limit: usize) -> Result<usize, PortError> {
         self.port.forget_answers(before, limit).await
     }
+    async fn noticed(&self, id: &NoticeId) -> Result<bool, PortError> {
+        self.port.noticed(id).await
+    }
+    async fn forget_notices(&self, before: Timestamp, limit: usize) -> Result<usize, PortError> {
+        self.port.forget_notices(before, limit).await
+    }
+    async fn overdue(&self, now: Timestamp) -> Result<Overdue, PortError> {
+        self.port.overdue(now).await
+    }
     async fn checkout(&self, id: CheckoutId) -> Result<Option<Checkout>, PortError> {
         self.port.checkout(id).await
     }
@@ -130,55 +140,81 @@ impl Payments for Faulty<dyn Payments> {
     async fn void(&self, key: AttemptId) -> Result<Taken, PortError> {
         self.fault.around(self.port.void(key)).await
     }
-    async fn refund(&self, key: AttemptId) -> Result<Taken, PortError> {
-        self.fault.around(self.port.refund(key)).await
+    async fn refund(&self, key: AttemptId, refund: &Refund) -> Result<Taken, PortError> {
+        self.fault.around(self.port.refund(key, refund)).await
     }
     async fn find(&self, key: AttemptId) -> Result<Option<Charge>, PortError> {
         self.fault.around(self.port.find(key)).await
     }
 }
 
-/// A purchase with a limited coupon, then its cancellation.
-async fn purchase(app: &App, caller: &Caller, token: &str) -> Result<(), Error> {
+/// What happens after a purchase with a limited coupon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Story {
+    Cancel,
+    /// The money is taken on shipment.
+    Ship,
+    /// One copy is paid back, then the rest.
+    RefundAndCancel,
+    /// The customer meets a challenge, and a notice says so before they are back.
+    Challenge,
+}
+
+async fn purchase(world: &World, app: &App, caller: &Caller, token: &str, story: Story) -> Result<(), Error> {
     cart(app, caller, vec![add(1, 1), add(2, 2)], Some("TWICE")).await?;
     let started = fresh(app.start_checkout(caller, StartCheckout { cart: None, details: details() }, None).await?).view.checkout;
     let paid = app.process(caller, process(started.id, token, started.quote.total), once("key", 0)).await?;
-    if let app::Answered::Fresh(app::Processed::Completed(order)) = paid {
-        app.cancel_order(caller, order.id, None, None, None).await?;
+    match paid {
+        Answered::Fresh(Processed::Completed(order)) => follow(app, caller, &order, story).await,
+        Answered::Fresh(Processed::Waiting(checkout)) if story == Story::Challenge => {
+            let key = checkout.current().id;
+            world.payments.answer_challenge(key, true).await?;
+            let id = fixtures::text("evt_1");
+            app.payment_notice(Notice { id, checkout: checkout.id, attempt: key, at: app.now() }).await?;
+            app.resume_checkout(caller, checkout.id).await.map(drop)
+        }
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+async fn follow(app: &App, caller: &Caller, order: &Order, story: Story) -> Result<(), Error> {
+    let to = async |status| app.change_order_status(&admin(), order.id, status, None, None).await.map(drop);
+    match story {
+        Story::Cancel => app.cancel_order(caller, order.id, None, None, None).await.map(drop),
+        Story::Ship => {
+            to(Status::Processing).await?;
+            to(Status::Shipped).await
+        }
+        Story::RefundAndCancel => {
+            let what = RefundOf::Items(vec![Line { edition: EditionId(2), quantity: fixtures::copies(1) }]);
+            app.refund_order(&admin(), order.id, RefundRequest { what, restock: None, reason: None }, None, None).await?;
+            app.cancel_order(caller, order.id, None, None, None).await.map(drop)
+        }
+        Story::Challenge => Ok(()),
+    }
+}
+
+async fn all_orders(app: &App) -> Vec<Order> {
+    app.orders(&admin(), OrderQuery { limit: 100, ..Default::default() }).await.expect("listed").items
 }
 
 async fn balances(world: &World, app: &App, what: &str) {
-    let admin = Caller::Admin(CustomerId::parse("root").expect("an id"));
-    let orders = app.orders(&admin, OrderQuery { limit: 100, ..Default::default() }).await.expect("listed").items;
-    let sold = orders.iter().filter(|o| !matches!(o.status, Status::Canceled | Status::Failed)).count();
-    let sold = u32::try_from(sold).expect("few");
-    assert_eq!(world.stock(1).await, (STOCK - sold, 0), "{what}: stock of book 1");
-    assert_eq!(world.stock(2).await, (STOCK - 2 * sold, 0), "{what}: stock of book 2");
+    let orders = all_orders(app).await;
+    let live: Vec<_> = orders.iter().filter(|o| !matches!(o.status, Status::Canceled | Status::Failed)).collect();
+    for edition in [1, 2] {
+        let sold = live.iter().flat_map(|o| o.copies_left()).filter(|l| l.edition.0 == edition).map(|l| l.quantity.get()).sum::<u32>();
+        assert_eq!(world.stock(edition).await, (STOCK - sold, 0), "{what}: stock of book {edition}");
+    }
     let left = app.discounts().await.expect("listed").iter().find_map(|d| d.uses_left.filter(|_| d.coupon.code.as_str() == "TWICE"));
-    assert_eq!(left, Some(2 - sold), "{what}: coupon uses");
+    assert_eq!(left, Some(2 - u32::try_from(live.len()).expect("few")), "{what}: coupon uses");
     for order in &orders {
-        let money = match order.payment {
-            PaymentStatus::Captured => BTreeSet::from(["captured"]),
-            PaymentStatus::Refunded => BTreeSet::from(["refunded"]),
-            PaymentStatus::Failed | PaymentStatus::Voided => BTreeSet::from(["voided"]),
-            other => panic!("{what}: money still moves: {other:?}"),
-        };
-        let charge = world.payments.find(order.attempt).await.expect("an answer").map(|c| c.status);
-        let at_provider = match charge {
-            Some(ChargeStatus::Captured) => "captured",
-            Some(ChargeStatus::Refunded) => "refunded",
-            Some(ChargeStatus::Voided) => "voided",
-            other => panic!("{what}: {other:?}"),
-        };
-        assert!(money.contains(at_provider), "{what}: the order says {money:?}, the provider {at_provider}");
-        let history = app.order_events(&admin, order.id).await.expect("a history");
+        money_agrees(world, order, what).await;
+        let history = app.order_events(&admin(), order.id).await.expect("a history");
         assert_eq!(history.iter().fold(None, Order::evolve).as_ref(), Some(order), "{what}: the order is what its events say");
     }
     let charged =
         world.payments.charges().into_iter().filter(|(_, c)| matches!(c.status, ChargeStatus::Authorized | ChargeStatus::Captured));
-    assert_eq!(charged.count(), sold as usize, "{what}: money without an order");
+    assert_eq!(charged.count(), live.len(), "{what}: money without an order");
     let mut next = std::collections::BTreeMap::new();
     for event in world.bus.published() {
         let last = next.entry(event.subject).or_insert(0);
@@ -187,42 +223,84 @@ async fn balances(world: &World, app: &App, what: &str) {
     }
 }
 
+/// Order and provider tell the same of the money, to the minor unit.
+async fn money_agrees(world: &World, order: &Order, what: &str) {
+    let charge = world.payments.find(order.attempt).await.expect("an answer").expect("a charge");
+    let (told, paid_back) = match order.payment {
+        PaymentStatus::Authorized => (ChargeStatus::Authorized, false),
+        PaymentStatus::Captured | PaymentStatus::PartiallyRefunded => (ChargeStatus::Captured, true),
+        PaymentStatus::Refunded => (ChargeStatus::Refunded, true),
+        PaymentStatus::Failed | PaymentStatus::Voided => (ChargeStatus::Voided, false),
+        moving @ (PaymentStatus::Capturing | PaymentStatus::Voiding | PaymentStatus::Refunding) => {
+            panic!("{what}: money still moves: {moving:?}")
+        }
+    };
+    assert_eq!(charge.status, told, "{what}: the order says {:?}", order.payment);
+    let left = charge.amount.minus(charge.refunded).expect("in range");
+    assert!(!paid_back || order.left_to_refund().ok() == Some(left), "{what}: {left} is left at the provider, {:?}", order.refunds);
+}
+
 #[tokio::test]
 async fn a_crash_at_any_call_leaves_money_stock_and_coupons_balanced() {
     let mut points = 0;
-    for token in
-        ["tok_visa", "tok_declined", "tok_flaky", "tok_timeout_after", "tok_timeout_before", "tok_capture_fails", "tok_requires_action"]
-    {
-        for when in [When::Before, When::After] {
-            for at in 0.. {
-                let world = World::new().await;
-                let fault = Fault { calls: Arc::default(), at, when };
-                let app = world.app_over(|carts, ledger, payments| {
-                    let f = || fault.clone();
-                    (
-                        Arc::new(Faulty { port: carts, fault: f() }),
-                        Arc::new(Faulty { port: ledger, fault: f() }),
-                        Arc::new(Faulty { port: payments, fault: f() }),
-                    )
-                });
-                let alice = customer("alice");
-                // Whatever the shopper was told, nothing may be lost or doubled.
-                drop(purchase(&app, &alice, token).await);
-                drop(app);
-                let app = world.app();
-                let what = format!("{token}, {when:?} call {at}");
-                world.settle(&app).await;
-                balances(&world, &app, &what).await;
-                // The shopper's retry, with the same key, finds the same purchase or makes it.
-                drop(purchase(&app, &alice, token).await);
-                world.settle(&app).await;
-                balances(&world, &app, &format!("{what}, retried")).await;
-                if !fault.was_met() {
-                    break;
-                }
-                points += 1;
+    for (story, tokens) in [
+        (
+            Story::Cancel,
+            &[
+                "tok_visa",
+                "tok_declined",
+                "tok_flaky",
+                "tok_timeout_after",
+                "tok_timeout_before",
+                "tok_capture_fails",
+                "tok_requires_action",
+            ][..],
+        ),
+        (Story::Ship, &["tok_visa", "tok_capture_fails", "tok_timeout_after"]),
+        (Story::RefundAndCancel, &["tok_visa"]),
+        (Story::Challenge, &["tok_requires_action"]),
+    ] {
+        for token in tokens {
+            for when in [When::Before, When::After] {
+                points += crashes(token, when, story).await;
             }
         }
     }
-    assert!(points > 100, "only {points} points were met");
+    assert!(points > 200, "only {points} points were met");
+}
+
+/// Crashes at every call of a story in turn; how many there were.
+async fn crashes(token: &str, when: When, story: Story) -> usize {
+    let capture = if story == Story::Ship { CaptureWhen::OnShipment } else { CaptureWhen::AtOnce };
+    for at in 0.. {
+        let world = World { capture, ..World::new().await };
+        let fault = Fault { calls: Arc::default(), at, when };
+        let app = world.app_over(|carts, ledger, payments| {
+            let f = || fault.clone();
+            (
+                Arc::new(Faulty { port: carts, fault: f() }),
+                Arc::new(Faulty { port: ledger, fault: f() }),
+                Arc::new(Faulty { port: payments, fault: f() }),
+            )
+        });
+        let alice = customer("alice");
+        // Whatever the shopper was told, nothing may be lost or doubled.
+        drop(purchase(&world, &app, &alice, token, story).await);
+        drop(app);
+        let app = world.app();
+        let what = format!("{story:?}, {token}, {when:?} call {at}");
+        world.settle(&app).await;
+        balances(&world, &app, &what).await;
+        // The shopper's retry, with the same key, finds the same purchase or makes it; the story goes on.
+        drop(purchase(&world, &app, &alice, token, story).await);
+        for order in all_orders(&app).await {
+            drop(follow(&app, &alice, &order, story).await);
+        }
+        world.settle(&app).await;
+        balances(&world, &app, &format!("{what}, retried")).await;
+        if !fault.was_met() {
+            return at;
+        }
+    }
+    unreachable!("a story has an end")
 }

@@ -3,5 +3,7 @@
 mod carts;
 mod checkout;
 mod faults;
+mod orders;
+mod provider;
 mod repeats;
 mod world;

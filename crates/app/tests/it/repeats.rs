@@ -99,8 +99,8 @@ async fn a_canceled_order_whose_money_went_back() {
 async fn a_stock_move_after_a_sale() {
     let world = World::new().await;
     let app = world.app();
-    let (book, edition) = (BookId(1), EditionId(1));
-    let send = || app.move_stock(&root(), book, edition, StockInput::Delta(2), fixtures::text("found"), Some(once("stock", 0)));
+    let (root, book, edition) = (root(), BookId(1), EditionId(1));
+    let send = || app.move_stock(&root, book, edition, StockInput::Delta(2), fixtures::text("found"), Some(once("stock", 0)));
     let first = told(send().await);
     buy(&app, &customer("alice"), "tok_visa").await.expect("paid");
     assert_eq!(told(send().await), first);

@@ -8,6 +8,7 @@ use domain::cart::{Lifetimes, OnceMark};
 use domain::checkout::Details;
 use domain::ids::{BookId, CartId, CheckoutId, CustomerId, EditionId, PaymentToken};
 use domain::money::{Currency, Money, Ppm};
+use domain::order::{CaptureWhen, Order};
 use domain::person::Email;
 use domain::pricing::{Coupon, CouponKind, Rules, Window};
 use domain::quantity::Quantity;
@@ -25,6 +26,7 @@ pub struct World {
     pub bus: MemoryBus,
     pub clock: ManualClock,
     pub entropy: SeededEntropy,
+    pub capture: CaptureWhen,
 }
 
 /// Copies of each book at the start.
@@ -38,6 +40,7 @@ impl World {
             bus: MemoryBus::new(),
             clock: ManualClock::new(),
             entropy: SeededEntropy::new(7),
+            capture: CaptureWhen::AtOnce,
         };
         let app = world.app();
         let mut change = fixtures::new_books((1..=3).map(fixtures::book));
@@ -77,6 +80,7 @@ impl World {
             carts: Lifetimes { guest: day, customer: day, empty: day },
             checkout_ttl: Duration::from_secs(1800),
             reservation_ttl: Duration::from_secs(600),
+            capture: self.capture,
             session_ttl: day,
             events_keep: day,
         };
@@ -123,6 +127,17 @@ pub fn customer(name: &str) -> Caller {
     Caller::Customer(CustomerId::parse(name).expect("an id"))
 }
 
+pub fn admin() -> Caller {
+    Caller::Admin(CustomerId::parse("root").expect("an id"))
+}
+
+pub fn order(processed: Processed) -> Order {
+    match processed {
+        Processed::Completed(order) => *order,
+        other => panic!("an order was expected: {other:?}"),
+    }
+}
+
 pub fn add(book: u128, n: i64) -> AddItem {
     AddItem { product: BookId(book), variant: None, quantity: Quantity::new(n).expect("a quantity") }
 }
@@ -156,7 +171,7 @@ pub async fn start(app: &App, caller: &Caller) -> Result<CheckoutView, Error> {
 }
 
 pub fn process(checkout: CheckoutId, token: &str, expected_total: Money) -> Process {
-    Process { checkout, token: PaymentToken::parse(token).expect("a token"), expected_total, if_match: None }
+    Process { checkout, token: PaymentToken::parse(token).expect("a token"), expected_total, return_url: None, if_match: None }
 }
 
 /// A cart of one copy of book 1, checked out and paid with `token`.

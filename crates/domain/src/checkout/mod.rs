@@ -6,11 +6,13 @@
 //! ```text
 //! open ─begin→ authorizing ─authorized→ capturing ─captured→ completed
 //!   ↑               │ ├─declined→ open            └─refused→ undoing ─voided→ canceled
-//!   │               │ ├─challenge→ challenged ─…→ undoing ─voided→ open
-//!   │               │ └─given up→ undoing
+//!   │               │ ├─challenge→ challenged, which goes on as authorizing does
+//!   │               │ └─given up→ undoing ─voided→ open
 //!   └───────────────┘
 //! open ─→ canceled | expired
 //! ```
+//!
+//! Where the money is taken on shipment, an authorization completes the checkout.
 
 #[cfg(test)]
 mod tests;
@@ -18,10 +20,12 @@ mod tests;
 use crate::cart::{Cart, OnceMark, Owner};
 use crate::event::{Event, Outgoing, Subject};
 use crate::ids::{AttemptId, CartId, CheckoutId, CouponCode, OrderId, PaymentToken, ShippingOptionId, Version};
+use crate::limits::{ATTEMPTS_KEPT_MAX, URL_MAX};
 use crate::money::Money;
 use crate::person::{Address, Email};
 use crate::pricing::{Line, Quote};
 use crate::refusal::Refusal;
+use crate::text::Text;
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -43,6 +47,8 @@ pub struct Checkout {
     pub state: State,
     /// The last attempt to pay, kept so that a repeated request is recognized.
     pub attempt: Option<Attempt>,
+    /// The attempts before it, the latest last: whatever money of theirs turns up is given back.
+    pub earlier: Vec<AttemptId>,
     pub last_error: Option<PaymentError>,
     pub version: Version,
     /// Events published so far.
@@ -69,6 +75,10 @@ pub struct Attempt {
     pub reserved_until: Timestamp,
     /// Provider calls made for the current effect.
     pub tries: u32,
+    /// Where the provider sends the customer when a challenge is over.
+    pub return_url: Option<Text<URL_MAX>>,
+    /// Where the customer meets the provider's challenge.
+    pub challenge: Option<String>,
 }
 
 impl Attempt {
@@ -136,7 +146,11 @@ pub const TRANSITIONS: &[(Kind, Kind)] = &[
     (Kind::Authorizing, Kind::Open),
     (Kind::Authorizing, Kind::Challenged),
     (Kind::Authorizing, Kind::Capturing),
+    (Kind::Authorizing, Kind::Completed),
     (Kind::Authorizing, Kind::Undoing),
+    (Kind::Challenged, Kind::Open),
+    (Kind::Challenged, Kind::Capturing),
+    (Kind::Challenged, Kind::Completed),
     (Kind::Challenged, Kind::Undoing),
     (Kind::Capturing, Kind::Completed),
     (Kind::Capturing, Kind::Undoing),
@@ -184,6 +198,17 @@ impl Missing {
             Self::ShippingOption => "shippingOptionId",
         }
     }
+}
+
+/// What becomes of money that turns up at the provider under an attempt's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MoneyOf {
+    /// The attempt is being driven, or has bought an order.
+    Use,
+    /// The attempt is over: whatever there is goes back.
+    Nothing,
+    /// This checkout never made such an attempt.
+    Another,
 }
 
 /// Why a payment did not go through, in the provider's terms: `card_declined`, `insufficient_funds`, …
@@ -244,6 +269,7 @@ impl Checkout {
             quote,
             state: State::Open,
             attempt: None,
+            earlier: Vec::new(),
             last_error: None,
             version: Version(0),
             events: 0,
@@ -288,6 +314,34 @@ impl Checkout {
             | State::Completed { .. }
             | State::Canceled { .. } => Err(Refusal::CheckoutState { state: self.state.kind() }),
         }
+    }
+
+    /// Begins another attempt; the one before it is remembered as one of this checkout's own.
+    pub fn attempt(&mut self, attempt: Attempt) {
+        self.earlier.extend(self.attempt.replace(attempt).map(|before| before.id));
+        let forgotten = self.earlier.len().saturating_sub(ATTEMPTS_KEPT_MAX);
+        self.earlier.drain(..forgotten);
+    }
+
+    /// What money under this key is for.
+    pub fn money_of(&self, key: AttemptId) -> MoneyOf {
+        match (&self.attempt, self.state) {
+            (Some(current), State::Open | State::Canceled { .. } | State::Expired { .. }) if current.id == key => MoneyOf::Nothing,
+            (
+                Some(current),
+                State::Authorizing | State::Challenged | State::Capturing | State::Undoing { .. } | State::Completed { .. },
+            ) if current.id == key => MoneyOf::Use,
+            _ if self.earlier.contains(&key) => MoneyOf::Nothing,
+            _ => MoneyOf::Another,
+        }
+    }
+
+    /// Holds the goods longer for a customer who is active, but not beyond the checkout's end. None while more
+    /// than half of `ttl` is left, so that asking often changes nothing.
+    pub fn held_longer(&self, ttl: Duration, now: Timestamp) -> Option<Timestamp> {
+        let held = self.attempt.as_ref().filter(|_| self.state == State::Challenged)?.reserved_until;
+        let until = now.plus(ttl).min(self.expires_at);
+        (now.until(held) < ttl / 2 && until > held).then_some(until)
     }
 
     pub fn fill_in(&mut self, details: Details) {

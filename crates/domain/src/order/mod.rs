@@ -1,18 +1,22 @@
 //! An order is a confirmed purchase. It is what its events say: [`Order::evolve`] folds them, and the
 //! stored row is a projection that can be rebuilt and compared.
 
+mod refund;
 #[cfg(test)]
 mod tests;
 
+pub use refund::{Refund, RefundOf, RefundRequest, RefundedItem};
+
 use crate::cart::Owner;
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, PaymentError};
 use crate::event::{Event, Outgoing, Subject};
-use crate::ids::{AttemptId, CheckoutId, CouponCode, CustomerId, OrderId, Version};
+use crate::ids::{AttemptId, CheckoutId, CouponCode, CustomerId, OrderId, RefundId, Version};
 use crate::limits::REASON_MAX;
 use crate::money::Money;
 use crate::person::{Address, Email};
 use crate::pricing::Quote;
 use crate::refusal::Refusal;
+use crate::stock::{StockChange, StockMove};
 use crate::text::Text;
 use crate::time::Timestamp;
 use std::fmt;
@@ -72,27 +76,42 @@ impl Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PaymentStatus {
     Authorized,
+    /// The goods are about to leave: the authorized amount is being taken.
+    Capturing,
     Captured,
     /// The authorization is being released.
     Voiding,
     Voided,
-    /// The captured amount is being paid back.
+    /// Money is being paid back, some or all of it.
     Refunding,
+    PartiallyRefunded,
+    /// All of it was paid back.
     Refunded,
     Failed,
 }
 
 impl PaymentStatus {
-    pub const ALL: [Self; 7] =
-        [Self::Authorized, Self::Captured, Self::Voiding, Self::Voided, Self::Refunding, Self::Refunded, Self::Failed];
+    pub const ALL: [Self; 9] = [
+        Self::Authorized,
+        Self::Capturing,
+        Self::Captured,
+        Self::Voiding,
+        Self::Voided,
+        Self::Refunding,
+        Self::PartiallyRefunded,
+        Self::Refunded,
+        Self::Failed,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Authorized => "authorized",
+            Self::Capturing => "capturing",
             Self::Captured => "captured",
             Self::Voiding => "voiding",
             Self::Voided => "voided",
             Self::Refunding => "refunding",
+            Self::PartiallyRefunded => "partially_refunded",
             Self::Refunded => "refunded",
             Self::Failed => "failed",
         }
@@ -102,10 +121,27 @@ impl PaymentStatus {
         Self::ALL.into_iter().find(|s| s.as_str() == text)
     }
 
-    /// Whether an effect at the provider is still owed.
+    /// Whether an effect at the provider is still owed: see [`Order::owed`].
     pub fn is_moving(self) -> bool {
-        matches!(self, Self::Voiding | Self::Refunding)
+        matches!(self, Self::Capturing | Self::Voiding | Self::Refunding)
     }
+}
+
+/// When the money of an authorized order is taken: a shop's policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CaptureWhen {
+    #[default]
+    AtOnce,
+    /// The order is confirmed on the authorization alone; its goods leave when the money is there.
+    OnShipment,
+}
+
+/// What an order still has to have done at the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owed {
+    Capture,
+    Void,
+    Refund { id: RefundId, amount: Money },
 }
 
 /// What is printed on the invoice: unguessable, 60 bits of chance in the alphabet of ids.
@@ -154,6 +190,8 @@ pub struct Order {
     pub coupons: Vec<CouponCode>,
     pub status: Status,
     pub payment: PaymentStatus,
+    /// In the order they were asked for.
+    pub refunds: Vec<Refund>,
     pub placed_at: Timestamp,
     pub updated_at: Timestamp,
     /// Events so far.
@@ -166,8 +204,14 @@ pub enum OrderEvent {
     PaymentAuthorized {
         amount: Money,
     },
+    /// The goods are about to leave: the money is to be taken first.
+    CaptureRequested,
     PaymentCaptured {
         amount: Money,
+    },
+    /// The money could not be taken: the goods stay.
+    CaptureRefused {
+        error: PaymentError,
     },
     Confirmed,
     Processing,
@@ -177,13 +221,16 @@ pub enum OrderEvent {
         reason: Option<Text<REASON_MAX>>,
         payment: PaymentStatus,
     },
-    /// The money is to be paid back.
-    RefundRequested,
+    /// Everything is to be paid back. Written by versions before there were refunds in part.
+    RefundOfAllRequested,
+    RefundRequested(Box<Refund>),
     PaymentVoided {
         amount: Money,
     },
     PaymentRefunded {
         amount: Money,
+        /// None where everything was paid back by a version before there were refunds in part.
+        refund: Option<RefundId>,
     },
     Refunded,
     Failed {
@@ -215,13 +262,16 @@ impl OrderEvent {
         match self {
             Self::Placed(_) => "order.placed",
             Self::PaymentAuthorized { .. } => "payment.authorized",
+            Self::CaptureRequested => "payment.capture_requested",
+            Self::CaptureRefused { .. } => "payment.capture_refused",
             Self::PaymentCaptured { .. } => "payment.captured",
             Self::Confirmed => "order.confirmed",
             Self::Processing => "order.processing",
             Self::Shipped => "order.shipped",
             Self::Delivered => "order.delivered",
             Self::Canceled { .. } => "order.canceled",
-            Self::RefundRequested => "payment.refund_requested",
+            Self::RefundOfAllRequested => "payment.refund_requested",
+            Self::RefundRequested(_) => "refund.requested",
             Self::PaymentVoided { .. } => "payment.voided",
             Self::PaymentRefunded { .. } => "payment.refunded",
             Self::Refunded => "order.refunded",
@@ -268,6 +318,14 @@ impl Appended {
         })
     }
 
+    /// More events in the same commit.
+    #[must_use]
+    pub fn then(mut self, events: Vec<OrderEvent>, actor: &Actor, cause: &str, now: Timestamp) -> Self {
+        let more = self.order.append(events, actor, cause, now);
+        self.events.extend(more.events);
+        Self { order: more.order, ..self }
+    }
+
     /// The version the order had before these events.
     pub fn expected(&self) -> Version {
         Version(self.order.version.0 - self.events.len() as u64)
@@ -304,9 +362,7 @@ impl Order {
         let first =
             Recorded { sequence: 1, at: now, actor: actor.clone(), cause: cause.to_owned(), event: OrderEvent::Placed(Box::new(placed)) };
         let order = Self::evolve(None, &first).expect("invariant: placing starts an order");
-        let Appended { order, mut events } = order.append(vec![OrderEvent::PaymentAuthorized { amount }], &actor, cause, now);
-        events.insert(0, first);
-        Appended { order, events }
+        Appended { order, events: vec![first] }.then(vec![OrderEvent::PaymentAuthorized { amount }], &actor, cause, now)
     }
 
     /// What the order is after one more event; `None` when the history does not begin with `Placed`.
@@ -317,6 +373,8 @@ impl Order {
         };
         match &recorded.event {
             OrderEvent::Placed(_) | OrderEvent::PaymentAuthorized { .. } => {}
+            OrderEvent::CaptureRequested => order.payment = PaymentStatus::Capturing,
+            OrderEvent::CaptureRefused { .. } => order.payment = PaymentStatus::Authorized,
             OrderEvent::PaymentCaptured { .. } => order.payment = PaymentStatus::Captured,
             OrderEvent::Confirmed => order.status = Status::Confirmed,
             OrderEvent::Processing => order.status = Status::Processing,
@@ -326,9 +384,13 @@ impl Order {
                 order.status = Status::Canceled;
                 order.payment = *payment;
             }
-            OrderEvent::RefundRequested => order.payment = PaymentStatus::Refunding,
+            OrderEvent::RefundOfAllRequested => order.payment = PaymentStatus::Refunding,
+            OrderEvent::RefundRequested(refund) => {
+                order.payment = PaymentStatus::Refunding;
+                order.refunds.push((**refund).clone());
+            }
             OrderEvent::PaymentVoided { .. } => order.payment = PaymentStatus::Voided,
-            OrderEvent::PaymentRefunded { .. } => order.payment = PaymentStatus::Refunded,
+            OrderEvent::PaymentRefunded { refund, .. } => order.paid_back(*refund, recorded.at),
             OrderEvent::Refunded => order.status = Status::Refunded,
             OrderEvent::Failed { .. } => {
                 order.status = Status::Failed;
@@ -356,6 +418,7 @@ impl Order {
             coupons: p.coupons,
             status: Status::Pending,
             payment: PaymentStatus::Authorized,
+            refunds: Vec::new(),
             placed_at: at,
             updated_at: at,
             version: Version(1),
@@ -374,14 +437,34 @@ impl Order {
         appended
     }
 
-    /// What a change of status along [`TRANSITIONS`] means.
+    fn paid_back(&mut self, refund: Option<RefundId>, at: Timestamp) {
+        for done in self.refunds.iter_mut().filter(|r| Some(r.id) == refund) {
+            done.paid_at = Some(at);
+        }
+        let left = self.left_to_refund().unwrap_or(self.quote.total);
+        self.payment = match refund {
+            Some(_) if left == self.quote.total && !left.is_zero() => PaymentStatus::Captured,
+            Some(_) if !left.is_zero() => PaymentStatus::PartiallyRefunded,
+            Some(_) | None => PaymentStatus::Refunded,
+        };
+    }
+
+    /// What a change of status along [`TRANSITIONS`] means. Goods whose money is not taken yet leave once it
+    /// is: see [`Order::taken`]. `refund` names the refund this may lead to.
     ///
     /// # Errors
     /// [`Refusal::OrderTransitionInvalid`] for a jump; [`Refusal::OrderPaymentPending`] while the
     /// payment of a placed order is still being settled.
-    pub fn change_status(&self, to: Status, reason: Option<Text<REASON_MAX>>) -> Result<Vec<OrderEvent>, Refusal> {
+    pub fn change_status(
+        &self,
+        to: Status,
+        reason: Option<Text<REASON_MAX>>,
+        refund: RefundId,
+        now: Timestamp,
+    ) -> Result<Vec<OrderEvent>, Refusal> {
+        let jump = || Refusal::OrderTransitionInvalid { from: self.status, to };
         if !self.status.can_become(to) {
-            return Err(Refusal::OrderTransitionInvalid { from: self.status, to });
+            return Err(jump());
         }
         if self.status == Status::Pending || self.payment.is_moving() {
             return Err(Refusal::OrderPaymentPending);
@@ -389,24 +472,62 @@ impl Order {
         Ok(match to {
             Status::Confirmed => vec![OrderEvent::Confirmed],
             Status::Processing => vec![OrderEvent::Processing],
+            Status::Shipped if self.payment == PaymentStatus::Authorized => vec![OrderEvent::CaptureRequested],
             Status::Shipped => vec![OrderEvent::Shipped],
             Status::Delivered => vec![OrderEvent::Delivered],
-            Status::Canceled => vec![OrderEvent::Canceled { reason, payment: self.undone() }],
-            Status::Refunded => vec![OrderEvent::Refunded, OrderEvent::RefundRequested],
-            Status::Pending | Status::Failed => return Err(Refusal::OrderTransitionInvalid { from: self.status, to }),
+            Status::Canceled => self.cancel(reason, refund, now)?,
+            Status::Refunded => {
+                let rest = self.has_captured().then(|| self.refund_of_the_rest(refund, false, now)).transpose()?.flatten();
+                [OrderEvent::Refunded].into_iter().chain(rest).collect()
+            }
+            Status::Pending | Status::Failed => return Err(jump()),
         })
     }
 
-    /// How the payment is taken back.
-    fn undone(&self) -> PaymentStatus {
+    /// Gives the authorization back, or what is left of the captured money.
+    fn cancel(&self, reason: Option<Text<REASON_MAX>>, refund: RefundId, now: Timestamp) -> Result<Vec<OrderEvent>, Refusal> {
+        let payment = if self.payment == PaymentStatus::Authorized { PaymentStatus::Voiding } else { self.payment };
+        let rest = if self.has_captured() { self.refund_of_the_rest(refund, true, now)? } else { None };
+        Ok([OrderEvent::Canceled { reason, payment }].into_iter().chain(rest).collect())
+    }
+
+    /// Whether money of this order is with the shop.
+    fn has_captured(&self) -> bool {
+        matches!(self.payment, PaymentStatus::Captured | PaymentStatus::PartiallyRefunded)
+    }
+
+    /// What has to be done at the provider.
+    pub fn owed(&self) -> Option<Owed> {
         match self.payment {
-            PaymentStatus::Authorized => PaymentStatus::Voiding,
-            PaymentStatus::Captured => PaymentStatus::Refunding,
-            other @ (PaymentStatus::Voiding
+            PaymentStatus::Capturing => Some(Owed::Capture),
+            PaymentStatus::Voiding => Some(Owed::Void),
+            PaymentStatus::Refunding => {
+                let open = self.refunds.iter().find(|r| r.paid_at.is_none());
+                // Before there were refunds in part, there was one of all of it, and it had no name.
+                let all = Owed::Refund { id: RefundId(self.attempt.0), amount: self.quote.total };
+                Some(open.map_or(all, |r| Owed::Refund { id: r.id, amount: r.amount }))
+            }
+            PaymentStatus::Authorized
+            | PaymentStatus::Captured
             | PaymentStatus::Voided
-            | PaymentStatus::Refunding
+            | PaymentStatus::PartiallyRefunded
             | PaymentStatus::Refunded
-            | PaymentStatus::Failed) => other,
+            | PaymentStatus::Failed => None,
+        }
+    }
+
+    /// What it means that the provider did what was owed.
+    pub fn taken(&self, owed: Owed) -> Vec<OrderEvent> {
+        let total = self.quote.total;
+        match owed {
+            Owed::Capture => vec![OrderEvent::PaymentCaptured { amount: total }, OrderEvent::Shipped],
+            Owed::Void => vec![OrderEvent::PaymentVoided { amount: total }],
+            Owed::Refund { id, amount } => {
+                let refund = self.refunds.iter().any(|r| r.id == id).then_some(id);
+                let all = self.status == Status::Delivered && self.left_to_refund().is_ok_and(Money::is_zero);
+                let refunded = OrderEvent::PaymentRefunded { amount, refund };
+                [refunded].into_iter().chain(all.then_some(OrderEvent::Refunded)).collect()
+            }
         }
     }
 
@@ -422,7 +543,20 @@ impl Order {
         }
     }
 
-    /// The cause of the moves that bring a canceled order's goods back.
+    /// The moves that bring the goods of these events back on the shelf, each once per cause. `self` is the
+    /// order before them.
+    pub fn returns(&self, events: &[OrderEvent]) -> Vec<StockMove> {
+        let refunded = |e: &OrderEvent| if let OrderEvent::RefundRequested(refund) = e { refund.returns() } else { Vec::new() };
+        let canceled = events.iter().any(|e| matches!(e, OrderEvent::Canceled { .. }));
+        let paid_back = events.iter().any(|e| matches!(e, OrderEvent::RefundRequested(_)));
+        if !canceled || paid_back {
+            return events.iter().flat_map(refunded).collect();
+        }
+        let back = self.copies_left().into_iter();
+        back.map(|l| StockMove { edition: l.edition, change: StockChange::Return(l.quantity.get()), cause: self.return_cause() }).collect()
+    }
+
+    /// The cause of the moves that give back what a canceled order held.
     pub fn return_cause(&self) -> String {
         format!("{}/return", self.attempt)
     }

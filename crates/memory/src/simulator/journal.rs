@@ -18,6 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 pub(super) struct Line {
     #[serde(with = "key")]
     pub key: AttemptId,
+    /// When, in microseconds, if the shop is to be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<i64>,
     #[serde(flatten)]
     pub change: Change,
 }
@@ -176,7 +179,7 @@ mod tests {
     use app::ports::DidItHappen;
 
     fn flaked() -> Option<Line> {
-        Some(Line { key: AttemptId(1), change: Change::Flaked })
+        Some(Line { key: AttemptId(1), at: None, change: Change::Flaked })
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
-use app::ports::{Authorization, ChargeStatus, DidItHappen, Payments, PortErrorKind, Taken};
-use conformance::fixtures::{authorize, race};
-use domain::ids::AttemptId;
+use app::ports::{Authorization, ChargeStatus, DidItHappen, Payments, PortErrorKind, Refund, Taken};
+use conformance::fixtures::{authorize, race, usd};
+use domain::ids::{AttemptId, RefundId};
+use memory::ManualClock;
 use memory::simulator::PaymentSimulator;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -47,6 +48,10 @@ async fn authorized(provider: &PaymentSimulator, n: u128, token: &str) -> Option
     provider.authorize(AttemptId(n), &authorize(token)).await.ok()
 }
 
+fn refund(id: u128, amount: i64) -> Refund {
+    Refund { id: RefundId(id), amount: usd(amount) }
+}
+
 fn statuses(provider: &PaymentSimulator) -> BTreeMap<u128, ChargeStatus> {
     provider.charges().into_iter().map(|(key, charge)| (key.0, charge.status)).collect()
 }
@@ -64,7 +69,7 @@ async fn busy(provider: &PaymentSimulator) {
     for taken in [
         provider.capture(AttemptId(2)).await,
         provider.capture(AttemptId(3)).await,
-        provider.refund(AttemptId(3)).await,
+        provider.refund(AttemptId(3), &refund(3, 1299)).await,
         provider.void(AttemptId(4)).await,
         provider.void(AttemptId(7)).await,
     ] {
@@ -184,4 +189,88 @@ async fn a_slow_provider_answers_late_or_is_given_up_on() {
         assert_eq!(statuses(&provider), BTreeMap::from([(1, ChargeStatus::Authorized)]));
         assert_eq!(authorized(&provider, 1, "tok_slow").await, Some(Authorization::Approved));
     }
+}
+
+#[tokio::test]
+async fn a_call_that_fails_twice_did_nothing() {
+    let provider = PaymentSimulator::in_memory(TIMEOUT);
+    for _ in 0..2 {
+        let error = provider.authorize(AttemptId(1), &authorize("tok_flaky")).await.unwrap_err();
+        assert_eq!((error.kind, error.did_it_happen, provider.charges().len()), (PortErrorKind::Unavailable, DidItHappen::No, 0));
+    }
+    assert_eq!(authorized(&provider, 1, "tok_flaky").await, Some(Authorization::Approved));
+}
+
+#[tokio::test]
+async fn a_challenge_is_answered_once() {
+    for (passed, then) in [(true, "authorized"), (false, "declined")] {
+        let provider = PaymentSimulator::in_memory(TIMEOUT).with_challenges_at("http://provider/challenges");
+        let key = AttemptId(1);
+        assert_eq!(provider.answer_challenge(key, passed).await.unwrap(), None);
+        let url = format!("http://provider/challenges/{key}");
+        assert_eq!(authorized(&provider, 1, "tok_requires_action").await, Some(Authorization::Challenge { url }));
+        for answer in [passed, !passed, passed] {
+            let challenge = provider.answer_challenge(key, answer).await.unwrap().unwrap();
+            let status = match challenge.charge.status {
+                ChargeStatus::Authorized => "authorized",
+                ChargeStatus::Declined(error) if error.code == "challenge_failed" => "declined",
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(status, then);
+        }
+        let captured = provider.capture(key).await.unwrap();
+        assert_eq!((captured == Taken::Done, provider.charges().len()), (passed, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_journal_of_before_partial_refunds_and_notices_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("payments.jsonl");
+    let key = AttemptId(1);
+    let lines = ["\"authorized\",\"amount\":[1299,\"USD\"],\"capturable\":true", "\"captured\"", "\"refunded\""];
+    let lines: Vec<_> = lines.iter().map(|change| format!("{{\"key\":\"{key}\",\"change\":{change}}}\n")).collect();
+    fs::write(&path, lines.concat()).unwrap();
+    let provider = PaymentSimulator::open(&path, TIMEOUT).unwrap().with_notices(Arc::new(ManualClock::new()));
+    assert_eq!(statuses(&provider), BTreeMap::from([(1, ChargeStatus::Refunded)]));
+    assert_eq!(provider.untold(10), []);
+    // The refund that line stands for is one of the whole, and known.
+    assert_eq!(provider.refund(key, &refund(1, 1299)).await.unwrap(), Taken::Done);
+    assert!(matches!(provider.refund(key, &refund(2, 1)).await.unwrap(), Taken::Refused(_)));
+}
+
+#[tokio::test]
+async fn what_the_shop_has_not_heard_is_told_again_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("payments.jsonl");
+    let kinds = |provider: &PaymentSimulator| provider.untold(100).iter().map(|n| (n.key.0, n.number, n.kind)).collect::<Vec<_>>();
+    let told = {
+        let provider = PaymentSimulator::open(&path, TIMEOUT).unwrap().with_notices(Arc::new(ManualClock::new()));
+        for (n, token) in [(1, "tok_visa"), (2, "tok_declined"), (3, "tok_requires_action"), (4, "tok_flaky"), (1, "tok_visa")] {
+            authorized(&provider, n, token).await;
+        }
+        provider.capture(AttemptId(1)).await.unwrap();
+        provider.refund(AttemptId(1), &refund(1, 99)).await.unwrap();
+        provider.answer_challenge(AttemptId(3), true).await.unwrap();
+        provider.void(AttemptId(3)).await.unwrap();
+        provider.void(AttemptId(5)).await.unwrap();
+        provider.news().await;
+        let captured = &provider.untold(2)[1];
+        assert_eq!((captured.kind, captured.at), ("payment.captured", ManualClock::START));
+        provider.told(captured).await.unwrap();
+        provider.told(captured).await.unwrap();
+        kinds(&provider)
+    };
+    assert_eq!(
+        told,
+        [
+            (1, 1, "payment.authorized"),
+            (1, 3, "payment.refunded"),
+            (2, 1, "payment.declined"),
+            (3, 1, "payment.challenge_required"),
+            (3, 2, "payment.authorized"),
+            (3, 3, "payment.voided"),
+        ]
+    );
+    assert_eq!(kinds(&PaymentSimulator::open(&path, TIMEOUT).unwrap()), told);
 }

@@ -5,11 +5,11 @@ use domain::catalog::{Book, Edition, Format, Heading, HeadingId, HeadingKind, Is
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, PaymentError, State};
 use domain::event::{BookEvent, Event, Outgoing, StockEvent, Subject};
 use domain::ids::{
-    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, SessionId, ShippingOptionId,
-    Sku, Version,
+    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, RefundId, SessionId,
+    ShippingOptionId, Sku, Version,
 };
 use domain::money::{Currency, Money, Ppm};
-use domain::order::{Actor, Number, Order, OrderEvent, PaymentStatus, Placed, Recorded, Status};
+use domain::order::{Actor, Number, Order, OrderEvent, PaymentStatus, Placed, Recorded, Refund, RefundedItem, Status};
 use domain::person::{Address, Country, Email};
 use domain::pricing::{Adjustment, AdjustmentKind, Line, NotApplied, Quote, QuotedLine, Reason, WhyNot};
 use domain::quantity::Quantity;
@@ -202,7 +202,10 @@ pub fn checkouts() -> Vec<Checkout> {
             started_at: at(5),
             reserved_until: at(605),
             tries: 2,
+            return_url: None,
+            challenge: None,
         }),
+        earlier: vec![],
         last_error: Some(PaymentError { code: "card_declined".into(), detail: "The card was declined.".into() }),
         version: Version(4),
         events: 3,
@@ -230,6 +233,7 @@ pub fn checkouts() -> Vec<Checkout> {
         },
         state: State::Open,
         attempt: None,
+        earlier: vec![],
         last_error: None,
         ..rich
     };
@@ -272,9 +276,9 @@ fn order_events() -> Vec<OrderEvent> {
         OrderEvent::Shipped,
         OrderEvent::Delivered,
         OrderEvent::Canceled { reason: Some(text("Too slow")), payment: PaymentStatus::Refunding },
-        OrderEvent::RefundRequested,
+        OrderEvent::RefundOfAllRequested,
         OrderEvent::PaymentVoided { amount: usd(10_531) },
-        OrderEvent::PaymentRefunded { amount: usd(10_531) },
+        OrderEvent::PaymentRefunded { amount: usd(10_531), refund: None },
         OrderEvent::Refunded,
         OrderEvent::Failed { reason: "capture refused".into() },
         OrderEvent::AddressChanged { from: Box::new(address()), to: Box::new(plain_address()) },
@@ -286,6 +290,58 @@ pub fn history() -> Vec<Recorded> {
     let actors = [Actor::Guest, Actor::Customer(customer()), Actor::Admin(customer()), Actor::System];
     let recorded = |((sequence, event), actor)| Recorded { sequence, at: at(5), actor, cause: "pay_1/\"capture\"".into(), event };
     (1..).zip(order_events()).zip(actors.into_iter().cycle()).map(recorded).collect()
+}
+
+fn refunds() -> Vec<Refund> {
+    let item = RefundedItem { edition: EditionId(bits(1)), quantity: copies(1), amount: usd(1_254) };
+    let part = Refund {
+        id: RefundId(bits(1)),
+        amount: usd(1_254),
+        items: vec![item],
+        restock: true,
+        reason: Some(text("A torn page")),
+        requested_at: at(60),
+        paid_at: Some(at(61)),
+    };
+    let amount =
+        Refund { id: RefundId(bits(2)), amount: usd(100), items: vec![], restock: false, reason: None, paid_at: None, ..part.clone() };
+    vec![part, amount]
+}
+
+fn later_order_events() -> Vec<OrderEvent> {
+    let error = PaymentError { code: "capture_failed".into(), detail: "The bank refused the capture.".into() };
+    let asked = refunds().into_iter().map(|r| OrderEvent::RefundRequested(Box::new(r)));
+    let paid_back = OrderEvent::PaymentRefunded { amount: usd(1_254), refund: Some(RefundId(bits(1))) };
+    [OrderEvent::CaptureRequested, OrderEvent::CaptureRefused { error }].into_iter().chain(asked).chain([paid_back]).collect()
+}
+
+/// What orders have known to happen since money is taken on shipment and paid back in part.
+pub fn later_history() -> Vec<Recorded> {
+    let recorded = |(sequence, event)| Recorded { sequence, at: at(60), actor: Actor::System, cause: "rfd_1".into(), event };
+    (15..).zip(later_order_events()).map(recorded).collect()
+}
+
+pub fn later_outgoing() -> Vec<Outgoing> {
+    let order = Subject::Order(OrderId(bits(1)));
+    let outgoing = |(sequence, event)| Outgoing { subject: order, sequence, at: at(60), event: Event::Order(event) };
+    (15..).zip(later_order_events()).map(outgoing).collect()
+}
+
+/// An order some of which was paid back.
+pub fn refunded_order() -> Order {
+    Order { payment: PaymentStatus::PartiallyRefunded, refunds: refunds(), ..order() }
+}
+
+/// A checkout at a challenge, not its first attempt.
+pub fn challenged_checkout() -> Checkout {
+    let mut checkout = checkouts().remove(0);
+    checkout.state = State::Challenged;
+    checkout.earlier = vec![AttemptId(bits(8)), AttemptId(bits(9))];
+    if let Some(attempt) = &mut checkout.attempt {
+        attempt.return_url = Some(text("https://shop.example/return"));
+        attempt.challenge = Some("https://psp.example/challenge/1".into());
+    }
+    checkout
 }
 
 pub fn order() -> Order {
@@ -303,6 +359,7 @@ pub fn order() -> Order {
         coupons: p.coupons,
         status: Status::Shipped,
         payment: PaymentStatus::Captured,
+        refunds: vec![],
         placed_at: at(5),
         updated_at: at(50),
         version: Version(5),

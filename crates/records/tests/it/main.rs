@@ -61,6 +61,15 @@ fn json_records_of_version_1() {
     agrees("outgoing.json", &fixtures::outgoing(), records::encode_outgoing, records::decode_outgoing);
 }
 
+/// What has grown since: fields and events that the first records do not have.
+#[test]
+fn json_records_as_they_have_grown() {
+    agrees("checkout_challenged.json", &[fixtures::challenged_checkout()], records::encode_checkout, records::decode_checkout);
+    agrees("recorded_refunds.json", &fixtures::later_history(), records::encode_recorded, records::decode_recorded);
+    agrees("order_refunded.json", &[fixtures::refunded_order()], records::encode_order, records::decode_order);
+    agrees("outgoing_refunds.json", &fixtures::later_outgoing(), records::encode_outgoing, records::decode_outgoing);
+}
+
 /// Only for a format that has no file yet: what exists is never written again.
 #[test]
 #[ignore = "writes the golden files of a new record"]
@@ -77,6 +86,10 @@ fn golden_files_are_written_once() {
         ("heading.json", json(&fixtures::headings(), records::encode_heading)),
         ("session.json", json(&fixtures::sessions(), records::encode_session)),
         ("outgoing.json", json(&fixtures::outgoing(), records::encode_outgoing)),
+        ("checkout_challenged.json", json(&[fixtures::challenged_checkout()], records::encode_checkout)),
+        ("recorded_refunds.json", json(&fixtures::later_history(), records::encode_recorded)),
+        ("order_refunded.json", json(&[fixtures::refunded_order()], records::encode_order)),
+        ("outgoing_refunds.json", json(&fixtures::later_outgoing(), records::encode_outgoing)),
     ] {
         if !golden(name).exists() {
             std::fs::write(golden(name), lines.join("\n") + "\n").expect("a file");
@@ -97,7 +110,7 @@ fn every_event_is_tagged_by_its_name() {
         assert_eq!(json["sequence"], event.sequence);
         assert_eq!(json["time"], event.at.micros());
     }
-    for recorded in fixtures::history() {
+    for recorded in fixtures::history().into_iter().chain(fixtures::later_history()) {
         let json: serde_json::Value = serde_json::from_slice(&records::encode_recorded(&recorded)).expect("JSON");
         assert_eq!(json["type"], recorded.event.name());
     }

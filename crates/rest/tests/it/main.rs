@@ -5,6 +5,8 @@ mod bodies;
 mod buying;
 mod catalog;
 mod limits;
+mod orders;
+mod payments;
 mod plumbing;
 mod repeats;
 mod shop;

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use domain::cart::Lifetimes;
 use domain::ids::{CouponCode, CustomerId, ShippingOptionId};
 use domain::money::{Currency, Money, Ppm, Rounding};
+use domain::order::CaptureWhen;
 use domain::person::Country;
 use domain::pricing::{Coupon, CouponKind, Rules, ShippingOption, TaxRate, Window};
 use domain::text::Text;
@@ -16,8 +17,9 @@ use memory::simulator::PaymentSimulator;
 use memory::{ManualClock, MemoryBus, MemoryStore, SeededEntropy};
 use prometheus_client::registry::Registry;
 use rest::auth::{DevIssuer, Role};
-use rest::{Edge, EdgeConfig, Metrics, RateLimits};
+use rest::{Edge, EdgeConfig, Metrics, Peer, RateLimits};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt;
@@ -83,6 +85,12 @@ impl Ask<'_> {
         self.with("authorization", &format!("Bearer {token}"))
     }
 
+    /// From this address.
+    pub fn from(mut self, address: &str) -> Self {
+        self.request = self.request.extension(Peer(SocketAddr::new(address.parse().expect("an address"), 1)));
+        self
+    }
+
     pub fn key(self, key: &str) -> Self {
         self.with("idempotency-key", key)
     }
@@ -145,6 +153,20 @@ impl Shop {
     }
 
     pub async fn on(config: EdgeConfig, ticking: Arc<dyn Clock>, clock: ManualClock, payments: Arc<dyn Payments>) -> Self {
+        Self::by(config, ticking, clock, payments, policy()).await
+    }
+
+    /// A shop, its provider, and when its orders are paid.
+    pub async fn capturing(capture: CaptureWhen) -> (Self, PaymentSimulator) {
+        let clock = ManualClock::new();
+        let payments = PaymentSimulator::in_memory(Duration::from_millis(50)).with_challenges_at("https://psp.example/challenges");
+        let limits = RateLimits { enabled: false, ..RateLimits::default() };
+        let config = EdgeConfig { rate_limits: limits, ..EdgeConfig::default() };
+        let ports = Arc::new(payments.clone());
+        (Self::by(config, Arc::new(clock.clone()), clock, ports, Policy { capture, ..policy() }).await, payments)
+    }
+
+    async fn by(config: EdgeConfig, ticking: Arc<dyn Clock>, clock: ManualClock, payments: Arc<dyn Payments>, policy: Policy) -> Self {
         let store = MemoryStore::new();
         let ports = Ports {
             carts: Arc::new(store.clone()),
@@ -159,7 +181,7 @@ impl Shop {
             entropy: Arc::new(SeededEntropy::new(7)),
         };
         let issuer = DevIssuer::ephemeral().expect("a key");
-        let app = Arc::new(App::new(ports, rules(), policy()));
+        let app = Arc::new(App::new(ports, rules(), policy));
         let edge = Edge::new(app, Arc::new(issuer.keys()), Metrics::new(Registry::default()), &config);
         edge.set_ready(true);
         let mut shop = Self { router: rest::router(Arc::clone(&edge)), edge, clock, issuer, book: Value::Null };
@@ -250,6 +272,7 @@ fn policy() -> Policy {
         carts: Lifetimes { guest: 30 * DAY, customer: 90 * DAY, empty: DAY },
         checkout_ttl: Duration::from_secs(1800),
         reservation_ttl: Duration::from_secs(600),
+        capture: CaptureWhen::AtOnce,
         session_ttl: 30 * DAY,
         events_keep: DAY,
     }

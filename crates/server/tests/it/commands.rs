@@ -120,6 +120,34 @@ fn check_prints_the_configuration_and_verifies_the_store() {
     assert!(!ok && !wrong.is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_rebuilds_what_follows_and_names_the_order_whose_past_was_changed() {
+    let dir = dir();
+    let shop = Shop::start(dir.path(), &[]);
+    let (book, _) = shop.admin(dir.path()).new_book("PAST", 1000, 1000).await;
+    let guest = shop.guest().await;
+    guest.cart(json!([{ "productId": book, "quantity": 1 }])).await;
+    let checkout = guest.checkout().await;
+    let order = guest.process(&checkout, "tok_visa", &key()).await.expect(200)["order"].clone();
+    drop(shop);
+    let (ok, said, wrong) = run(dir.path(), &["check", "--rebuild"]);
+    assert!(ok && said.contains("rebuilt and the same: 1 orders, 1 checkouts"), "{said}{wrong}");
+    // The log is in the file once the server has stopped: one letter of who did it is changed there.
+    drop(run(dir.path(), &["backup", dir.path().join("copy").to_str().expect("text")]));
+    let copy = dir.path().join("copy");
+    let file = copy.join("cartwright.db");
+    let mut bytes = std::fs::read(&file).expect("a file");
+    let event = b"\"sequence\":3,\"at\":";
+    let at = bytes.windows(event.len()).position(|w| w == event).expect("the third event");
+    let cause = b"\"cause\":\"pay_";
+    let from = at + bytes[at..].windows(cause.len()).position(|w| w == cause).expect("its cause") + cause.len();
+    bytes[from] ^= 1;
+    std::fs::write(&file, &bytes).expect("written");
+    let (ok, _, wrong) = run(&copy, &["check"]);
+    let named = format!("{}: event 3 is not what was written", order["id"].as_str().expect("an id"));
+    assert!(!ok && wrong.contains(&named), "{wrong}");
+}
+
 #[test]
 fn a_wrong_configuration_is_told_in_a_sentence() {
     let dir = dir();

@@ -4,6 +4,7 @@
 mod commands;
 mod crashes;
 mod hostile;
+mod payments;
 mod promises;
 mod schema;
 mod shop;

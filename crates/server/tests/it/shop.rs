@@ -41,22 +41,7 @@ impl Shop {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let mut said = String::new();
-        let listen = loop {
-            let Some(Ok(line)) = lines.next() else {
-                child.wait().expect("ended");
-                return Err(said);
-            };
-            let log: Value = serde_json::from_str(&line).unwrap_or_default();
-            if log["fields"]["message"] == "ready" {
-                break log["fields"]["listen"].as_str().and_then(|l| l.parse().ok()).expect("where it listens");
-            }
-            said.push_str(&line);
-            said.push('\n');
-        };
-        // Keeps the pipe from filling up.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        let listen = ready(&mut child)?;
         Ok(Self { child, listen })
     }
 
@@ -90,6 +75,27 @@ impl Shop {
     pub fn customer(&self, dir: &Path, sub: &str) -> Client {
         self.client().with(token(dir, sub, "customer"))
     }
+}
+
+/// Waits until it says so; where it listens, or else all it said.
+pub fn ready(child: &mut Child) -> Result<SocketAddr, String> {
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let mut said = String::new();
+    let listen = loop {
+        let Some(Ok(line)) = lines.next() else {
+            child.wait().expect("ended");
+            return Err(said);
+        };
+        let log: Value = serde_json::from_str(&line).unwrap_or_default();
+        if log["fields"]["message"] == "ready" {
+            break log["fields"]["listen"].as_str().and_then(|l| l.parse().ok()).expect("where it listens");
+        }
+        said.push_str(&line);
+        said.push('\n');
+    };
+    // Keeps the pipe from filling up.
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+    Ok(listen)
 }
 
 impl Drop for Shop {
@@ -151,6 +157,12 @@ impl Client {
         self.token.as_deref().unwrap_or_default()
     }
 
+    /// The same connections, another server.
+    pub fn at(mut self, host: &str) -> Self {
+        self.base = format!("http://{host}");
+        self
+    }
+
     /// The same connections, another guest.
     pub async fn guest(&self) -> Self {
         let session = self.post("/session", json!({})).await.expect(201);
@@ -158,7 +170,7 @@ impl Client {
     }
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Result<Answer, String> {
-        let root = ["/health", "/metrics", "/openapi", "/docs", "/.well", "/api"].iter().any(|p| path.starts_with(p));
+        let root = ["/health", "/metrics", "/openapi", "/docs", "/.well", "/payment-simulator", "/api"].iter().any(|p| path.starts_with(p));
         let base = if root { "" } else { "/api/v1" };
         let uri = format!("{}{base}{path}", self.base);
         let mut request = Request::builder().method(&method).uri(&uri);
