@@ -23,6 +23,7 @@ use domain::quantity::Quantity;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Clone, Debug)]
 pub struct AddItem {
@@ -78,28 +79,16 @@ pub struct CartView {
     pub warnings: Vec<Warning>,
 }
 
-/// What a view is made from. The same basis gives the same view, so whoever kept what it made of a view need
-/// not ask for it again.
-#[derive(Clone, Debug)]
+/// What a view was made from. As long as it stands so does the view, and whoever kept what it made of the view
+/// need not ask for it again.
+#[derive(Debug)]
 pub struct Basis {
     cart: Arc<Cart>,
     snapshot: Arc<Snapshot>,
-    /// Copies to be had of each item.
+    /// Copies there were to be had of each item.
     available: Vec<u32>,
-}
-
-impl Basis {
-    pub fn cart(&self) -> &Cart {
-        &self.cart
-    }
-
-    /// Whether the other basis gives the same view. Never with coupons: they come and go with time and use.
-    pub fn is_as(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.cart, &other.cart)
-            && Arc::ptr_eq(&self.snapshot, &other.snapshot)
-            && self.available == other.available
-            && self.cart.coupons.is_empty()
-    }
+    /// The catalog's count of changes when this was last true.
+    changes: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
@@ -199,28 +188,54 @@ impl App {
 
     /// The caller's active cart.
     pub async fn my_cart(&self, caller: &Caller) -> Result<CartView, Error> {
-        self.view_of(&self.my_basis(caller).await?).await
+        self.view(self.my_unpriced_cart(caller).await?, self.now()).await
     }
 
     pub async fn cart(&self, caller: &Caller, id: CartId) -> Result<CartView, Error> {
-        self.view_of(&self.basis(caller, id).await?).await
+        self.view(self.unpriced_cart(caller, id).await?, self.now()).await
     }
 
-    /// What the caller's active cart is shown from.
-    pub async fn my_basis(&self, caller: &Caller) -> Result<Basis, Error> {
-        let id = self.ports.carts.of_owner(&caller.owner()?, self.now()).await?.ok_or(Refusal::CartNotFound)?;
-        self.basis(caller, id).await
+    /// A cart as it is stored.
+    pub async fn unpriced_cart(&self, caller: &Caller, id: CartId) -> Result<Arc<Cart>, Error> {
+        self.owned_cart(&caller.owner()?, id, self.now()).await
     }
 
-    /// What a cart is shown from.
-    pub async fn basis(&self, caller: &Caller, id: CartId) -> Result<Basis, Error> {
-        let cart = self.owned_cart(&caller.owner()?, id, self.now()).await?;
-        let available = cart.items.iter().map(|i| self.ports.catalog.level(i.edition).available()).collect();
-        Ok(Basis { cart, snapshot: self.ports.catalog.snapshot(), available })
+    /// The caller's active cart as it is stored.
+    pub async fn my_unpriced_cart(&self, caller: &Caller) -> Result<Arc<Cart>, Error> {
+        let now = self.now();
+        let owner = caller.owner()?;
+        let id = self.ports.carts.of_owner(&owner, now).await?.ok_or(Refusal::CartNotFound)?;
+        self.owned_cart(&owner, id, now).await
     }
 
-    pub async fn view_of(&self, basis: &Basis) -> Result<CartView, Error> {
-        self.view(Arc::clone(&basis.cart), self.now()).await
+    /// Prices a cart, and says what the view was made from.
+    pub async fn price_cart(&self, cart: Arc<Cart>) -> Result<(CartView, Basis), Error> {
+        let catalog = &self.ports.catalog;
+        // Counted before anything is looked at: a change in between makes this basis old, never wrong.
+        let changes = AtomicU64::new(catalog.changes());
+        let basis = Basis { snapshot: catalog.snapshot(), available: self.available(&cart).collect(), cart: Arc::clone(&cart), changes };
+        Ok((self.view(cart, self.now()).await?, basis))
+    }
+
+    /// Whether pricing this cart would give the same view again. Never with coupons: they come and go with time
+    /// and use.
+    pub fn still_shows(&self, basis: &Basis, cart: &Arc<Cart>) -> bool {
+        if !Arc::ptr_eq(&basis.cart, cart) || !cart.coupons.is_empty() {
+            return false;
+        }
+        let changes = self.ports.catalog.changes();
+        if basis.changes.load(Ordering::Relaxed) == changes {
+            return true;
+        }
+        let same = Arc::ptr_eq(&basis.snapshot, &self.ports.catalog.snapshot()) && self.available(cart).eq(basis.available.iter().copied());
+        if same {
+            basis.changes.store(changes, Ordering::Relaxed);
+        }
+        same
+    }
+
+    fn available(&self, cart: &Cart) -> impl Iterator<Item = u32> {
+        cart.items.iter().map(|item| self.ports.catalog.level(item.edition).available())
     }
 
     pub(crate) async fn owned_cart(&self, owner: &Owner, id: CartId, now: Timestamp) -> Result<Arc<Cart>, Error> {

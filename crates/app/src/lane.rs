@@ -6,7 +6,8 @@
 //! rather than by trying a lock is what keeps contention from becoming refusals (lesson P6, P8).
 
 use domain::limits::LANE_WAITING_MAX;
-use std::collections::{HashMap, VecDeque};
+use foldhash::HashMap;
+use std::collections::VecDeque;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::oneshot;

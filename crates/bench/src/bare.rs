@@ -2,7 +2,7 @@
 //! of the same size.
 
 use crate::Failure;
-use crate::client::{Ask, Client};
+use crate::client::{Ask, Client, Token};
 use crate::run::Load;
 use crate::scenario::Chance;
 use axum::extract::Json;
@@ -11,6 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use bytes::Bytes;
+use hyper::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -38,21 +39,24 @@ fn body(size: usize) -> Bytes {
 pub struct BareLoad {
     chance: Chance,
     writes_percent: u64,
-    item: Value,
+    token: Token,
+    item: Bytes,
 }
 
 impl BareLoad {
-    pub fn new(number: usize, writes_percent: u64) -> Self {
+    pub fn new(number: usize, writes_percent: u64) -> Result<Self, Failure> {
         let id = "01J9ZQ4T000000000000000000";
         let item = json!({ "productId": format!("book_{id}"), "variantId": format!("ed_{id}"), "quantity": 1 });
-        Self { chance: Chance::new(number), writes_percent, item }
+        let token = Token::new(&format!("gst_{}", "0".repeat(64)))?;
+        Ok(Self { chance: Chance::new(number), writes_percent, token, item: item.to_string().into() })
     }
 }
 
 impl Load for BareLoad {
     async fn step(&mut self, client: &mut Client) -> Result<(), Failure> {
         let writes = self.chance.below(100) < self.writes_percent;
-        let ask = if writes { Ask::post("write", PATH, None, &self.item) } else { Ask::get("read", PATH, None) };
+        let ask = Ask::get("read", PATH, Some(&self.token));
+        let ask = if writes { Ask { label: "write", method: Method::POST, body: Some(self.item.clone()), ..ask } } else { ask };
         client.send(ask).await?;
         Ok(())
     }

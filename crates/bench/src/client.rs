@@ -5,7 +5,7 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
@@ -19,35 +19,45 @@ const CONNECT_WAIT: Duration = Duration::from_millis(20);
 /// The status of a request that got no answer.
 pub const NO_ANSWER: u16 = 0;
 
+/// A session's token as it is sent. Made once, so that what is measured is the server and not the making of
+/// requests.
+pub struct Token(HeaderValue);
+
+impl Token {
+    pub fn new(token: &str) -> Result<Self, Failure> {
+        Ok(Self(HeaderValue::try_from(format!("Bearer {token}"))?))
+    }
+}
+
 /// One request. `label` is the line of the report it counts for.
 pub struct Ask<'a> {
     pub label: &'static str,
     pub method: Method,
     pub path: &'a str,
-    pub token: Option<&'a str>,
+    pub token: Option<&'a Token>,
     pub key: Option<String>,
     pub body: Option<Bytes>,
 }
 
 impl<'a> Ask<'a> {
-    pub fn get(label: &'static str, path: &'a str, token: Option<&'a str>) -> Self {
+    pub fn get(label: &'static str, path: &'a str, token: Option<&'a Token>) -> Self {
         Self { label, method: Method::GET, path, token, key: None, body: None }
     }
 
-    pub fn post(label: &'static str, path: &'a str, token: Option<&'a str>, body: &serde_json::Value) -> Self {
+    pub fn post(label: &'static str, path: &'a str, token: Option<&'a Token>, body: &serde_json::Value) -> Self {
         Self { label, method: Method::POST, path, token, key: None, body: Some(body.to_string().into()) }
     }
 
-    fn request(self, host: &str) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
-        let mut request = Request::builder().method(self.method).uri(self.path).header(HOST, host);
+    fn request(self, host: &HeaderValue) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let mut request = Request::builder().method(self.method).uri(self.path).header(HOST, host.clone());
         if let Some(token) = self.token {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+            request = request.header(AUTHORIZATION, token.0.clone());
         }
         if let Some(key) = self.key {
             request = request.header("idempotency-key", key);
         }
         if self.body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         request.body(Full::new(self.body.unwrap_or_default()))
     }
@@ -120,6 +130,7 @@ impl Tally {
 
 pub struct Client {
     host: String,
+    host_header: HeaderValue,
     sender: SendRequest<Full<Bytes>>,
     pub tally: Tally,
 }
@@ -128,14 +139,15 @@ impl Client {
     pub async fn connect(url: &str) -> Result<Self, Failure> {
         let host = url.strip_prefix("http://").ok_or("only http:// is spoken here")?.trim_end_matches('/').to_owned();
         let sender = open(&host).await?;
-        Ok(Self { host, sender, tally: Tally::default() })
+        let host_header = HeaderValue::try_from(&host)?;
+        Ok(Self { host, host_header, sender, tally: Tally::default() })
     }
 
     /// Sends and waits. A broken connection is an answer of its own ([`NO_ANSWER`]) and is opened again;
     /// an error means the server is gone.
     pub async fn send(&mut self, ask: Ask<'_>) -> Result<Reply, Failure> {
         let (label, wrote) = (ask.label, ask.body.is_some());
-        let request = ask.request(&self.host)?;
+        let request = ask.request(&self.host_header)?;
         let start = Instant::now();
         let reply = match tokio::time::timeout(ANSWER_WAIT, exchange(&mut self.sender, request)).await {
             Ok(Ok(reply)) => reply,

@@ -165,7 +165,7 @@ async fn alternate(options: &Options, url: &str, shoppers: &mut Vec<Shopper>) ->
     let span = Duration::from_secs(options.seconds);
     let warm = round(url, shoppers, span.min(Duration::from_secs(2))).await?;
     let server = if options.no_bare { None } else { Some(Server::bare(warm.mean_body())?) };
-    let mut loads: Vec<BareLoad> = (0..options.clients).map(|n| BareLoad::new(n, warm.writes_percent())).collect();
+    let mut loads = (0..options.clients).map(|n| BareLoad::new(n, warm.writes_percent())).collect::<Result<Vec<_>, _>>()?;
     let (mut rounds, mut bare) = (Vec::new(), Vec::new());
     for n in 1..=options.rounds {
         eprintln!("round {n} of {}", options.rounds);

@@ -1,7 +1,7 @@
 //! What a shopper does in each scenario.
 
 use crate::Failure;
-use crate::client::{Ask, Client};
+use crate::client::{Ask, Client, Token};
 use crate::run::Load;
 use crate::world::{CART_EDITIONS, CART_ROOM, Cart, Purchase, World, text};
 use hyper::Method;
@@ -119,14 +119,14 @@ impl Shopper {
     async fn buy(&mut self, client: &mut Client) -> Result<(), Failure> {
         let session = client.send(Ask::post("session", "/api/v1/session", None, &json!({}))).await?;
         let Ok(session) = session.json() else { return Ok(()) };
-        let mut purchase = Purchase { token: text(&session, "token")?, order: None };
+        let mut purchase = Purchase { token: Token::new(&text(&session, "token")?)?, order: None };
         let paid = self.pay(client, &purchase.token).await;
         purchase.order = paid?;
         self.purchases.push(purchase);
         Ok(())
     }
 
-    async fn pay(&mut self, client: &mut Client, token: &str) -> Result<Option<String>, Failure> {
+    async fn pay(&mut self, client: &mut Client, token: &Token) -> Result<Option<String>, Failure> {
         let items: Vec<Value> = (0..=self.chance.below(3)).map(|_| self.some_item()).collect();
         let cart = client.send(Ask::post("cart", "/api/v1/cart", Some(token), &json!({ "items": items }))).await?;
         let Ok(cart) = cart.json() else { return Ok(None) };
@@ -150,9 +150,8 @@ impl Shopper {
 async fn add_to(client: &mut Client, world: &World, cart: usize, nth: u64) -> Result<(), Failure> {
     let room = world.carts.get(cart).filter(|_| nth < CART_ROOM);
     let held: &Cart = room.ok_or("every cart is full: raise --carts")?;
-    let body = world.goods_of(cart, nth).item(1).to_string();
-    let ask =
-        Ask { label: "add", method: Method::POST, path: &held.items_path, token: Some(&held.token), key: None, body: Some(body.into()) };
+    let body = Some(world.goods_of(cart, nth).one.clone());
+    let ask = Ask { label: "add", method: Method::POST, path: &held.items_path, token: Some(&held.token), key: None, body };
     held.added(&client.send(ask).await?);
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! What the load works on, prepared before the clock starts and looked at after it has stopped.
 
 use crate::Failure;
-use crate::client::{Ask, Client, Reply};
+use crate::client::{Ask, Client, Reply, Token};
+use bytes::Bytes;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -20,9 +21,17 @@ pub struct Goods {
     pub product: String,
     pub variant: String,
     pub word: String,
+    /// The request for one copy.
+    pub one: Bytes,
 }
 
 impl Goods {
+    fn new(product: String, variant: String, word: String) -> Self {
+        let mut goods = Self { product, variant, word, one: Bytes::new() };
+        goods.one = goods.item(1).to_string().into();
+        goods
+    }
+
     pub fn item(&self, quantity: u64) -> Value {
         json!({ "productId": self.product, "variantId": self.variant, "quantity": quantity })
     }
@@ -32,7 +41,7 @@ impl Goods {
 pub struct Cart {
     pub path: String,
     pub items_path: String,
-    pub token: String,
+    pub token: Token,
     copies: AtomicU64,
     unknown: AtomicU64,
 }
@@ -48,7 +57,7 @@ impl Cart {
 
 /// A try to buy: the guest, and the order if one was acknowledged.
 pub struct Purchase {
-    pub token: String,
+    pub token: Token,
     pub order: Option<String>,
 }
 
@@ -123,7 +132,7 @@ fn editions(book: &Value) -> impl Iterator<Item = (u64, Goods)> + '_ {
     let title = book["title"].as_str().unwrap_or_default();
     let word: String = title.split(|c: char| !c.is_ascii_alphanumeric()).max_by_key(|w| w.len()).unwrap_or("the").to_owned();
     book["editions"].as_array().into_iter().flatten().filter_map(move |edition| {
-        let goods = Goods { product: text(book, "id").ok()?, variant: text(edition, "id").ok()?, word: word.clone() };
+        let goods = Goods::new(text(book, "id").ok()?, text(edition, "id").ok()?, word.clone());
         let available = edition["availableQuantity"].as_u64();
         Some((available.unwrap_or(u64::from(edition["availability"] == "in_stock")), goods))
     })
@@ -134,7 +143,7 @@ async fn make_carts(url: String, goods: Arc<Vec<Goods>>, numbers: Vec<usize>, it
     let mut made = Vec::with_capacity(numbers.len());
     for n in numbers {
         let session = client.send(Ask::post("prepare", "/api/v1/session", None, &json!({}))).await?.json()?;
-        let token = text(&session, "token")?;
+        let token = Token::new(&text(&session, "token")?)?;
         let items: Vec<Value> = (0..items).map(|i| pick(&goods, n, i).item(1)).collect();
         let copies = AtomicU64::new(items.len() as u64);
         let cart = client.send(Ask::post("prepare", "/api/v1/cart", Some(&token), &json!({ "items": items }))).await?.json()?;

@@ -21,6 +21,7 @@ macro_rules! catalog {
             a_saved_change_is_in_every_snapshot_taken_after_its_answer
             a_snapshot_does_not_change
             an_acknowledged_move_is_in_the_level
+            the_count_of_changes_grows_with_the_snapshot_and_the_levels
             a_write_holds_only_while_the_stored_version_is_the_expected_one
             of_two_saves_at_once_with_one_expected_version_exactly_one_is_done
             skus_are_unique
@@ -168,6 +169,18 @@ pub async fn an_acknowledged_move_is_in_the_level(on: &Subject) {
     assert!(matches!(committed, Committed::Done), "{committed:?}");
     assert_eq!(on.catalog.level(EditionId(1)), StockLevel { on_hand: 7, reserved: 2, moves: 2 });
     assert_eq!(on.ledger.stock(EditionId(1)).await.expect("a store that works"), on.catalog.level(EditionId(1)));
+}
+
+pub async fn the_count_of_changes_grows_with_the_snapshot_and_the_levels(on: &Subject) {
+    let before = on.catalog.changes();
+    done(&*on.catalog, new_books([book(1)])).await;
+    let with_book = on.catalog.changes();
+    let stock = vec![moved(1, StockChange::Count(7), "import")];
+    done(&*on.catalog, CatalogChange { stock, ..CatalogChange::default() }).await;
+    let counted = on.catalog.changes();
+    on.ledger.commit(move_stock([moved(1, StockChange::Reserve(2), "order")]), START).await.expect("a store that works");
+    let reserved = on.catalog.changes();
+    assert!(before < with_book && with_book < counted && counted < reserved, "{before} {with_book} {counted} {reserved}");
 }
 
 pub async fn a_write_holds_only_while_the_stored_version_is_the_expected_one(on: &Subject) {

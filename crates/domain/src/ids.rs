@@ -15,7 +15,7 @@ pub(crate) fn parse_bits(prefix: &str, text: &str) -> Option<u128> {
     let digits = text.strip_prefix(prefix)?.strip_prefix('_')?;
     let ulid = Ulid::from_string(digits).ok()?;
     // One spelling an id: the lenient alphabet (lower case, I for 1) is refused.
-    (ulid.to_string() == digits).then_some(ulid.0)
+    (ulid.array_to_str(&mut [0; ulid::ULID_LEN]) == digits).then_some(ulid.0)
 }
 
 pub(crate) fn write_id(f: &mut fmt::Formatter<'_>, prefix: &str, bits: u128) -> fmt::Result {

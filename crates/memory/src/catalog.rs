@@ -19,6 +19,10 @@ impl Catalog for MemoryStore {
         self.state().level_of(edition)
     }
 
+    fn changes(&self) -> u64 {
+        self.state().changes
+    }
+
     async fn save(&self, change: CatalogChange, now: Timestamp) -> Result<CatalogSaved, PortError> {
         let mut state = self.state();
         Ok(state.save_catalog(change, now).err().unwrap_or(CatalogSaved::Done))
@@ -42,6 +46,7 @@ impl State {
         let stock = self.plan_stock(&change.stock, now).map_err(|short| CatalogSaved::StockShort { available: short[0].available })?;
 
         self.snapshot = Arc::new(next);
+        self.changes += 1;
         self.outbox.push(change.outbox);
         self.apply_stock(stock);
         self.remember(change.answer);

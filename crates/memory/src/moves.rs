@@ -69,6 +69,7 @@ impl State {
     }
 
     pub fn apply_stock(&mut self, plan: StockPlan) {
+        self.changes += u64::from(!plan.levels.is_empty());
         self.levels.extend(plan.levels);
         self.stock_causes.extend(plan.causes);
         self.outbox.push(plan.events);

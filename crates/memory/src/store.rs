@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub coupon_uses: BTreeMap<CouponCode, u32>,
     pub coupon_causes: BTreeSet<(String, CouponCode)>,
     pub snapshot: Arc<Snapshot>,
+    /// Changes of the snapshot and of levels.
+    pub changes: u64,
     pub sessions: BTreeMap<SessionId, Arc<Session>>,
     pub tokens: BTreeMap<[u8; 32], SessionId>,
     pub outbox: Queue,

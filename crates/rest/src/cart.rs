@@ -1,10 +1,12 @@
 use crate::call::Call;
 use crate::problem::{Answer, Failure};
 use crate::reply;
-use app::{Basis, Caller, CartView, MergeCart, Opened, Operation};
+use app::{Caller, CartView, MergeCart, Opened, Operation};
 use bytes::Bytes;
+use domain::cart::Cart;
 use domain::ids::{CartId, ItemId};
 use domain::refusal::Refusal;
+use std::sync::Arc;
 use wire::TotalsBody;
 use wire::cart::CartBody;
 
@@ -33,12 +35,12 @@ fn opened(opened: &Opened) -> Bytes {
 }
 
 /// Prices and prints a cart, unless nothing has changed since it was printed last.
-async fn shown(call: &Call, basis: Basis) -> Answer {
-    let rendered = match call.edge.rendered.get(&basis) {
+async fn shown(call: &Call, cart: Arc<Cart>) -> Answer {
+    let rendered = match call.edge.rendered.get(call.app(), &cart) {
         Some(rendered) => rendered,
         None => {
-            let view = call.app().view_of(&basis).await?;
-            call.edge.rendered.print(basis, &view)
+            let (view, basis) = call.app().price_cart(cart).await?;
+            call.edge.rendered.print(&view, basis)
         }
     };
     Ok(call.show_bytes(rendered.body.clone(), rendered.tag.clone()))
@@ -60,12 +62,12 @@ pub(crate) async fn open(mut call: Call) -> Answer {
 
 pub(crate) async fn mine(call: Call) -> Answer {
     call.no_query()?;
-    shown(&call, call.app().my_basis(&call.caller).await?).await
+    shown(&call, call.app().my_unpriced_cart(&call.caller).await?).await
 }
 
 pub(crate) async fn show(call: Call) -> Answer {
     call.no_query()?;
-    shown(&call, call.app().basis(&call.caller, cart_id(&call)?).await?).await
+    shown(&call, call.app().unpriced_cart(&call.caller, cart_id(&call)?).await?).await
 }
 
 pub(crate) async fn totals(call: Call) -> Answer {

@@ -87,8 +87,7 @@ pub(crate) async fn process(mut call: Call) -> Answer {
     let process = input.of(id, call.if_match()?);
     let work = call.edge.see_through(async move { pay(&edge, &caller, address, process, once).await });
     match tokio::time::timeout(call.edge.answer_within, work).await {
-        Ok(Ok(answered)) => call.answer(answered?, processed),
-        Ok(Err(_)) => Err(Failure::panicked()),
+        Ok(answered) => call.answer(answered?, processed),
         Err(_) => call.packed(&reply::accepted(&location(id), &WaitingBody::processing(id))),
     }
 }

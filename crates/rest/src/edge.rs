@@ -3,14 +3,15 @@ use crate::declines::Declines;
 use crate::limit::{Limits, RateLimits};
 use crate::metrics::Metrics;
 use crate::rendered::RenderedCarts;
-use app::ports::{PortError, PortErrorKind};
 use app::{App, Notice};
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use webhook::Secret;
 
 #[derive(Clone, Debug)]
@@ -104,10 +105,7 @@ impl Edge {
     /// It could not be heeded now; the sweeper sees to it.
     pub async fn heed(&self, notice: Notice) -> Result<(), app::Error> {
         let app = Arc::clone(&self.app);
-        match self.see_through(async move { app.payment_notice(notice).await }).await {
-            Ok(heeded) => heeded,
-            Err(_) => Err(PortError::unknown("payments", PortErrorKind::Unavailable, "heeding a notice panicked").into()),
-        }
+        self.see_through(async move { app.payment_notice(notice).await }).await
     }
 
     /// Waits until everything that was begun is done, also what nobody waits for any more. To be called after
@@ -120,16 +118,44 @@ impl Edge {
     ///
     /// A write may hold the lane of its cart, or stand between a payment and its record: dropped at an await, it
     /// would leave others waiting and the next try guessing. The client's patience must not decide where it stops.
-    #[expect(clippy::disallowed_methods, reason = "`idle` waits for these tasks at shutdown")]
-    pub(crate) fn see_through<F>(&self, work: F) -> JoinHandle<F::Output>
+    pub(crate) fn see_through<F>(&self, work: F) -> SeenThrough<F>
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let busy = self.work.subscribe();
-        tokio::spawn(async move {
-            let output = work.await;
-            drop(busy);
-            output
-        })
+        SeenThrough { work: Some(Box::pin(work)), busy: Some(self.work.subscribe()) }
+    }
+}
+
+/// Runs where it is awaited, which costs no task; dropped before its end, it becomes a task of its own.
+pub(crate) struct SeenThrough<F: Future<Output: Send> + Send + 'static> {
+    /// Gone once it has ended, or has panicked.
+    work: Option<Pin<Box<F>>>,
+    busy: Option<watch::Receiver<()>>,
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Future for SeenThrough<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut work = self.work.take().expect("invariant: nobody polls what has ended");
+        let polled = work.as_mut().poll(cx);
+        if polled.is_pending() {
+            self.work = Some(work);
+        }
+        polled
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Drop for SeenThrough<F> {
+    fn drop(&mut self) {
+        let (Some(work), busy) = (self.work.take(), self.busy.take()) else { return };
+        // `Edge::idle` waits for this task. Without a runtime the process is ending, and everything stops where it
+        // is, as in a crash.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                drop(work.await);
+                drop(busy);
+            });
+        }
     }
 }

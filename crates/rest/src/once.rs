@@ -2,6 +2,7 @@
 
 use crate::problem::Failure;
 use app::Caller;
+use axum::extract::RawPathParams;
 use axum::http::{HeaderMap, HeaderName};
 use domain::cart::{OnceMark, Owner};
 use domain::limits::IDEMPOTENCY_KEY_MAX;
@@ -35,7 +36,7 @@ pub(crate) struct Scope<'a> {
     pub method: &'a str,
     /// The template of the route, and what fills it in.
     pub route: &'a str,
-    pub ids: &'a [(String, String)],
+    pub ids: &'a RawPathParams,
     pub query: &'a str,
 }
 
@@ -47,7 +48,7 @@ impl Scope<'_> {
             Ok(Owner::Customer(customer)) => format!("customer:{customer}"),
             Err(_) => "anonymous".to_owned(),
         };
-        let ids = self.ids.iter().map(|(_, id)| id.as_str());
+        let ids = self.ids.iter().map(|(_, id)| id);
         let scope: Vec<&str> = [owner.as_str(), self.method, self.route].into_iter().chain(ids).collect();
         let print = [self.method, self.route, self.query];
         OnceMark {

@@ -3,9 +3,10 @@
 
 use crate::call::{etag, to_json};
 use crate::limits::RENDERED_BYTES_MAX;
-use app::{Basis, CartView};
+use app::{App, Basis, CartView};
 use axum::http::HeaderValue;
 use bytes::Bytes;
+use domain::cart::Cart;
 use domain::ids::CartId;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -38,12 +39,12 @@ impl RenderedCarts {
     }
 
     /// What was printed of a cart, if it would be the same now.
-    pub fn get(&self, basis: &Basis) -> Option<Arc<Rendered>> {
-        self.0.get(&basis.cart().id).filter(|rendered| rendered.basis.is_as(basis))
+    pub fn get(&self, app: &App, cart: &Arc<Cart>) -> Option<Arc<Rendered>> {
+        self.0.get(&cart.id).filter(|rendered| app.still_shows(&rendered.basis, cart))
     }
 
     /// Prints a view.
-    pub fn print(&self, basis: Basis, view: &CartView) -> Arc<Rendered> {
+    pub fn print(&self, view: &CartView, basis: Basis) -> Arc<Rendered> {
         let body = Bytes::from(to_json(&CartBody::from(view)));
         let rendered = Arc::new(Rendered { tag: etag(view.cart.version, &body), body, basis });
         self.0.insert(view.cart.id, Arc::clone(&rendered));

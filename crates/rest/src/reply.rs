@@ -5,12 +5,12 @@
 //! 1 | status u16 | version u64 (0: none) | length of location u16 | location | body
 //! ```
 
-use crate::call::etag;
+use crate::call::{HEADERS_ROOM, etag};
 use crate::problem::Failure;
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
 use bytes::Bytes;
 use domain::checkout::PaymentError;
 use domain::ids::Version;
@@ -74,12 +74,12 @@ pub(crate) fn unpack(packed: &Bytes) -> Result<Response, Failure> {
     }
     let status = StatusCode::from_u16(status).map_err(|_| Failure::internal())?;
     let tag = (version != 0).then(|| etag(Version(version), &body));
-    let mut response = (status, Body::from(body)).into_response();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = HeaderMap::with_capacity(HEADERS_ROOM);
     let headers = response.headers_mut();
     if status != StatusCode::NO_CONTENT {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    } else {
-        headers.remove(CONTENT_TYPE);
     }
     if let Some(tag) = tag {
         headers.insert(ETAG, tag);

@@ -1,27 +1,28 @@
-//! The table of routes, and what every request goes through: the trace layer around everything, and the
-//! guard of its route.
+//! The table of routes, and what every request goes through: the guard of its route, and the trace around
+//! everything.
 
 use crate::call::Call;
 use crate::edge::Edge;
 use crate::limit::Group;
 use crate::metrics::RouteMetrics;
 use crate::problem::{Answer, Failure};
-use crate::trace::trace;
+use crate::trace::Trace;
 use crate::{auth, cart, catalog, checkout, docs, health, order, payment, pricing, session};
 use app::Caller;
 use axum::Router;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::http::header::{ALLOW, CACHE_CONTROL};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{MethodFilter, MethodRouter};
 use domain::catalog::HeadingKind::{self, Author, Category, Publisher};
 use domain::refusal::Refusal;
-use std::collections::HashMap;
-use std::future::Future;
+use futures_util::FutureExt;
+use std::collections::BTreeMap;
+use std::future::{Future, Ready, ready};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, LazyLock};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Who may come in at all. Whose things they may see is decided inside.
@@ -66,12 +67,14 @@ pub(crate) fn address_of(request: &Request) -> IpAddr {
     request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
 }
 
+type Serve = dyn FnOnce(MethodRouter, Arc<Edge>, Arc<Route>) -> MethodRouter;
+
 struct Entry {
     method: Method,
     path: &'static str,
     access: Access,
-    /// The handler behind everything that comes before it.
-    serve: Box<dyn FnOnce(Arc<Edge>, Arc<Route>) -> MethodRouter>,
+    /// Adds the handler, behind everything that comes before it, to the methods of its path.
+    serve: Box<Serve>,
 }
 
 fn entry<H, F>(method: Method, path: &'static str, access: Access, handler: H) -> Entry
@@ -80,8 +83,8 @@ where
     F: Future<Output = Answer> + Send + 'static,
 {
     let filter = MethodFilter::try_from(method.clone()).expect("invariant: the table names plain methods");
-    let serve = move |edge: Arc<Edge>, route: Arc<Route>| {
-        on(filter, move |request: Request| answer(Arc::clone(&edge), Arc::clone(&route), handler.clone(), request))
+    let serve = move |methods: MethodRouter, edge: Arc<Edge>, route: Arc<Route>| {
+        methods.on(filter, move |request: Request| answer(Arc::clone(&edge), Arc::clone(&route), handler.clone(), request))
     };
     Entry { method, path, access, serve: Box::new(serve) }
 }
@@ -173,12 +176,26 @@ pub fn routes() -> Vec<(Method, &'static str)> {
 
 /// The whole edge.
 pub fn router(edge: Arc<Edge>) -> Router {
-    let mut router = Router::new();
+    let mut paths: BTreeMap<&str, MethodRouter> = BTreeMap::new();
+    for (path, allowed) in allowed() {
+        let edge = Arc::clone(&edge);
+        let fallback = move |request: Request| otherwise(&edge, request, |method| not_allowed(method, allowed.clone()));
+        paths.insert(path, MethodRouter::new().fallback(fallback));
+    }
     for entry in table() {
         let route = Arc::new(route_of(&entry, &edge));
-        router = router.route(entry.path, (entry.serve)(Arc::clone(&edge), route));
+        let methods = paths.remove(entry.path).expect("invariant: every path has its methods");
+        paths.insert(entry.path, (entry.serve)(methods, Arc::clone(&edge), route));
     }
-    router.method_not_allowed_fallback(not_allowed).fallback(not_found).layer(from_fn_with_state(edge, trace))
+    let router = paths.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
+    // Without a state to come, handlers are made once and not for every request.
+    router.fallback(move |request: Request| otherwise(&edge, request, |_| not_found().into_response())).with_state(())
+}
+
+/// The answer where no route has one.
+fn otherwise(edge: &Edge, request: Request, answer: impl FnOnce(Method) -> Response) -> Ready<Response> {
+    let trace = Trace::begin(edge, &request);
+    ready(trace.end(edge, answer(request.into_parts().0.method)))
 }
 
 fn route_of(entry: &Entry, edge: &Edge) -> Route {
@@ -198,25 +215,24 @@ fn route_of(entry: &Entry, edge: &Edge) -> Route {
     }
 }
 
-async fn not_found() -> Failure {
+fn not_found() -> Failure {
     Failure::new(404, "NOT_FOUND", "There is nothing here.")
 }
 
 /// The methods of each path, as `Allow` tells them.
-static ALLOWED: LazyLock<HashMap<&'static str, HeaderValue>> = LazyLock::new(|| {
-    let mut allowed: HashMap<&str, String> = HashMap::new();
+fn allowed() -> BTreeMap<&'static str, HeaderValue> {
+    let mut allowed: BTreeMap<&str, String> = BTreeMap::new();
     for (method, path) in routes() {
         let methods = allowed.entry(path).or_insert_with(|| "OPTIONS".to_owned());
         *methods = format!("{method}, {}{methods}", if method == Method::GET { "HEAD, " } else { "" });
     }
     let value = |methods| HeaderValue::try_from(methods).expect("invariant: names of methods");
     allowed.into_iter().map(|(path, methods)| (path, value(methods))).collect()
-});
+}
 
 /// The path is known, the method is not: says which ones are.
-async fn not_allowed(path: MatchedPath, method: Method) -> Response {
-    let allowed = ALLOWED.get(path.as_str()).cloned();
-    let headers = HeaderMap::from_iter(allowed.map(|methods| (ALLOW, methods)));
+fn not_allowed(method: Method, allowed: HeaderValue) -> Response {
+    let headers = HeaderMap::from_iter([(ALLOW, allowed)]);
     match method {
         Method::OPTIONS => (StatusCode::NO_CONTENT, headers).into_response(),
         _ => Failure::new(405, "METHOD_NOT_ALLOWED", "This method is not known here.").with(headers).into_response(),
@@ -229,22 +245,25 @@ where
     H: Fn(Call) -> F + Send + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
+    let trace = Trace::begin(&edge, &request);
     let started = Instant::now();
-    let mut response = pass(edge, &route, handler, request).await.unwrap_or_else(IntoResponse::into_response);
+    let outcome = AssertUnwindSafe(pass(&edge, &route, handler, request)).catch_unwind().await;
+    let answer = outcome.unwrap_or_else(|_| Err(Failure::panicked()));
+    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     if route.private {
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
     route.metrics.answered(response.status(), started.elapsed());
-    response
+    trace.end(&edge, response)
 }
 
-async fn pass<H, F>(edge: Arc<Edge>, route: &Arc<Route>, handler: H, request: Request) -> Answer
+async fn pass<H, F>(edge: &Arc<Edge>, route: &Arc<Route>, handler: H, request: Request) -> Answer
 where
     H: Fn(Call) -> F + Send + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     if route.access == Access::Open {
-        return Ok(run(edge, Arc::clone(route), Caller::Anonymous, handler, request).await);
+        return run(edge, route, Caller::Anonymous, handler, request).await;
     }
     let address = address_of(&request);
     let caller = match auth::caller(&edge.app, &edge.keys, request.headers()).await {
@@ -256,23 +275,22 @@ where
     if let Err(refusal) = route.access.check(&caller) {
         return Err(Failure::from(refusal).with(left));
     }
-    let mut response = run(edge, Arc::clone(route), caller, handler, request).await;
-    response.headers_mut().extend(left);
-    Ok(response)
+    match run(edge, route, caller, handler, request).await {
+        Ok(mut response) => {
+            response.headers_mut().extend(left);
+            Ok(response)
+        }
+        Err(failure) => Err(failure.with(left)),
+    }
 }
 
 /// Runs the handler. Writes are seen through to their end, whatever becomes of the client.
-async fn run<H, F>(edge: Arc<Edge>, route: Arc<Route>, caller: Caller, handler: H, request: Request) -> Response
+async fn run<H, F>(edge: &Arc<Edge>, route: &Arc<Route>, caller: Caller, handler: H, request: Request) -> Answer
 where
     H: Fn(Call) -> F + Send + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     let writes = !request.method().is_safe();
-    let call = Call::take(Arc::clone(&edge), route, caller, request);
-    let work = async move {
-        let call = call.await?;
-        handler(call).await
-    };
-    let answer = if writes { edge.see_through(work).await.unwrap_or_else(|_| Err(Failure::panicked())) } else { work.await };
-    answer.unwrap_or_else(IntoResponse::into_response)
+    let call = Call::take(Arc::clone(edge), Arc::clone(route), caller, request).await?;
+    if writes { edge.see_through(handler(call)).await } else { handler(call).await }
 }

@@ -1,17 +1,14 @@
-//! The outermost layer: names the request, and gives every problem its shape.
+//! Around every answer: names the request, and gives every problem its shape.
 
 use crate::edge::Edge;
 use crate::limits::REQUEST_ID_MAX;
-use crate::problem::{Failure, Told};
+use crate::problem::Told;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
+use axum::response::Response;
 use prometheus_client::metrics::gauge::Gauge;
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use wire::problem::Problem;
@@ -75,31 +72,41 @@ impl Drop for InFlight {
     }
 }
 
-pub(crate) async fn trace(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
-    let _counted = InFlight::new(&edge.metrics.in_flight);
-    let names = Names::of(request.headers());
-    let asked =
-        Asked { method: request.method().clone(), uri: request.uri().clone(), token: request.headers().contains_key(AUTHORIZATION) };
-    let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let mut response = outcome.unwrap_or_else(|_| Failure::panicked().into_response());
-    if response.status().is_client_error() || response.status().is_server_error() {
-        response = tell(&edge, response, &asked, &names);
-    }
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, names.request_id);
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
-}
-
-struct Asked {
+/// What is said around every answer: kept from the request before it is handed on.
+pub(crate) struct Trace {
+    _counted: InFlight,
+    names: Names,
     method: Method,
     uri: Uri,
     token: bool,
 }
 
+impl Trace {
+    pub(crate) fn begin(edge: &Edge, request: &Request) -> Self {
+        Self {
+            _counted: InFlight::new(&edge.metrics.in_flight),
+            names: Names::of(request.headers()),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            token: request.headers().contains_key(AUTHORIZATION),
+        }
+    }
+
+    /// The answer with its name; a problem in its shape.
+    pub(crate) fn end(self, edge: &Edge, mut response: Response) -> Response {
+        if response.status().is_client_error() || response.status().is_server_error() {
+            response = tell(edge, response, &self);
+        }
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, self.names.request_id);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
+}
+
 /// Renders a failure as a problem, and logs what caused it, once.
-fn tell(edge: &Edge, mut response: Response, asked: &Asked, names: &Names) -> Response {
-    let trace_id = std::str::from_utf8(&names.trace_id).expect("invariant: hexadecimal digits");
+fn tell(edge: &Edge, mut response: Response, asked: &Trace) -> Response {
+    let trace_id = std::str::from_utf8(&asked.names.trace_id).expect("invariant: hexadecimal digits");
     let told = response.extensions_mut().remove::<Told>();
     let Told { problem, cause } = told.unwrap_or_else(|| Told { problem: Arc::new(unnamed(response.status().as_u16())), cause: None });
     if let Some(cause) = cause {

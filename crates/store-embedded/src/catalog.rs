@@ -250,6 +250,10 @@ impl Catalog for EmbeddedStore {
         self.memory().level(edition)
     }
 
+    fn changes(&self) -> u64 {
+        self.memory().changes()
+    }
+
     async fn save(&self, change: CatalogChange, now: Timestamp) -> Result<CatalogSaved, PortError> {
         let (headings, books) = (change.headings.clone(), change.books.clone());
         let encoded = Encoded::of(change, now);

@@ -3,6 +3,7 @@
 
 use app::ports::{BookWrite, HeadingWrite, TokenDigest};
 use app::snapshot::Snapshot;
+use arc_swap::ArcSwap;
 use domain::cart::Cart;
 use domain::ids::{CartId, EditionId};
 use domain::session::Session;
@@ -10,6 +11,7 @@ use domain::stock::StockLevel;
 use foldhash::HashMap;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 const CARTS: usize = 20_000;
@@ -22,7 +24,9 @@ pub struct Memory {
     pub carts: Cache<CartId, Arc<Cart>, CartBytes>,
     pub sessions: Cache<TokenDigest, Arc<Session>>,
     levels: RwLock<HashMap<EditionId, StockLevel>>,
-    snapshot: RwLock<Arc<Snapshot>>,
+    snapshot: ArcSwap<Snapshot>,
+    /// Counted after the change is in place: who sees the count sees the change.
+    changes: AtomicU64,
     committed: Mutex<CatalogWrites>,
 }
 
@@ -38,7 +42,8 @@ impl Memory {
             carts: Cache::with_weighter(CARTS, CARTS_BYTES, CartBytes),
             sessions: Cache::new(SESSIONS),
             levels: RwLock::new(levels),
-            snapshot: RwLock::new(Arc::new(snapshot)),
+            snapshot: ArcSwap::from_pointee(snapshot),
+            changes: AtomicU64::new(0),
             committed: Mutex::default(),
         }
     }
@@ -50,11 +55,16 @@ impl Memory {
     pub fn set_levels(&self, levels: Vec<(EditionId, StockLevel)>) {
         if !levels.is_empty() {
             self.levels.write().unwrap_or_else(PoisonError::into_inner).extend(levels);
+            self.changes.fetch_add(1, Ordering::Release);
         }
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+        self.snapshot.load_full()
+    }
+
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     fn committed(&self) -> MutexGuard<'_, CatalogWrites> {
@@ -71,8 +81,8 @@ impl Memory {
     pub fn publish(&self) {
         let CatalogWrites { headings, books } = std::mem::take(&mut *self.committed());
         if !headings.is_empty() || !books.is_empty() {
-            let next = Arc::new(self.snapshot().with(&headings, &books));
-            *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = next;
+            self.snapshot.store(Arc::new(self.snapshot().with(&headings, &books)));
+            self.changes.fetch_add(1, Ordering::Release);
         }
     }
 }

@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// Frames (pages of 4 KiB) in the log between two checkpoints: a page that is changed again meanwhile is moved
 /// once. And from where on the log must start over.
-const CHECKPOINT_FRAMES: u32 = 4_096;
+const CHECKPOINT_FRAMES: u32 = 8_192;
 const RESTART_FRAMES: u32 = 16_384;
 
 /// A job's turn at the database, inside the group's transaction.

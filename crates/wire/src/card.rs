@@ -2,6 +2,9 @@
 
 use crate::json::Json;
 
+/// Of the shortest card numbers.
+const DIGITS_MIN: usize = 13;
+
 /// Whether any text or number of the tree, or a member's name, holds a card number: 13 to 19 digits (ASCII or
 /// full width, with single spaces or dashes between groups) whose check digit holds.
 pub fn holds_card_number(json: &Json<'_>) -> bool {
@@ -16,7 +19,7 @@ pub fn holds_card_number(json: &Json<'_>) -> bool {
 }
 
 fn in_text(text: &str) -> bool {
-    text.len() >= 13 && runs(text).iter().any(|groups| in_groups(groups))
+    text.chars().filter(|c| digit(*c).is_some()).count() >= DIGITS_MIN && runs(text).iter().any(|groups| in_groups(groups))
 }
 
 fn digit(c: char) -> Option<u8> {
@@ -49,7 +52,7 @@ fn in_groups(groups: &[Vec<u8>]) -> bool {
         let mut digits = Vec::new();
         groups[from..].iter().take_while(|g| g.len() <= 19).take(19).any(|group| {
             digits.extend_from_slice(group);
-            (13..=19).contains(&digits.len()) && digits[0] != 0 && luhn(&digits)
+            (DIGITS_MIN..=19).contains(&digits.len()) && digits[0] != 0 && luhn(&digits)
         })
     })
 }

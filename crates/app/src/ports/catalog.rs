@@ -18,6 +18,9 @@ pub trait Catalog: Send + Sync {
     /// An acknowledged move of this node is in it.
     fn level(&self, edition: EditionId) -> StockLevel;
 
+    /// A count that grows whenever the snapshot or a level has changed: while it stands still, so do they.
+    fn changes(&self) -> u64;
+
     /// Makes every line true, with its stock moves, events and answer, or none.
     ///
     /// - A write with an expected version holds only while the stored version is that one; else `Conflict`.
