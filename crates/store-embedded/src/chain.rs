@@ -7,6 +7,9 @@ use sha2::{Digest, Sha256};
 
 pub type Link = [u8; 32];
 
+/// The format of the store since which there are links.
+pub const SINCE: u32 = 2;
+
 /// What an order's first event is linked to.
 pub const START: Link = [0; 32];
 

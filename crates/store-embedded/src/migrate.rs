@@ -70,6 +70,7 @@ mod tests {
             }
         }
         drop(old);
+        assert_eq!(verify(dir.path()).expect("sound as it is").order_events, 6);
         drop(EmbeddedStore::open(dir.path()).expect("a store"));
         let verified = verify(dir.path()).expect("a sound store");
         assert_eq!((verified.orders, verified.order_events), (3, 6));

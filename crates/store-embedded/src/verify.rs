@@ -3,7 +3,7 @@
 
 use crate::columns::{Decode, uint};
 use crate::fault::Fault;
-use crate::{OpenError, chain, existing, stock};
+use crate::{OpenError, chain, existing, migrate, stock};
 use domain::ids::OrderId;
 use domain::order::Order;
 use domain::stock::StockLevel;
@@ -50,13 +50,16 @@ pub fn verify(dir: &Path) -> Result<Verified, VerifyError> {
 pub(crate) fn check<T>(dir: &Path, look: impl FnOnce(&mut Check<'_>) -> rusqlite::Result<T>) -> Result<T, VerifyError> {
     let connection = existing(dir)?;
     connection.execute_batch("BEGIN")?;
-    let mut check = Check { on: &connection, wrong: Vec::new() };
+    let linked = migrate::format(&connection)? >= chain::SINCE;
+    let mut check = Check { on: &connection, linked, wrong: Vec::new() };
     let found = look(&mut check)?;
     if check.wrong.is_empty() { Ok(found) } else { Err(VerifyError::Unsound(check.wrong)) }
 }
 
 pub(crate) struct Check<'a> {
     pub on: &'a Connection,
+    /// Whether its events have links: an older store gets them when it is opened.
+    linked: bool,
     pub wrong: Vec<String>,
 }
 
@@ -116,7 +119,9 @@ impl Check<'_> {
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
             let id: [u8; 16] = row.get(0)?;
-            self.chain(id)?;
+            if self.linked {
+                self.chain(id)?;
+            }
             // A record that cannot be read was told before.
             let Ok(order) = decoded(row, 1, records::decode_order) else { continue };
             if self.folded(id)?.as_ref() != Some(&order) {

@@ -124,11 +124,18 @@ fn check_prints_the_configuration_and_verifies_the_store() {
 async fn check_rebuilds_what_follows_and_names_the_order_whose_past_was_changed() {
     let dir = dir();
     let shop = Shop::start(dir.path(), &[]);
-    let (book, _) = shop.admin(dir.path()).new_book("PAST", 1000, 1000).await;
+    let admin = shop.admin(dir.path());
+    let (book, _) = admin.new_book("PAST", 1000, 1000).await;
     let guest = shop.guest().await;
-    guest.cart(json!([{ "productId": book, "quantity": 1 }])).await;
+    guest.cart(json!([{ "productId": book, "quantity": 2 }])).await;
     let checkout = guest.checkout().await;
     let order = guest.process(&checkout, "tok_visa", &key()).await.expect(200)["order"].clone();
+    let refunds = format!("/orders/{}/refunds", order["id"].as_str().expect("an id"));
+    // Two at 10.00 with 7.25 % of tax are 21.45.
+    let one = json!({ "items": [{ "itemId": order["items"][0]["id"], "quantity": 1 }] });
+    let refunded = admin.post(&refunds, one).await.expect(201);
+    assert_eq!((&refunded["paymentStatus"], &refunded["refunds"][0]["amount"]["amount"]), (&json!("partially_refunded"), &json!(1073)));
+    admin.post(&refunds, json!({ "amount": { "amount": 9999, "currency": "USD" } })).await.expect(409);
     drop(shop);
     let (ok, said, wrong) = run(dir.path(), &["check", "--rebuild"]);
     assert!(ok && said.contains("rebuilt and the same: 1 orders, 1 checkouts"), "{said}{wrong}");
