@@ -85,7 +85,9 @@ impl Future for Sleep {
 
 /// A way to start tasks from within tasks, also from those that believe they are on many threads.
 #[derive(Clone, Default)]
-pub struct Spawner(Arc<Mutex<Vec<(Place, BoxFuture<'static, ()>)>>>);
+pub struct Spawner(Arc<Mutex<Vec<Started>>>);
+
+type Started = (Place, BoxFuture<'static, ()>);
 
 impl Spawner {
     pub fn spawn(&self, place: Place, task: impl Future<Output = ()> + Send + 'static) {

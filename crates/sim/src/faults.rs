@@ -219,13 +219,20 @@ impl Weather {
     }
 }
 
+/// Stock levels a node has seen. It may look at an old one until it has moved stock itself.
+#[derive(Default)]
+struct Seen {
+    levels: BTreeMap<EditionId, StockLevel>,
+    /// Times it may have looked at an old one and then at a new one.
+    glances: u64,
+}
+
 /// Where a node stands: in the weather, with what it remembers of the outside.
 #[derive(Clone)]
 pub struct Site {
     weather: Weather,
     node: usize,
-    /// Stock levels it has seen. It may look at an old one until it has moved stock itself.
-    seen: Arc<Mutex<BTreeMap<EditionId, StockLevel>>>,
+    seen: Arc<Mutex<Seen>>,
 }
 
 impl Site {
@@ -238,7 +245,7 @@ impl Site {
         Arc::new(Faulty { port, site: self.clone() })
     }
 
-    fn seen(&self) -> MutexGuard<'_, BTreeMap<EditionId, StockLevel>> {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -291,7 +298,7 @@ impl Carts for Faulty<dyn Carts> {
 impl Ledger for Faulty<dyn Ledger> {
     async fn commit(&self, change: Change, now: Timestamp) -> Result<Committed, PortError> {
         let committed = write!(self, "ledger", COMMITS, |port| port.commit(change, now), change);
-        self.site.seen().clear();
+        self.site.seen().levels.clear();
         committed
     }
     async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {
@@ -349,14 +356,20 @@ impl Catalog for Faulty<dyn Catalog> {
     fn level(&self, edition: EditionId) -> StockLevel {
         let stale = self.site.weather.is_stale();
         let mut seen = self.site.seen();
-        let old = seen.get(&edition).copied().filter(|_| stale);
+        let old = seen.levels.get(&edition).copied().filter(|_| stale);
         let level = old.unwrap_or_else(|| self.port.level(edition));
-        seen.insert(edition, level);
+        seen.levels.insert(edition, level);
         level
+    }
+    fn changes(&self) -> u64 {
+        let mut seen = self.site.seen();
+        let is_old = seen.levels.iter().any(|(edition, level)| self.port.level(*edition) != *level);
+        seen.glances += u64::from(is_old);
+        self.port.changes() + seen.glances
     }
     async fn save(&self, change: CatalogChange, now: Timestamp) -> Result<CatalogSaved, PortError> {
         let saved = write!(self, "catalog", COMMITS, |port| port.save(change, now), change);
-        self.site.seen().clear();
+        self.site.seen().levels.clear();
         saved
     }
     async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {

@@ -10,12 +10,21 @@ use domain::order::CaptureWhen;
 use domain::person::{Address, Country, Email};
 use domain::pricing::{Coupon, CouponKind, Rules, ShippingOption, TaxRate, Window};
 use domain::text::Text;
+use domain::time::Timestamp;
 use std::time::Duration;
 
 /// Books on sale: each has one edition. Every fourth is an e-book, which is not shipped.
 pub const BOOKS: u32 = 4;
-/// Codes a shopper may try, those that are soon used up more often.
-pub const CODES: [&str; 7] = ["ONCE", "ONCE", "TWICE", "TWICE", "OFTEN", "FREE", "NONSENSE"];
+/// Codes a shopper may try at any time.
+pub const CODES: [&str; 5] = ["TWICE", "TWICE", "OFTEN", "FREE", "NONSENSE"];
+
+/// How many coupons of the hour there are, each to be used once.
+const HOURS: i64 = 12;
+
+/// The coupon that is advertised now: a new one every five minutes, so that an hour goes by quickly.
+pub fn coupon_of_the_hour(now: Timestamp) -> CouponCode {
+    code(&format!("HOUR-{}", now.micros() / 300_000_000 % HOURS))
+}
 
 /// Means of payment, the good ones more often.
 pub const TOKENS: [&str; 17] = [
@@ -100,12 +109,12 @@ pub fn rules() -> Rules {
         window: Window::default(),
         uses_max,
     };
-    let coupons = vec![
+    let mut coupons = vec![
         coupon("TWICE", CouponKind::Percentage(Ppm(333_333)), Some(2)),
-        coupon("ONCE", CouponKind::Fixed(usd(200)), Some(1)),
         coupon("OFTEN", CouponKind::Percentage(Ppm(100_000)), None),
         coupon("FREE", CouponKind::Percentage(Ppm::ONE), None),
     ];
+    coupons.extend((0..HOURS).map(|n| coupon(&format!("HOUR-{n}"), CouponKind::Fixed(usd(200)), Some(1))));
     let tax = TaxRate {
         country: us,
         region: Some(text("CA")),

@@ -9,8 +9,8 @@ use crate::told::{CartSeen, Told};
 use crate::world::{World, admin};
 use app::ports::{ChargeStatus, Clock};
 use app::{AddItem, MergeCart, Notice, OpenCart, Operation, OrderQuery, Process, Processed, StartCheckout, StockInput};
-use domain::cart::{Owner, Strategy};
-use domain::ids::{BookId, EditionId, OrderId, PaymentToken, Version};
+use domain::cart::Strategy;
+use domain::ids::{BookId, CouponCode, EditionId, OrderId, PaymentToken, Version};
 use domain::order::{RefundOf, RefundRequest, Status, TRANSITIONS};
 use domain::pricing::Line;
 use domain::quantity::Quantity;
@@ -29,7 +29,7 @@ const SHOPPER: &[Act] = &[
     (30, |d| add(d).boxed_local()),
     (8, |d| set(d).boxed_local()),
     (2, |d| clear(d).boxed_local()),
-    (8, |d| choose_coupons(d).boxed_local()),
+    (12, |d| choose_coupons(d).boxed_local()),
     (5, |d| look(d).boxed_local()),
     (1, |d| delete_cart(d).boxed_local()),
     (12, |d| start_checkout(d).boxed_local()),
@@ -143,8 +143,13 @@ fn few(device: &Device) -> Quantity {
     Quantity::new(device.one_of(&[1, 1, 1, 2, 3])).expect("invariant: a small number")
 }
 
+/// One of the coupons, mostly the one everybody is after just now.
+fn coupon(device: &Device) -> CouponCode {
+    if device.likely(600) { shop::coupon_of_the_hour(device.world.time.now()) } else { shop::code(device.one_of(&shop::CODES)) }
+}
+
 async fn open(device: &Device) {
-    let coupons = device.likely(200).then(|| shop::code(device.one_of(&shop::CODES)));
+    let coupons = device.likely(500).then(|| coupon(device));
     let open = OpenCart { currency: None, items: Vec::new(), coupons: coupons.into_iter().collect() };
     if let Told::Yes(head) = send!(device, "open", false, |app, me, once| app.open_cart(&me, open, once), open) {
         device.saw_cart(&head, None);
@@ -197,7 +202,7 @@ async fn clear(device: &Device) {
 }
 
 async fn choose_coupons(device: &Device) {
-    let codes = (0..device.below(3)).map(|_| shop::code(device.one_of(&shop::CODES))).collect();
+    let codes = (0..device.below(3)).map(|_| coupon(device)).collect();
     changed(device, Operation::Coupons(codes)).await;
 }
 
@@ -286,7 +291,7 @@ async fn pay(device: &Device) {
     if device.checkout.get().is_none() {
         start_checkout(device).await;
     }
-    if device.likely(300) {
+    if device.likely(500) {
         rush(device).await;
     }
     if let Told::No(Refusal::PriceChanged { total, .. } | Refusal::CartChanged { total }) = pay_once(device).await {
@@ -381,12 +386,7 @@ async fn change_address(device: &Device) {
 /// Tries what belongs to others. Nothing of it may succeed.
 async fn snoop(device: &Device) {
     let Ok(owner) = device.caller.owner() else { return };
-    let foreign = |of: &Owner| *of != owner;
-    let known = device.world.known.borrow();
-    let cart = known.carts.iter().filter(|(of, _)| foreign(of)).map(|(_, id)| *id).next_back();
-    let checkout = known.checkouts.iter().filter(|(of, _)| foreign(of)).map(|(_, id)| *id).next_back();
-    let order = known.orders.iter().filter(|(of, _)| foreign(of)).map(|(_, id)| *id).next_back();
-    drop(known);
+    let (cart, checkout, order) = device.world.known.borrow().newest_of_others(&owner);
     let got_through = |told: Told, what: &str| {
         if matches!(told, Told::Yes(_)) {
             device.world.violations.report(format_args!("{} got at another's {what}", device.name));

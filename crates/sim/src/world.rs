@@ -55,6 +55,17 @@ pub struct Known {
     pub orders: Vec<(Owner, OrderId)>,
 }
 
+impl Known {
+    /// The newest cart, checkout and order of somebody else.
+    pub fn newest_of_others(&self, owner: &Owner) -> (Option<CartId>, Option<CheckoutId>, Option<OrderId>) {
+        (newest(&self.carts, owner), newest(&self.checkouts, owner), newest(&self.orders, owner))
+    }
+}
+
+fn newest<T: Copy>(known: &[(Owner, T)], owner: &Owner) -> Option<T> {
+    known.iter().rfind(|(of, _)| of != owner).map(|(_, id)| *id)
+}
+
 pub struct World {
     pub seed: Seed,
     pub time: Time,
