@@ -182,6 +182,11 @@ impl Oracle {
             (Event::Checkout(CheckoutEvent::Processing { attempt, amount }), Subject::Checkout(id)) => {
                 self.check_attempt(id, *attempt, *amount);
             }
+            (Event::Checkout(CheckoutEvent::PaymentDeclined { attempt, .. }), Subject::Checkout(id)) => {
+                let status = self.provider.charges().remove(attempt).map(|c| c.status);
+                let approved = matches!(status, Some(ChargeStatus::Authorized | ChargeStatus::Captured));
+                self.must(!approved, || format!("{id} takes {attempt} for declined, the provider has it as {status:?}"));
+            }
             (Event::Order(OrderEvent::Placed(placed)), Subject::Order(id)) => {
                 let other = self.numbers.insert(placed.number, id);
                 self.must(other.is_none(), || format!("{id} has the number of {other:?}: {}", placed.number));

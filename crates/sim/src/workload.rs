@@ -36,6 +36,7 @@ const SHOPPER: &[Act] = &[
     (4, |d| update_checkout(d).boxed_local()),
     (22, |d| pay(d).boxed_local()),
     (5, |d| pay_from_two_tabs(d).boxed_local()),
+    (8, |d| race(d).boxed_local()),
     (3, |d| cancel_checkout(d).boxed_local()),
     (4, |d| cancel_order(d).boxed_local()),
     (2, |d| change_address(d).boxed_local()),
@@ -291,7 +292,7 @@ async fn pay(device: &Device) {
     if device.checkout.get().is_none() {
         start_checkout(device).await;
     }
-    if device.likely(500) {
+    if device.likely(200) {
         rush(device).await;
     }
     if let Told::No(Refusal::PriceChanged { total, .. } | Refusal::CartChanged { total }) = pay_once(device).await {
@@ -301,7 +302,17 @@ async fn pay(device: &Device) {
     }
 }
 
-/// Waits for the full minute, like everybody else who is after the last copy.
+/// Is after the coupon of the hour and the last copy, like everybody else at the full minute.
+async fn race(device: &Device) {
+    changed(device, Operation::Clear).await;
+    changed(device, Operation::Coupons(vec![shop::coupon_of_the_hour(device.world.time.now())])).await;
+    add(device).await;
+    start_checkout(device).await;
+    rush(device).await;
+    pay_once(device).await;
+}
+
+/// Waits for the full minute.
 async fn rush(device: &Device) {
     const MINUTE_MICROS: i64 = 60_000_000;
     let past = device.world.time.now().micros() % MINUTE_MICROS;
