@@ -170,11 +170,11 @@ fn loops(app: &Arc<App>, edge: &Arc<Edge>, stop: &watch::Sender<bool>) -> JoinSe
     let mut loops = JoinSet::new();
     let every = |pause: Duration, stop: watch::Receiver<bool>| Ticks { pause, stop };
     let (a, mut ticks) = (Arc::clone(app), every(OUTBOX_PAUSE, stop.subscribe()));
-    loops.spawn(async move { while ticks.next(report("outbox", a.outbox_step(SystemClock.now(), STEP).await)).await {} });
+    loops.spawn(async move { while ticks.next(report("outbox", a.outbox_step(a.now(), STEP).await)).await {} });
     let (a, mut ticks) = (Arc::clone(app), every(SAGA_PAUSE, stop.subscribe()));
-    loops.spawn(async move { while ticks.next(report("saga", a.saga_step(SystemClock.now(), STEP).await)).await {} });
+    loops.spawn(async move { while ticks.next(report("saga", a.saga_step(a.now(), STEP).await)).await {} });
     let (a, mut ticks) = (Arc::clone(app), every(EXPIRY_PAUSE, stop.subscribe()));
-    loops.spawn(async move { while ticks.next(report("expiry", a.expiry_step(SystemClock.now(), STEP).await)).await {} });
+    loops.spawn(async move { while ticks.next(report("expiry", a.expiry_step(a.now(), STEP).await)).await {} });
     let (e, mut ticks) = (Arc::clone(edge), every(OVERDUE_PAUSE, stop.subscribe()));
     loops.spawn(async move { while ticks.next(report("overdue", e.measure_overdue().await.map(|()| 0))).await {} });
     let (e, mut ticks) = (Arc::clone(edge), every(CALLERS_PAUSE, stop.subscribe()));

@@ -35,7 +35,7 @@ pub fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, Str
         Some(simulator) => Arc::new(simulator.clone()),
         None => Arc::new(settings.provider()?),
     };
-    let ports = Ports {
+    let ports = fail_points::around(Ports {
         carts: shared.clone(),
         ledger: shared.clone(),
         catalog: shared.clone(),
@@ -46,7 +46,7 @@ pub fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, Str
         outboxes: vec![shared],
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
-    };
+    });
     let rules = rules::load(&settings.pricing.rules, settings.currency()?)?;
     Ok(Opened { app: Arc::new(App::new(ports, rules, settings.policy()?)), store, simulator })
 }

@@ -181,7 +181,7 @@ fn event_body<'a>(recorded: &'a Recorded, before: Option<&Order>, after: Option<
             became.shipping_address = Some((&**to).into());
         }
         OrderEvent::PaymentAuthorized { amount } | OrderEvent::PaymentCaptured { amount } | OrderEvent::PaymentVoided { amount } => {
-            became.amount = Some(MoneyBody(*amount))
+            became.amount = Some(MoneyBody(*amount));
         }
         OrderEvent::PaymentRefunded { amount, refund } => {
             became.amount = Some(MoneyBody(*amount));

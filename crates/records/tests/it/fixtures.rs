@@ -303,8 +303,7 @@ fn refunds() -> Vec<Refund> {
         requested_at: at(60),
         paid_at: Some(at(61)),
     };
-    let amount =
-        Refund { id: RefundId(bits(2)), amount: usd(100), items: vec![], restock: false, reason: None, paid_at: None, ..part.clone() };
+    let amount = Refund { id: RefundId(bits(2)), amount: usd(100), items: vec![], restock: false, reason: None, paid_at: None, ..part };
     vec![part, amount]
 }
 

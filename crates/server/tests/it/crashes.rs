@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What a client was told.
-#[derive(Default)]
-struct Told {
+#[derive(Clone, Default)]
+pub struct Told {
     /// Cart → token, quantity acknowledged, quantity asked for.
-    carts: BTreeMap<String, (String, u64, u64)>,
+    pub carts: BTreeMap<String, (String, u64, u64)>,
     /// Order → token.
-    orders: BTreeMap<String, String>,
+    pub orders: BTreeMap<String, String>,
 }
 
-async fn add_until_it_dies(guest: Client, book: String, told: Arc<Mutex<Told>>) {
+pub async fn add_until_it_dies(guest: Client, book: String, told: Arc<Mutex<Told>>) {
     let id = guest.cart(json!([])).await;
     let path = format!("/cart/{id}/items");
     let note = |acknowledged: u64, asked: u64| {
@@ -34,7 +34,7 @@ async fn add_until_it_dies(guest: Client, book: String, told: Arc<Mutex<Told>>) 
     }
 }
 
-async fn buy_until_it_dies(client: Client, book: String, told: Arc<Mutex<Told>>) {
+pub async fn buy_until_it_dies(client: Client, book: String, told: Arc<Mutex<Told>>) {
     loop {
         let Ok(session) = client.send(hyper::Method::POST, "/session", &[], "{}").await else { return };
         let guest = client.clone().with(session.body["token"].as_str().expect("a token").to_owned());
@@ -49,7 +49,7 @@ async fn buy_until_it_dies(client: Client, book: String, told: Arc<Mutex<Told>>)
 }
 
 /// The sequence numbers of every subject's events in the outbox, delivered or not.
-fn sequences(dir: &Path) -> BTreeMap<String, Vec<u64>> {
+pub fn sequences(dir: &Path) -> BTreeMap<String, Vec<u64>> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let db = rusqlite::Connection::open_with_flags(dir.join("cartwright.db"), flags).expect("the store");
     let mut rows = db.prepare("SELECT body FROM outbox ORDER BY position").expect("an outbox");

@@ -3,7 +3,11 @@
 
 mod commands;
 mod crashes;
+mod disks;
+mod fail_points;
+mod histories;
 mod hostile;
+mod linear;
 mod payments;
 mod promises;
 mod schema;

@@ -9,8 +9,8 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -20,8 +20,18 @@ pub struct Shop {
     pub listen: SocketAddr,
 }
 
+/// The binary these tests were built with, or the one that `SHOP_BIN` names.
+fn binary() -> PathBuf {
+    std::env::var_os("SHOP_BIN").map_or_else(|| env!("CARGO_BIN_EXE_cartwright").into(), PathBuf::from)
+}
+
+/// How often a test repeats itself: what the variable says, else as often as fits beside the other tests.
+pub fn scale(variable: &str, otherwise: usize) -> usize {
+    std::env::var(variable).map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
 pub fn command(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cartwright"));
+    let mut command = Command::new(binary());
     command.env_clear().arg("--data-dir").arg(dir);
     command
 }
@@ -33,7 +43,12 @@ impl Shop {
     }
 
     pub fn try_start(dir: &Path, variables: &[(&str, &str)]) -> Result<Self, String> {
-        let mut child = command(dir)
+        Self::try_start_by(command(dir), variables)
+    }
+
+    /// Starts the store by a command that ends in the binary and its data directory.
+    pub fn try_start_by(mut command: Command, variables: &[(&str, &str)]) -> Result<Self, String> {
+        let mut child = command
             .args(["--listen", "127.0.0.1:0", "--log", "json"])
             .env("CARTWRIGHT_RATE_LIMITS__ENABLED", "false")
             .envs(variables.iter().copied())
@@ -56,6 +71,19 @@ impl Shop {
         let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
         assert!(done.success());
         self.child.wait().expect("ended").code()
+    }
+
+    /// How it ended by itself, if it does within this time.
+    pub async fn ended_within(&mut self, time: Duration) -> Option<ExitStatus> {
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().expect("a child") {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(time, ended).await.ok()
     }
 
     pub fn client(&self) -> Client {
