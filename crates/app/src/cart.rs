@@ -17,6 +17,7 @@ use domain::cart::{Cart, CartEvent, CartStatus, Command, Decided, Metadata, Note
 use domain::ids::{BookId, CartId, CheckoutId, CouponCode, EditionId, ItemId, Version};
 use domain::limits::{CONFLICT_RETRIES_MAX, LANE_BATCH_MAX, OPERATIONS_MAX};
 use domain::money::Currency;
+use domain::planted;
 use domain::pricing::{Context, Quote, quote};
 use domain::quantity::Quantity;
 use domain::refusal::Refusal;
@@ -132,21 +133,16 @@ impl App {
                 Some(id) => self.ports.carts.load(id, now).await?,
                 None => None,
             };
-            let bought = match old {
-                Some(cart) if cart.status() == CartStatus::Converted => Some(cart),
-                Some(cart) => return Ok(Answered::Fresh(Opened { view: self.view(cart, now).await?, created: false })),
-                None => None,
+            let (opened, mut change) = match old {
+                Some(cart) if cart.status() != CartStatus::Converted => {
+                    (Opened { view: self.view(cart, now).await?, created: false }, CartChange::default())
+                }
+                bought => self.new_cart_for(&owner, bought.as_deref(), &open, now).await?,
             };
-            let Decided { cart, events } = self.new_cart(owner.clone(), &open, now)?;
-            let opened = Opened { view: self.view(Arc::new(cart), now).await?, created: true };
-            let put = CartWrite::Put { cart: Arc::clone(&opened.view.cart), expected: Version(0) };
-            let delete = bought.iter().map(|old| CartWrite::Delete { id: old.id, expected: old.version });
-            let deleted = bought.iter().map(|old| old.end(CartEvent::Deleted { merged_into: None }, now));
-            let change = CartChange {
-                writes: delete.chain([put]).collect(),
-                outbox: deleted.chain(events).collect(),
-                answers: answer(once.as_ref(), &opened, now).into_iter().collect(),
-            };
+            change.answers = answer(once.as_ref(), &opened, now).into_iter().collect();
+            if change.writes.is_empty() && change.answers.is_empty() {
+                return Ok(Answered::Fresh(opened));
+            }
             match (self.ports.carts.save(change, now).await?, &once) {
                 (Saved::Done, _) => return Ok(Answered::Fresh(opened)),
                 (Saved::Answered(first), Some(once)) => return once.again(first),
@@ -154,6 +150,23 @@ impl App {
             }
         }
         Err(Refusal::CartBusy.into())
+    }
+
+    /// A new cart, in place of one whose items were all bought.
+    async fn new_cart_for(
+        &self,
+        owner: &Owner,
+        bought: Option<&Cart>,
+        open: &OpenCart,
+        now: Timestamp,
+    ) -> Result<(Opened, CartChange), Error> {
+        let Decided { cart, events } = self.new_cart(owner.clone(), open, now)?;
+        let opened = Opened { view: self.view(Arc::new(cart), now).await?, created: true };
+        let put = CartWrite::Put { cart: Arc::clone(&opened.view.cart), expected: Version(0) };
+        let delete = bought.iter().map(|old| CartWrite::Delete { id: old.id, expected: old.version });
+        let deleted = bought.iter().map(|old| old.end(CartEvent::Deleted { merged_into: None }, now));
+        let change = CartChange { writes: delete.chain([put]).collect(), outbox: deleted.chain(events).collect(), answers: vec![] };
+        Ok((opened, change))
     }
 
     fn new_cart(&self, owner: Owner, open: &OpenCart, now: Timestamp) -> Result<Decided, Error> {
@@ -352,9 +365,9 @@ impl App {
         for _ in 0..CONFLICT_RETRIES_MAX {
             let now = self.now();
             let Some(cart) = self.ports.carts.load(id, now).await? else {
-                return Ok(works.iter().map(|_| Err(Refusal::CartNotFound.into())).collect());
+                return self.without_cart(works).await;
             };
-            let expected = cart.version;
+            let mut expected = cart.version;
             let (mut batch, answered) = self.prepare(cart, works, now).await?;
             let outcomes = works.iter().zip(answered).enumerate().map(|(n, (work, first))| match (first, &work.once) {
                 (Some(first), Some(once)) => once.again(first),
@@ -363,6 +376,12 @@ impl App {
             let outcomes = outcomes.collect();
             if !batch.dirty {
                 return Ok(outcomes);
+            }
+            if planted("lost-update") {
+                expected = self.ports.carts.load(id, now).await?.map_or(expected, |c| c.version);
+            }
+            if planted("cart-answers-dropped") {
+                batch.answers.clear();
             }
             let mut writes = vec![CartWrite::Put { cart: batch.cart, expected }];
             writes.extend(batch.deletes);
@@ -373,6 +392,16 @@ impl App {
             }
         }
         Err(Refusal::CartBusy.into())
+    }
+
+    /// What is left to say when the cart is gone: the answers that were given while it was there.
+    async fn without_cart(&self, works: &[&Work]) -> Result<Vec<Outcome>, Error> {
+        let mut outcomes = Vec::with_capacity(works.len());
+        for work in works {
+            let again = before(work.once.as_ref(), |key| self.ports.carts.answer(key)).await;
+            outcomes.push(again.and_then(|again| again.ok_or(Refusal::CartNotFound.into())));
+        }
+        Ok(outcomes)
     }
 
     /// Loads everything the decisions will look at.
@@ -421,7 +450,7 @@ struct Batch {
 impl Batch {
     /// Decides one piece of work on the state the earlier ones left. A refusal leaves that state alone.
     fn decide(&mut self, app: &App, work: &Work, n: usize) -> Outcome {
-        if work.owner != self.cart.owner {
+        if work.owner != self.cart.owner && !planted("cart-owner-not-compared") {
             return Err(Refusal::CartNotFound.into());
         }
         if let Some(once) = &work.once
@@ -450,7 +479,7 @@ impl Batch {
         let view = self.view(app, Arc::clone(&cart))?;
         self.answers.extend(answer(work.once.as_ref(), &view, self.now));
         self.dirty |= !decided.events.is_empty() || work.once.is_some();
-        if let Some(source) = source.filter(|_| !decided.events.is_empty()) {
+        if let Some(source) = source.filter(|_| !decided.events.is_empty() && !planted("merged-twice")) {
             self.deletes.push(CartWrite::Delete { id: source.id, expected: source.version });
             decided.events.push(source.end(CartEvent::Deleted { merged_into: Some(self.cart.id) }, self.now));
         }
@@ -488,7 +517,7 @@ fn commands(operations: &[Operation], shelf: &Shelf) -> Result<Vec<Command>, Ref
 
 pub(crate) fn ensure_version(if_match: Option<Version>, current: Version) -> Result<(), Refusal> {
     match if_match {
-        Some(version) if version != current => Err(Refusal::VersionMismatch { current }),
+        Some(version) if version != current && !planted("if-match-ignored") => Err(Refusal::VersionMismatch { current }),
         Some(_) | None => Ok(()),
     }
 }

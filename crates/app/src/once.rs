@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::ports::{Answer, PortError};
 use bytes::Bytes;
 use domain::cart::OnceMark;
+use domain::planted;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
 
@@ -36,7 +37,8 @@ impl<T> Once<T> {
     }
 
     pub(crate) fn same_request(&self, first: OnceMark) -> Result<(), Refusal> {
-        if first.fingerprint == self.mark.fingerprint { Ok(()) } else { Err(Refusal::IdempotencyKeyReused) }
+        let same = first.fingerprint == self.mark.fingerprint || planted("body-not-compared");
+        if same { Ok(()) } else { Err(Refusal::IdempotencyKeyReused) }
     }
 }
 

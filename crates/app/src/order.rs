@@ -12,6 +12,7 @@ use domain::ids::{CustomerId, OrderId, RefundId, Version};
 use domain::limits::{CONFLICT_RETRIES_MAX, DRIVE_LEASE, PAGE_MAX, REASON_MAX};
 use domain::order::{Order, OrderEvent, PaymentStatus, Recorded, RefundRequest, Status};
 use domain::person::Address;
+use domain::planted;
 use domain::refusal::Refusal;
 use domain::text::Text;
 use domain::time::Timestamp;
@@ -142,10 +143,10 @@ impl App {
             let order = self.order(caller, id).await?;
             ensure_version(if_match, order.version)?;
             let events = decide(&order, now)?;
-            let stock = order.returns(&events);
+            let stock = if planted("stock-kept-on-cancel") { vec![] } else { order.returns(&events) };
             let appended = order.append(events, &caller.actor(), "request", now);
             let after = appended.order.clone();
-            let answer = answer(once.as_ref(), &after, now);
+            let answer = answer(once.as_ref(), &after, now).filter(|_| !planted("order-answer-dropped"));
             let mut change = Change { stock, outbox: appended.outgoing().collect(), answer, ..Change::default() };
             if after.status == Status::Canceled {
                 change.coupons = give_back(&after.quote, &after.return_cause());

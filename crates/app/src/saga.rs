@@ -10,17 +10,20 @@ use crate::App;
 use crate::checkout::Processed;
 use crate::error::Error;
 use crate::once::Once;
-use crate::ports::{Authorization, Authorize, ChargeStatus, Committed, DidItHappen, Overdue, PortError, PortErrorKind, Refund, Taken};
+use crate::ports::{
+    Authorization, Authorize, Change, ChargeStatus, Committed, DidItHappen, Overdue, PortError, PortErrorKind, Refund, Taken,
+};
 use domain::cart::Command;
 use domain::checkout::{AfterUndo, Attempt, Checkout, State};
 use domain::ids::{AttemptId, CheckoutId, RefundId};
 use domain::limits::AUTHORIZE_TRIES_MAX;
 use domain::order::Number;
+use domain::planted;
 use domain::refusal::Refusal;
 use domain::text::Text;
 use domain::time::Timestamp;
 use futures_util::future::{join, join_all};
-use steps::{Step, capture_refused, captured, challenged, declined, expire, later, placed, timed_out, undo, undone};
+use steps::{Step, capture_refused, captured, challenged, declined, expire, expire_anyway, later, placed, timed_out, undo, undone};
 
 /// What a payment effect came to.
 enum Effect<T> {
@@ -65,6 +68,7 @@ impl App {
         loop {
             let now = self.now();
             let next = match checkout.state {
+                State::Authorizing if planted("expiry-ignores-payment") && once.is_none() => Some(expire_anyway(&checkout)?),
                 State::Authorizing => self.authorize(&checkout, number, once).await?,
                 State::Challenged => self.ask_about_challenge(&checkout, number, once).await?,
                 State::Capturing => self.capture(&checkout, once).await?,
@@ -75,10 +79,15 @@ impl App {
                 }
                 State::Open | State::Completed { .. } | State::Canceled { .. } | State::Expired { .. } => None,
             };
-            let Some(change) = next else { return Ok(checkout) };
+            let Some(mut change) = next else { return Ok(checkout) };
             let waits = change.waits;
             let (after, _) = change.change.checkout.clone().expect("invariant: every step of a checkout changes it");
-            match self.ports.ledger.commit(change.change, now).await? {
+            let apart = if planted("outbox-apart") { std::mem::take(&mut change.change.outbox) } else { vec![] };
+            let committed = self.ports.ledger.commit(change.change, now).await?;
+            if !apart.is_empty() {
+                self.ports.ledger.commit(Change { outbox: apart, ..Change::default() }, now).await?;
+            }
+            match committed {
                 Committed::Done if waits => return Ok(after),
                 Committed::Done => checkout = after,
                 Committed::NumberTaken => number = Some(Number::from_random(self.ports.entropy.bits64())),
@@ -101,6 +110,9 @@ impl App {
         let attempt = checkout.current();
         let effect =
             if attempt.amount.is_zero() { Effect::Outcome(Authorization::Approved) } else { self.ask_to_authorize(checkout).await };
+        if planted("captured-before-recorded") && matches!(effect, Effect::Outcome(Authorization::Approved)) {
+            self.ports.payments.capture(attempt.id).await?;
+        }
         let now = self.now();
         Ok(Some(match effect {
             Effect::Outcome(authorization) => self.authorized(checkout, authorization, number, once, now)?,
@@ -155,10 +167,12 @@ impl App {
             checkout: checkout.id,
             return_url: attempt.return_url.as_ref().map(Text::to_string),
         };
-        for _ in 0..AUTHORIZE_TRIES_MAX {
-            match self.ports.payments.authorize(attempt.id, &request).await {
+        for n in 0..AUTHORIZE_TRIES_MAX {
+            let key = if planted("new-key-on-retry") { AttemptId(attempt.id.0 + u128::from(attempt.tries + n)) } else { attempt.id };
+            match self.ports.payments.authorize(key, &request).await {
                 Ok(authorization) => return Effect::Outcome(authorization),
                 Err(error) if error.did_it_happen == DidItHappen::No => log(&error),
+                Err(_) if planted("unknown-is-declined") => return Effect::Outcome(Authorization::Declined(timed_out())),
                 Err(error) => {
                     log(&error);
                     return self.ask_what_happened(attempt).await;
@@ -201,7 +215,8 @@ impl App {
 
     async fn void(&self, checkout: &Checkout, then: AfterUndo, once: Option<&Once<Processed>>) -> Result<Option<Step>, Error> {
         let attempt = checkout.current();
-        let done = if attempt.amount.is_zero() { Ok(Taken::Done) } else { self.take_back(attempt.id).await };
+        let nothing = attempt.amount.is_zero() || planted("authorization-kept");
+        let done = if nothing { Ok(Taken::Done) } else { self.take_back(attempt.id).await };
         let now = self.now();
         match done {
             Ok(Taken::Done) => undone(checkout, then, once, now).map(Some),

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod money;
 pub mod order;
 pub mod person;
+mod planted;
 pub mod pricing;
 pub mod quantity;
 pub mod refusal;
@@ -21,3 +22,7 @@ pub mod session;
 pub mod stock;
 pub mod text;
 pub mod time;
+
+#[cfg(feature = "planted")]
+pub use planted::plant;
+pub use planted::planted;

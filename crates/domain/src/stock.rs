@@ -2,6 +2,7 @@
 //! hot book does not conflict on every sale, and each carries a cause, so that doing one twice is harmless.
 
 use crate::ids::EditionId;
+use crate::planted;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StockLevel {
@@ -21,6 +22,7 @@ impl StockLevel {
     pub fn after(self, change: StockChange) -> Result<Self, StockShort> {
         let short = || StockShort { available: self.available() };
         let (on_hand, reserved) = match change {
+            StockChange::Reserve(n) if planted("last-copy-kept") && n == self.available() => (None, None),
             StockChange::Reserve(n) => (Some(self.on_hand), self.reserved.checked_add(n)),
             StockChange::Release(n) => (Some(self.on_hand), self.reserved.checked_sub(n)),
             StockChange::Consume(n) => (self.on_hand.checked_sub(n), self.reserved.checked_sub(n)),
@@ -29,7 +31,9 @@ impl StockLevel {
             StockChange::Count(n) => (Some(n), Some(self.reserved)),
         };
         match (on_hand, reserved) {
-            (Some(on_hand), Some(reserved)) if reserved <= on_hand => Ok(Self { on_hand, reserved, moves: self.moves + 1 }),
+            (Some(on_hand), Some(reserved)) if reserved <= on_hand + u32::from(planted("stock-oversold")) => {
+                Ok(Self { on_hand, reserved, moves: self.moves + 1 })
+            }
             _ => Err(short()),
         }
     }

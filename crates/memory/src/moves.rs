@@ -4,6 +4,7 @@ use crate::store::State;
 use app::ports::{CouponChange, CouponMove};
 use domain::event::{Event, Outgoing, StockEvent, Subject};
 use domain::ids::{CouponCode, EditionId};
+use domain::planted;
 use domain::refusal::Short;
 use domain::stock::{StockChange, StockLevel, StockMove};
 use domain::time::Timestamp;
@@ -85,7 +86,11 @@ impl State {
             }
             let before = plan.uses.get(code).copied().unwrap_or_else(|| self.uses_of(code));
             let after = match change {
-                CouponChange::Use { limit } if limit.is_some_and(|limit| before >= limit) => return Err(code.clone()),
+                CouponChange::Use { limit }
+                    if limit.is_some_and(|limit| before >= limit + u32::from(planted("coupon-limit-off-by-one"))) =>
+                {
+                    return Err(code.clone());
+                }
                 CouponChange::Use { .. } => before.saturating_add(1),
                 CouponChange::GiveBack => before.saturating_sub(1),
             };

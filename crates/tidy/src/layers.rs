@@ -7,6 +7,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("records", &["domain"]),
     ("wire", &["app", "domain"]),
     ("memory", &["app", "domain"]),
+    ("sim", &["app", "domain", "memory"]),
     ("conformance", &["app", "domain"]),
     ("fail-points", &["app", "domain"]),
     ("store-embedded", &["app", "domain", "fail-points", "records"]),

@@ -275,7 +275,8 @@ impl App {
         };
         match self.save_catalog(change, once.as_ref(), now).await? {
             Some(again) => Ok(again),
-            None => Ok(Answered::Fresh(StockView { level: self.ports.ledger.stock(edition).await?, ..view })),
+            // As it was decided, which is what a repeat will be told.
+            None => Ok(Answered::Fresh(view)),
         }
     }
 

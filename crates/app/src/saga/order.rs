@@ -4,8 +4,10 @@ use super::log;
 use crate::App;
 use crate::error::Error;
 use crate::ports::{Change, Committed, PortError, Refund, Taken};
+use domain::ids::RefundId;
 use domain::limits::RETRY_WAIT_MAX;
 use domain::order::{Actor, Order, OrderEvent, Owed};
+use domain::planted;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
 use std::time::Duration;
@@ -49,6 +51,10 @@ impl App {
             Owed::Refund { amount, .. } if amount.is_zero() => Ok(Taken::Done),
             Owed::Capture => payments.capture(order.attempt).await,
             Owed::Void => self.take_back(order.attempt).await,
+            Owed::Refund { id, amount } if planted("refunded-twice") => {
+                let again = Refund { id: RefundId(id.0 ^ u128::from(self.ports.entropy.bits64())), amount };
+                payments.refund(order.attempt, &again).await
+            }
             Owed::Refund { id, amount } => payments.refund(order.attempt, &Refund { id, amount }).await,
         }
     }

@@ -8,6 +8,7 @@ use domain::cart::Owner;
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, PaymentError, State};
 use domain::limits::{DRIVE_LEASE, RETRY_WAIT_MAX};
 use domain::order::{Actor, CaptureWhen, Number, Order, OrderEvent, Placed};
+use domain::planted;
 use domain::refusal::Refusal;
 use domain::stock::StockChange;
 use domain::time::Timestamp;
@@ -104,8 +105,15 @@ pub fn declined(checkout: &Checkout, error: PaymentError, once: Option<&Once<Pro
 }
 
 fn release(step: &mut Step, checkout: &Checkout, attempt: &Attempt) {
-    step.change.stock = moves(checkout, attempt, "release", StockChange::Release);
-    step.change.coupons = give_back(&checkout.quote, &attempt.cause("give-back"));
+    if !planted("stock-kept-on-decline") {
+        step.change.stock = moves(checkout, attempt, "release", StockChange::Release);
+    }
+    if planted("released-twice") {
+        step.change.stock.extend(moves(checkout, attempt, "release again", StockChange::Release));
+    }
+    if !planted("coupon-kept") {
+        step.change.coupons = give_back(&checkout.quote, &attempt.cause("give-back"));
+    }
 }
 
 /// Captured: the order is confirmed.
@@ -160,6 +168,14 @@ pub fn undone(checkout: &Checkout, then: AfterUndo, once: Option<&Once<Processed
     }
     step.change.answer = answer(once, &Processed::Declined(error), now);
     Ok(if then == AfterUndo::Open { step.waiting() } else { step })
+}
+
+/// What the planted `expiry-ignores-payment` does.
+pub fn expire_anyway(checkout: &Checkout) -> Result<Step, Error> {
+    Step::new(checkout, |c| {
+        c.state = State::Expired { settled: false };
+        Ok(())
+    })
 }
 
 pub fn expire(checkout: &Checkout, now: Timestamp) -> Result<Step, Error> {

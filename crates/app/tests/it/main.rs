@@ -5,4 +5,5 @@ mod checkout;
 mod faults;
 mod orders;
 mod provider;
+mod repeats;
 mod world;

@@ -16,6 +16,7 @@ use crate::ids::{BookId, CouponCode, EditionId, ItemId, ShippingOptionId, Sku};
 use crate::limits::{NAME_MAX, TITLE_MAX, URL_MAX};
 use crate::money::{Currency, Money, MoneyError, Ppm, Rounding};
 use crate::person::{Address, Country, Region};
+use crate::planted;
 use crate::quantity::Quantity;
 use crate::text::Text;
 use crate::time::Timestamp;
@@ -188,7 +189,8 @@ pub fn quote(
     ship(&mut quote, rules, context)?;
     tax(&mut quote, rules, context)?;
     let tax_on_top = if quote.tax_included { Money::zero(context.currency) } else { quote.tax };
-    quote.total = quote.subtotal.minus(quote.discount)?.plus(quote.shipping)?.plus(tax_on_top)?;
+    let shipping = if planted("shipping-forgotten") { Money::zero(context.currency) } else { quote.shipping };
+    quote.total = quote.subtotal.minus(quote.discount)?.plus(shipping)?.plus(tax_on_top)?;
     Ok(quote)
 }
 

@@ -1,0 +1,158 @@
+//! The shop that is simulated: few books in few copies, so that shoppers get in each other's way.
+
+use app::{BookInput, EditionInput, Policy};
+use domain::cart::Lifetimes;
+use domain::catalog::Format;
+use domain::checkout::Details;
+use domain::ids::{CouponCode, ShippingOptionId, Sku};
+use domain::money::{Currency, Money, Ppm, Rounding};
+use domain::order::CaptureWhen;
+use domain::person::{Address, Country, Email};
+use domain::pricing::{Coupon, CouponKind, Rules, ShippingOption, TaxRate, Window};
+use domain::text::Text;
+use domain::time::Timestamp;
+use std::time::Duration;
+
+/// Books on sale: each has one edition. Every fourth is an e-book, which is not shipped.
+pub const BOOKS: u32 = 4;
+/// Codes a shopper may try at any time.
+pub const CODES: [&str; 5] = ["TWICE", "TWICE", "OFTEN", "FREE", "NONSENSE"];
+
+/// How many coupons of the hour there are, each to be used once.
+const HOURS: i64 = 12;
+
+/// The coupon that is advertised now: a new one every five minutes, so that an hour goes by quickly.
+pub fn coupon_of_the_hour(now: Timestamp) -> CouponCode {
+    code(&format!("HOUR-{}", now.micros() / 300_000_000 % HOURS))
+}
+
+/// Means of payment, the good ones more often.
+pub const TOKENS: [&str; 17] = [
+    "tok_visa",
+    "tok_visa",
+    "tok_visa",
+    "tok_visa",
+    "tok_visa",
+    "tok_mastercard",
+    "tok_slow",
+    "tok_flaky",
+    "tok_flaky",
+    "tok_declined",
+    "tok_insufficient_funds",
+    "tok_timeout_before",
+    "tok_timeout_after",
+    "tok_timeout_after",
+    "tok_requires_action",
+    "tok_requires_action",
+    "tok_capture_fails",
+];
+
+pub fn currency() -> Currency {
+    Currency::parse("USD").expect("invariant: a currency")
+}
+
+pub fn usd(minor: i64) -> Money {
+    Money::new(minor, currency()).expect("invariant: a small amount")
+}
+
+pub fn code(text: &str) -> CouponCode {
+    CouponCode::parse(text).expect("invariant: a coupon code")
+}
+
+pub fn text<const MAX: usize>(text: &str) -> Text<MAX> {
+    Text::parse(text).expect("invariant: a short text")
+}
+
+pub fn sku(n: u32) -> Sku {
+    Sku::parse(&format!("SKU-{n}")).expect("invariant: a SKU")
+}
+
+pub fn book(n: u32, price: i64, sale_price: Option<i64>) -> BookInput {
+    let format = if n.is_multiple_of(4) { Format::Ebook } else { Format::Paperback };
+    let edition = EditionInput { sku: sku(n), format, price: usd(price), sale_price: sale_price.map(usd), stock: Some(3 + n % 4) };
+    BookInput {
+        title: text(&format!("Book {n}")),
+        subtitle: None,
+        description: None,
+        authors: vec![text("Ada Lovelace")],
+        categories: Vec::new(),
+        publisher: None,
+        language: text("en"),
+        published_year: None,
+        isbn13: None,
+        image_url: None,
+        editions: vec![edition],
+        ratings: None,
+    }
+}
+
+pub fn policy(capture: CaptureWhen) -> Policy {
+    let minutes = |n: u64| Duration::from_secs(n * 60);
+    Policy {
+        currency: currency(),
+        carts: Lifetimes { guest: minutes(30), customer: minutes(40), empty: minutes(20) },
+        checkout_ttl: minutes(30),
+        reservation_ttl: minutes(10),
+        capture,
+        session_ttl: minutes(600),
+        events_keep: minutes(60),
+    }
+}
+
+pub fn rules() -> Rules {
+    let us = Country::parse("US").expect("invariant: a country");
+    let coupon = |name: &str, kind, uses_max| Coupon {
+        code: code(name),
+        label: text(name),
+        kind,
+        min_subtotal: None,
+        window: Window::default(),
+        uses_max,
+    };
+    let mut coupons = vec![
+        coupon("TWICE", CouponKind::Percentage(Ppm(333_333)), Some(2)),
+        coupon("OFTEN", CouponKind::Percentage(Ppm(100_000)), None),
+        coupon("FREE", CouponKind::Percentage(Ppm::ONE), None),
+    ];
+    coupons.extend((0..HOURS).map(|n| coupon(&format!("HOUR-{n}"), CouponKind::Fixed(usd(200)), Some(1))));
+    let tax = TaxRate {
+        country: us,
+        region: Some(text("CA")),
+        label: text("Sales tax"),
+        rate: Ppm(72_500),
+        included: false,
+        shipping_taxed: true,
+        rounding: Rounding::HalfUp,
+    };
+    let shipping = |id: &str, price, free_from: Option<i64>| ShippingOption {
+        id: ShippingOptionId::parse(id).expect("invariant: an id"),
+        label: text(id),
+        price: usd(price),
+        free_from: free_from.map(usd),
+        countries: vec![us],
+    };
+    Rules::new(coupons, vec![tax], vec![shipping("standard", 499, Some(3000)), shipping("express", 1299, None)])
+}
+
+pub fn address(line1: &str) -> Address {
+    Address {
+        name: text("Ada Lovelace"),
+        company: None,
+        line1: text(line1),
+        line2: None,
+        city: text("San Francisco"),
+        region: Some(text("CA")),
+        postal_code: text("94105"),
+        country: Country::parse("US").expect("invariant: a country"),
+        phone: None,
+    }
+}
+
+pub fn details(express: bool) -> Details {
+    Details {
+        email: Email::parse("ada@example.com"),
+        shipping_address: Some(address("1 Main Street")),
+        billing_address: None,
+        shipping_option: ShippingOptionId::parse(if express { "express" } else { "standard" }),
+    }
+}
