@@ -141,37 +141,35 @@ fn remember(memory: &Memory, writes: Vec<CartWrite>) {
 
 impl EmbeddedStore {
     /// From memory, else from the disk.
-    async fn cart(&self, id: CartId) -> Result<Option<Arc<Cart>>, PortError> {
-        let read = |on: &Connection| stored(on, id);
-        if !self.is_read_only() {
-            match self.memory().carts.get_value_or_guard(&id, None) {
-                GuardResult::Value(cart) => return Ok(Some(cart)),
-                GuardResult::Timeout => {}
-                // Nobody waits while holding a place.
-                GuardResult::Guard(place) => {
-                    if let Some(found) = self.readers().glance(PORT, read)? {
-                        if let Some(cart) = &found {
-                            // Refused when a commit was faster: what it wrote is newer.
-                            drop(place.insert(Arc::clone(cart)));
-                        }
-                        return Ok(found);
-                    }
+    fn cart(&self, id: CartId) -> Result<Option<Arc<Cart>>, PortError> {
+        let read = || self.readers().point(PORT, |on| stored(on, id));
+        if self.is_read_only() {
+            return read();
+        }
+        match self.memory().carts.get_value_or_guard(&id, None) {
+            GuardResult::Value(cart) => Ok(Some(cart)),
+            GuardResult::Timeout => read(),
+            GuardResult::Guard(place) => {
+                let found = read()?;
+                if let Some(cart) = &found {
+                    // Refused when a commit was faster: what it wrote is newer.
+                    drop(place.insert(Arc::clone(cart)));
                 }
+                Ok(found)
             }
         }
-        self.readers().point(PORT, read).await
     }
 }
 
 #[async_trait]
 impl Carts for EmbeddedStore {
     async fn load(&self, id: CartId, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
-        Ok(self.cart(id).await?.filter(|cart| cart.is_live(now)))
+        Ok(self.cart(id)?.filter(|cart| cart.is_live(now)))
     }
 
     async fn of_owner(&self, owner: &Owner, now: Timestamp) -> Result<Option<CartId>, PortError> {
         let sql = "SELECT id FROM carts WHERE owner = ?1 AND expires_at > ?2";
-        let found = self.readers().point(PORT, |on| Ok(value(on, sql, (owner_key(owner), now.0))?)).await?;
+        let found = self.readers().point(PORT, |on| Ok(value(on, sql, (owner_key(owner), now.0))?))?;
         Ok(found.map(|id| CartId(u128::from_be_bytes(id))))
     }
 
@@ -188,7 +186,7 @@ impl Carts for EmbeddedStore {
     }
 
     async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {
-        self.readers().point(PORT, |on| answers::find(on, key)).await
+        self.readers().point(PORT, |on| answers::find(on, key))
     }
 
     async fn expired(&self, now: Timestamp, most: usize) -> Result<Vec<Arc<Cart>>, PortError> {

@@ -268,6 +268,6 @@ impl Catalog for EmbeddedStore {
     }
 
     async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {
-        self.readers().point(PORT, |on| answers::find(on, key)).await
+        self.readers().point(PORT, |on| answers::find(on, key))
     }
 }

@@ -13,21 +13,16 @@ pub fn database(dir: &Path) -> PathBuf {
     dir.join("cartwright.db")
 }
 
-/// The log of the writer's commits, there once its connection has been used.
-pub fn log(dir: &Path) -> PathBuf {
-    dir.join("cartwright.db-wal")
-}
-
 /// The writer's connection.
 pub fn writing(dir: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database(dir), flags)?;
     connection.busy_timeout(BUSY)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    // NORMAL: a commit does not sync the log; the syncer does, before anyone hears of the commit. The writer
-    // never checkpoints on its own: another thread does, off the path of those who wait.
+    // FULL: the log is synced before a commit returns. The writer never checkpoints on its own: another
+    // thread does, off the path of those who wait.
     connection.execute_batch(
-        "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -16384; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;",
     )?;
     connection.set_prepared_statement_cache_capacity(128);
@@ -38,7 +33,7 @@ pub fn writing(dir: &Path) -> rusqlite::Result<Connection> {
 pub fn checkpointing(dir: &Path) -> rusqlite::Result<Connection> {
     let connection = writing(dir)?;
     connection.busy_timeout(CHECKPOINT_BUSY)?;
-    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -64")?;
+    connection.execute_batch("PRAGMA cache_size = -64")?;
     Ok(connection)
 }
 

@@ -279,7 +279,7 @@ impl Ledger for EmbeddedStore {
     }
 
     async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {
-        self.readers().point(PORT, |on| answers::find(on, key)).await
+        self.readers().point(PORT, |on| answers::find(on, key))
     }
 
     async fn forget_answers(&self, before: Timestamp, limit: usize) -> Result<usize, PortError> {
@@ -289,7 +289,7 @@ impl Ledger for EmbeddedStore {
 
     async fn noticed(&self, id: &NoticeId) -> Result<bool, PortError> {
         let sql = "SELECT 1 FROM notices WHERE id = ?1";
-        self.readers().point(PORT, |on| Ok(value::<i64>(on, sql, [id.as_str()])?.is_some())).await
+        self.readers().point(PORT, |on| Ok(value::<i64>(on, sql, [id.as_str()])?.is_some()))
     }
 
     async fn forget_notices(&self, before: Timestamp, most: usize) -> Result<usize, PortError> {
@@ -300,18 +300,18 @@ impl Ledger for EmbeddedStore {
 
     async fn checkout(&self, id: CheckoutId) -> Result<Option<Checkout>, PortError> {
         let sql = "SELECT body FROM checkouts WHERE id = ?1";
-        self.readers().point(PORT, |on| one(on, sql, [id.0.to_be_bytes()], records::decode_checkout)).await
+        self.readers().point(PORT, |on| one(on, sql, [id.0.to_be_bytes()], records::decode_checkout))
     }
 
     async fn checkout_of_cart(&self, cart: CartId) -> Result<Option<Checkout>, PortError> {
         // A cart has one live checkout at a time, so the last created is the last to have ended.
         let sql = "SELECT body FROM checkouts WHERE cart = ?1 AND NOT done ORDER BY live DESC, created_at DESC, id DESC LIMIT 1";
-        self.readers().point(PORT, |on| one(on, sql, [cart.0.to_be_bytes()], records::decode_checkout)).await
+        self.readers().point(PORT, |on| one(on, sql, [cart.0.to_be_bytes()], records::decode_checkout))
     }
 
     async fn checkout_of_owner(&self, owner: &Owner) -> Result<Option<Checkout>, PortError> {
         let sql = "SELECT body FROM checkouts WHERE owner = ?1 ORDER BY created_at DESC, id DESC LIMIT 1";
-        self.readers().point(PORT, |on| one(on, sql, [owner_key(owner)], records::decode_checkout)).await
+        self.readers().point(PORT, |on| one(on, sql, [owner_key(owner)], records::decode_checkout))
     }
 
     async fn due_checkouts(&self, now: Timestamp, most: usize) -> Result<Vec<Checkout>, PortError> {
@@ -321,7 +321,7 @@ impl Ledger for EmbeddedStore {
 
     async fn order(&self, id: OrderId) -> Result<Option<Order>, PortError> {
         let sql = "SELECT body FROM orders WHERE id = ?1";
-        self.readers().point(PORT, |on| one(on, sql, [id.0.to_be_bytes()], records::decode_order)).await
+        self.readers().point(PORT, |on| one(on, sql, [id.0.to_be_bytes()], records::decode_order))
     }
 
     async fn orders(&self, filter: &OrderFilter, limit: usize) -> Result<Vec<Order>, PortError> {
@@ -354,10 +354,10 @@ impl Ledger for EmbeddedStore {
     }
 
     async fn stock(&self, edition: EditionId) -> Result<StockLevel, PortError> {
-        self.readers().point(PORT, |on| stock::level(on, edition)).await
+        self.readers().point(PORT, |on| stock::level(on, edition))
     }
 
     async fn coupon_uses(&self, code: &CouponCode) -> Result<u32, PortError> {
-        self.readers().point(PORT, |on| uses(on, code)).await
+        self.readers().point(PORT, |on| uses(on, code))
     }
 }

@@ -1,11 +1,9 @@
 //! The default store: one directory, one SQLite file in it, no other process. Everything acknowledged is on
 //! disk.
 //!
-//! - **Writes** go to one thread that commits in groups, and to another that syncs them to disk and then answers:
-//!   while one group is on its way to the disk, the next one is committed (`writer.rs`).
+//! - **Writes** go to one thread that commits in groups (`writer.rs`): one sync to disk for all who wait.
 //! - **Reads** are answered from memory where possible (carts, sessions, the catalog, stock levels:
-//!   `memory.rs`), else from a few read-only connections on the caller's thread (`readers.rs`); nothing is handed
-//!   out before it is on disk (`progress.rs`).
+//!   `memory.rs`), else from a few read-only connections on the caller's thread (`readers.rs`).
 //! - **Checkpoints** run on a thread of their own, so that nobody waits for them.
 //! - **Records** are encoded where the caller is; the columns beside them are only what queries need.
 //! - **One process** writes: `LOCK` in the directory is held for life. Others may look on
@@ -24,13 +22,11 @@ mod limits;
 mod memory;
 mod migrate;
 mod outbox;
-mod progress;
 mod readers;
 mod rebuild;
 mod search;
 mod sessions;
 mod stock;
-mod syncer;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -41,7 +37,6 @@ pub use rebuild::{Rebuilt, rebuild};
 pub use verify::{Verified, VerifyError, verify};
 
 use crate::memory::Memory;
-use crate::progress::Progress;
 use crate::readers::Readers;
 use crate::writer::Writer;
 use app::ports::PortError;
@@ -95,25 +90,18 @@ impl EmbeddedStore {
         let mut connection = connection::writing(dir)?;
         migrate::migrate(&mut connection)?;
         let memory = load(&connection)?;
-        let progress = Arc::new(Progress::new());
-        let writer = Writer::start(dir, connection, Arc::clone(&memory), Arc::clone(&progress))?;
-        Self::with(dir, memory, progress, Some(writer), Some(lock))
+        let writer = Writer::start(dir, connection, Arc::clone(&memory))?;
+        Self::with(dir, memory, Some(writer), Some(lock))
     }
 
     /// Looks on while another process may have it open. Catalog and levels are as of now; writes are refused.
     pub fn open_read_only(dir: &Path) -> Result<Self, OpenError> {
         let connection = existing(dir)?;
-        Self::with(dir, load(&connection)?, Arc::new(Progress::new()), None, None)
+        Self::with(dir, load(&connection)?, None, None)
     }
 
-    fn with(
-        dir: &Path,
-        memory: Arc<Memory>,
-        progress: Arc<Progress>,
-        writer: Option<Writer>,
-        lock: Option<File>,
-    ) -> Result<Self, OpenError> {
-        let readers = Arc::new(Readers::open(dir, progress)?);
+    fn with(dir: &Path, memory: Arc<Memory>, writer: Option<Writer>, lock: Option<File>) -> Result<Self, OpenError> {
+        let readers = Arc::new(Readers::open(dir)?);
         Ok(Self(Arc::new(Open { writer, readers, memory, _lock: lock })))
     }
 

@@ -5,6 +5,3 @@
 pub const GROUP_MAX: usize = 256;
 /// Jobs that wait for the writer; whoever comes later waits before the queue.
 pub const WAITING_MAX: usize = 4096;
-/// Groups that are committed and wait for the syncer, which takes all of them at once: one is enough to keep it
-/// busy, and more would only make groups smaller.
-pub const SYNCING_MAX: usize = 1;

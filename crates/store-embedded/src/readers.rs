@@ -1,9 +1,8 @@
 //! Reads. A point read takes some microseconds and runs on the caller's thread; a read of many rows runs
-//! where it may block. What was read is handed out once it is on disk.
+//! where it may block.
 
 use crate::connection;
 use crate::fault::Fault;
-use crate::progress::Progress;
 use app::ports::PortError;
 use rusqlite::Connection;
 use std::path::Path;
@@ -15,13 +14,12 @@ const CONNECTIONS: usize = 4;
 pub struct Readers {
     pool: Vec<Mutex<Connection>>,
     next: AtomicUsize,
-    progress: Arc<Progress>,
 }
 
 impl Readers {
-    pub fn open(dir: &Path, progress: Arc<Progress>) -> rusqlite::Result<Self> {
+    pub fn open(dir: &Path) -> rusqlite::Result<Self> {
         let pool = (0..CONNECTIONS).map(|_| connection::reading(dir).map(Mutex::new)).collect::<Result<_, _>>()?;
-        Ok(Self { pool, next: AtomicUsize::new(0), progress })
+        Ok(Self { pool, next: AtomicUsize::new(0) })
     }
 
     /// Any connection that is free, or the next one.
@@ -31,21 +29,13 @@ impl Readers {
         (0..CONNECTIONS).find_map(|i| turn(i).try_lock().ok()).unwrap_or_else(|| turn(0).lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+    pub fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
         read(&self.connection())
     }
 
-    /// A read by key, here and now; nothing when what was read may not be on disk yet.
-    pub fn glance<T>(&self, port: &'static str, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<Option<T>, PortError> {
-        let found = self.read(read).map_err(|fault| fault.without_effect(port))?;
-        Ok(self.progress.is_settled().then_some(found))
-    }
-
-    /// A read by key.
-    pub async fn point<T>(&self, port: &'static str, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, PortError> {
-        let found = self.read(read).map_err(|fault| fault.without_effect(port))?;
-        self.progress.settled().await.map_err(|failure| failure.on(port))?;
-        Ok(found)
+    /// A read by key, here and now.
+    pub fn point<T>(&self, port: &'static str, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, PortError> {
+        self.read(read).map_err(|fault| fault.without_effect(port))
     }
 
     /// A read of many rows, where it may block.
@@ -56,8 +46,6 @@ impl Readers {
     {
         let readers = Arc::clone(self);
         let read = tokio::task::spawn_blocking(move || readers.read(read)).await;
-        let found = read.map_err(|lost| PortError::unavailable(port, lost))?.map_err(|fault| fault.without_effect(port))?;
-        self.progress.settled().await.map_err(|failure| failure.on(port))?;
-        Ok(found)
+        read.map_err(|lost| PortError::unavailable(port, lost))?.map_err(|fault| fault.without_effect(port))
     }
 }

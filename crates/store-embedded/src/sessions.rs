@@ -79,23 +79,22 @@ fn forget<'a>(memory: &Memory, tokens: impl IntoIterator<Item = &'a TokenDigest>
 
 impl EmbeddedStore {
     /// From memory, else from the disk; as with carts, a commit that is faster wins.
-    async fn session(&self, token: TokenDigest) -> Result<Option<Arc<Session>>, PortError> {
-        let read = |on: &Connection| by_token(on, token);
-        if !self.is_read_only() {
-            match self.memory().sessions.get_value_or_guard(&token, None) {
-                GuardResult::Value(session) => return Ok(Some(session)),
-                GuardResult::Timeout => {}
-                GuardResult::Guard(place) => {
-                    if let Some(found) = self.readers().glance(PORT, read)? {
-                        if let Some(session) = &found {
-                            drop(place.insert(Arc::clone(session)));
-                        }
-                        return Ok(found);
-                    }
+    fn session(&self, token: TokenDigest) -> Result<Option<Arc<Session>>, PortError> {
+        let read = || self.readers().point(PORT, |on| by_token(on, token));
+        if self.is_read_only() {
+            return read();
+        }
+        match self.memory().sessions.get_value_or_guard(&token, None) {
+            GuardResult::Value(session) => Ok(Some(session)),
+            GuardResult::Timeout => read(),
+            GuardResult::Guard(place) => {
+                let found = read()?;
+                if let Some(session) = &found {
+                    drop(place.insert(Arc::clone(session)));
                 }
+                Ok(found)
             }
         }
-        self.readers().point(PORT, read).await
     }
 }
 
@@ -110,12 +109,12 @@ impl Sessions for EmbeddedStore {
     }
 
     async fn by_token(&self, token: TokenDigest, now: Timestamp) -> Result<Option<Arc<Session>>, PortError> {
-        Ok(self.session(token).await?.filter(|session| session.is_live(now)))
+        Ok(self.session(token)?.filter(|session| session.is_live(now)))
     }
 
     async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Arc<Session>>, PortError> {
         let sql = "SELECT body FROM sessions WHERE id = ?1";
-        let found = self.readers().point(PORT, |on| one(on, sql, [id.0.to_be_bytes()], records::decode_session)).await?;
+        let found = self.readers().point(PORT, |on| one(on, sql, [id.0.to_be_bytes()], records::decode_session))?;
         Ok(found.filter(|session| session.is_live(now)).map(Arc::new))
     }
 

@@ -1,19 +1,15 @@
 //! The one writer. Jobs wait in a queue; the writer takes whatever waits (never more than `GROUP_MAX`, never
-//! by a timer), runs it in one transaction, commits once and hands the group to the syncer (`syncer.rs`), which
-//! answers when it is on disk: callers share the price of one sync, and a lone caller pays for no one. While a
-//! group is on its way to the disk the next one is committed; the log keeps their order, so what is on disk of
-//! the later one has the earlier one below it.
+//! by a timer), runs it in one transaction and commits once: callers share the price of one sync to disk, and
+//! a lone caller pays for no one.
 //!
 //! A job that is refused undoes what it wrote behind its own savepoint. When the disk is full the group is
 //! rolled back and the store goes on. When nobody can tell whether a commit is on disk (a sync that failed,
-//! say) everybody of the group is told so and the store is poisoned: it writes no more, and the process is
-//! expected to end and start again, because only recovery can tell.
+//! say) everybody of the group is told so and the store is poisoned: it writes no more, reads go on, and the
+//! process is expected to end and start again, because only recovery can tell.
 
 use crate::fault::{Failure, Fault};
-use crate::limits::{GROUP_MAX, SYNCING_MAX, WAITING_MAX};
+use crate::limits::{GROUP_MAX, WAITING_MAX};
 use crate::memory::Memory;
-use crate::progress::Progress;
-use crate::syncer::{Committed, Syncer};
 use crate::{columns, connection, outbox};
 use app::ports::{PortError, PortErrorKind};
 use domain::event::Outgoing;
@@ -76,7 +72,7 @@ pub enum Guard {
     None,
 }
 
-pub trait Job: Send {
+trait Job: Send {
     fn port(&self) -> &'static str;
     fn guard(&self) -> Guard;
     /// Whether what it wrote stays.
@@ -92,9 +88,9 @@ pub trait Job: Send {
 /// The rest of a group, to be answered by whoever is answered first: waking a task from inside the runtime
 /// costs next to nothing, from out here a system call and a switch of threads each. Dropped in whatever way,
 /// it answers them.
-pub struct Others {
-    pub jobs: Vec<Box<dyn Job>>,
-    pub failed: Option<Failure>,
+struct Others {
+    jobs: Vec<Box<dyn Job>>,
+    failed: Option<Failure>,
 }
 
 impl Drop for Others {
@@ -167,19 +163,16 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn start(dir: &Path, connection: Connection, memory: Arc<Memory>, progress: Arc<Progress>) -> Result<Self, crate::OpenError> {
+    pub fn start(dir: &Path, connection: Connection, memory: Arc<Memory>) -> Result<Self, crate::OpenError> {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         let (poison, poisoned) = watch::channel(false);
         let poison = Arc::new(poison);
         let (log_grew, grown) = sync_channel(1);
         let checkpointer = Checkpointer { connection: connection::checkpointing(dir)?, poison: Arc::clone(&poison) };
-        let (committed, to_sync) = sync_channel(SYNCING_MAX);
-        let group = Group::new(connection, Arc::clone(&progress), log_grew)?;
-        let syncer = Syncer::open(dir, memory, progress, Arc::clone(&poison))?;
+        let group = Group::new(connection, memory, log_grew)?;
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(work);
         let threads = vec![
-            spawn("store-writer", Box::new(move || write(group, waiting, &committed, &poison)))?,
-            spawn("store-syncer", Box::new(move || syncer.run(&to_sync)))?,
+            spawn("store-writer", Box::new(move || write(group, waiting, &poison)))?,
             spawn("store-checkpoint", Box::new(move || checkpointer.run(&grown)))?,
         ];
         Ok(Self { jobs: Some(jobs), poisoned, threads })
@@ -225,17 +218,14 @@ impl Drop for Writer {
 }
 
 /// The writer's thread.
-fn write(mut group: Group, mut waiting: mpsc::Receiver<Box<dyn Job>>, to_sync: &SyncSender<Committed>, poison: &watch::Sender<bool>) {
+fn write(mut group: Group, mut waiting: mpsc::Receiver<Box<dyn Job>>, poison: &watch::Sender<bool>) {
     let written = catch_unwind(AssertUnwindSafe(|| {
         let mut jobs = Vec::with_capacity(GROUP_MAX);
         while !*poison.borrow() && waiting.blocking_recv_many(&mut jobs, GROUP_MAX) > 0 {
-            let committed = group.write(std::mem::replace(&mut jobs, Vec::with_capacity(GROUP_MAX)));
-            if let Some(Failure::Unknown(why)) = &committed.failed {
+            if let Err(why) = group.write(&mut jobs) {
                 tracing::error!(%why, "a write failed with unknown outcome: the store writes no more");
                 poison.send_replace(true);
             }
-            // Without a syncer the store is poisoned, and whoever waits is told by what is dropped here.
-            drop(to_sync.send(committed));
         }
         waiting.close();
         while let Some(job) = waiting.blocking_recv() {
@@ -250,7 +240,7 @@ fn write(mut group: Group, mut waiting: mpsc::Receiver<Box<dyn Job>>, to_sync: &
 
 struct Group {
     connection: Connection,
-    progress: Arc<Progress>,
+    memory: Arc<Memory>,
     next_position: Cell<i64>,
     /// Frames in the log after the last commit.
     frames: Arc<AtomicU32>,
@@ -259,7 +249,7 @@ struct Group {
 }
 
 impl Group {
-    fn new(mut connection: Connection, progress: Arc<Progress>, log_grew: SyncSender<()>) -> rusqlite::Result<Self> {
+    fn new(mut connection: Connection, memory: Arc<Memory>, log_grew: SyncSender<()>) -> rusqlite::Result<Self> {
         let next_position = Cell::new(outbox::last_position(&connection)? + 1);
         let frames = Arc::new(AtomicU32::new(0));
         let seen = Arc::clone(&frames);
@@ -267,7 +257,7 @@ impl Group {
             seen.store(pages.unsigned_abs(), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { connection, progress, next_position, frames, announced: 0, log_grew })
+        Ok(Self { connection, memory, next_position, frames, announced: 0, log_grew })
     }
 
     fn execute(&self, sql: &str) -> Result<(), Fault> {
@@ -275,17 +265,26 @@ impl Group {
         Ok(())
     }
 
-    /// Commits the jobs.
-    fn write(&mut self, mut jobs: Vec<Box<dyn Job>>) -> Committed {
-        let number = self.progress.begin();
-        let failed = self.commit(&mut jobs).err();
-        match failed {
-            None => self.announce_growth(),
-            // A log that starts over makes room by itself.
-            Some(Failure::Full) => self.ask_for_checkpoint(),
-            Some(Failure::Undone(_) | Failure::Unknown(_) | Failure::Poisoned) => {}
+    /// Commits the jobs and answers them. An error poisons the store.
+    fn write(&mut self, jobs: &mut Vec<Box<dyn Job>>) -> Result<(), String> {
+        let failed = self.commit(jobs).err();
+        if failed.is_none() {
+            jobs.iter_mut().for_each(|job| job.apply(&self.memory));
+            self.memory.publish();
+            self.announce_growth();
         }
-        Committed { number, jobs, failed }
+        if matches!(failed, Some(Failure::Full)) {
+            // A log that starts over makes room by itself.
+            self.ask_for_checkpoint();
+        }
+        if let Some(first) = jobs.pop() {
+            let others = Others { jobs: std::mem::replace(jobs, Vec::with_capacity(GROUP_MAX)), failed: failed.clone() };
+            first.answer(failed.clone(), others);
+        }
+        match failed {
+            Some(Failure::Unknown(why)) => Err(why),
+            _ => Ok(()),
+        }
     }
 
     fn commit(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
@@ -298,7 +297,9 @@ impl Group {
         match jobs.iter_mut().try_for_each(|job| self.run(job.as_mut(), &turn)) {
             Ok(()) => {
                 reach("store", Side::Before, || jobs.iter().map(|job| job.port()));
-                self.execute("COMMIT").map_err(|fault| self.roll_back(&fault, false))
+                self.execute("COMMIT").map_err(|fault| self.roll_back(&fault, false))?;
+                reach("store", Side::After, || jobs.iter().map(|job| job.port()));
+                Ok(())
             }
             Err(fault) => Err(self.roll_back(&fault, fault.is_local())),
         }
