@@ -394,8 +394,17 @@ impl App {
         let now = self.now();
         let undone = challenge_undone(&challenged, now)?;
         let after = undone.after().clone();
-        self.ports.ledger.commit(undone.change, now).await?;
-        self.drive(after, None).await
+        match self.ports.ledger.commit(undone.change, now).await? {
+            Committed::Done => self.drive(after, None).await,
+            // Somebody else was faster: what they made of the challenge stands.
+            Committed::CheckoutConflict
+            | Committed::Answered(_)
+            | Committed::CartTaken(_)
+            | Committed::OrderConflict
+            | Committed::NumberTaken
+            | Committed::StockShort(_)
+            | Committed::CouponGone(_) => Ok(self.ports.ledger.checkout(challenged.id).await?.ok_or(Refusal::CheckoutNotFound)?),
+        }
     }
 
     /// Prices what is frozen, for the address and shipping chosen so far.
