@@ -1,8 +1,10 @@
 //! Driving a checkout, and an order whose money is moving, to the end. An effect is recorded before it is
 //! performed (the state names it), performed at least once (under one key), and its outcome is committed as
 //! an event: a crash anywhere is just a re-drive. The provider is asked here and in `saga/order.rs`; what is due
-//! and what the answers mean is in `saga/steps.rs`.
+//! and what the answers mean is in `saga/steps.rs`, which `saga/model.rs` explores exhaustively.
 
+#[cfg(test)]
+mod model;
 mod order;
 pub(crate) mod steps;
 
