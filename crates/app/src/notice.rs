@@ -33,7 +33,7 @@ impl App {
         match self.ports.ledger.checkout(notice.checkout).await? {
             Some(checkout) => self.heed(checkout, notice.attempt).await?,
             None => {
-                tracing::warn!(notice = %notice.id, checkout = %notice.checkout, at = notice.at.micros(), "a notice of an unknown checkout")
+                tracing::warn!(notice = %notice.id, checkout = %notice.checkout, at = notice.at.micros(), "a notice of an unknown checkout");
             }
         }
         self.ports.ledger.commit(Change { notice: Some(notice.id), ..Change::default() }, self.now()).await?;

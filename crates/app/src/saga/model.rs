@@ -48,6 +48,8 @@ struct Settings {
     /// Whether orders are canceled and shipped.
     orders: bool,
     nodes: usize,
+    /// How often the customer pays anew, at most [`ATTEMPTS`].
+    attempts: u8,
     /// Worlds without busy nodes that are known to settle.
     settles: Mutex<HashMap<World, bool>>,
 }
@@ -150,7 +152,7 @@ impl World {
 
 impl Settings {
     fn new(capture: CaptureWhen) -> Self {
-        Self { capture, mistake: None, late: true, notices: true, orders: true, nodes: 2, settles: Mutex::default() }
+        Self { capture, mistake: None, late: true, notices: true, orders: true, nodes: 2, attempts: 2, settles: Mutex::default() }
     }
 
     /// Whether one sweeper, whom the provider answers, brings the world to rest after all nodes have crashed.
@@ -318,7 +320,9 @@ impl Model for Settings {
             }),
             Property::always("everything settles once a sweeper comes through", |model: &Self, w: &World| model.settles(w)),
             Property::sometimes("completed", |_, w: &World| w.is_settled() && w.store.checkout.state.kind() == Kind::Completed),
-            Property::sometimes("completed with the second attempt", |_, w: &World| w.is_settled() && w.store.orders[1].is_some()),
+            Property::sometimes("completed with the last attempt", |model: &Self, w: &World| {
+                w.is_settled() && w.store.orders[usize::from(model.attempts) - 1].is_some()
+            }),
             Property::sometimes("canceled", |_, w: &World| w.is_settled() && w.store.checkout.state.kind() == Kind::Canceled),
             Property::sometimes("expired after an attempt", |_, w: &World| {
                 w.is_settled() && w.store.checkout.state.kind() == Kind::Expired && w.store.checkout.attempts > 0

@@ -3,7 +3,7 @@
 
 use super::provider::{Answer, Request, error};
 use super::store::{Bought, Committed, Paying, attempt, key};
-use super::{ATTEMPTS, Mistake, Settings, World};
+use super::{Mistake, Settings, World};
 use crate::checkout::{cancel, give_back, moves};
 use crate::order::edited;
 use crate::ports::{Authorization, Change, CouponChange, CouponMove, Taken};
@@ -127,7 +127,7 @@ impl Settings {
         world.nodes[n] = Node::Idle;
         let now = world.time.now();
         let open = paying.checkout(behind);
-        if usize::from(paying.attempts) == ATTEMPTS || open.ensure_open(now).is_err() {
+        if paying.attempts == self.attempts || open.ensure_open(now).is_err() {
             return;
         }
         let attempt = attempt(&open, usize::from(paying.attempts), now);
