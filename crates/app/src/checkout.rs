@@ -11,6 +11,7 @@ use crate::cart::{ensure_version, hold};
 use crate::error::Error;
 use crate::once::{Answered, Once, answer, before};
 use crate::ports::{Change, Committed, CouponChange, CouponMove, PortError, PortErrorKind};
+use crate::saga::steps::{begun, challenge_undone};
 use domain::cart::{Cart, Owner};
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, Details, PaymentError, State};
 use domain::event::Outgoing;
@@ -227,8 +228,8 @@ impl App {
     }
 
     async fn edit(&self, checkout: &mut Checkout, edit: &Edit, now: Timestamp) -> Result<Vec<Outgoing>, Error> {
-        match (edit, checkout.state) {
-            (Edit::FillIn(details), _) => {
+        match edit {
+            Edit::FillIn(details) => {
                 checkout.ensure_open(now)?;
                 if let Some(cart) = self.ports.carts.load(checkout.cart, now).await? {
                     checkout.freeze(&cart);
@@ -237,16 +238,7 @@ impl App {
                 self.reprice(checkout, now).await?;
                 Ok(vec![])
             }
-            (Edit::Cancel, State::Canceled { .. }) => Ok(vec![]),
-            (Edit::Cancel, State::Challenged) => {
-                checkout.go(State::Undoing { then: AfterUndo::Canceled }, now.plus(DRIVE_LEASE))?;
-                Ok(vec![])
-            }
-            (Edit::Cancel, _) => {
-                checkout.ensure_open(now)?;
-                checkout.go(State::Canceled { settled: false }, now.plus(DRIVE_LEASE))?;
-                Ok(vec![checkout.announce(CheckoutEvent::Canceled, now)])
-            }
+            Edit::Cancel => Ok(cancel(checkout, now)?.into_iter().collect()),
         }
     }
 
@@ -363,9 +355,8 @@ impl App {
     /// the provider.
     async fn begin(&self, mut checkout: Checkout, process: &Process, once: &Once<Processed>) -> Result<Checkout, Error> {
         let now = self.now();
-        let expected = checkout.version;
         checkout.ensure_open(now)?;
-        ensure_version(process.if_match, expected)?;
+        ensure_version(process.if_match, checkout.version)?;
         self.agree(&mut checkout, process.expected_total, now).await?;
         let attempt = Attempt {
             id: AttemptId(self.fresh_bits(now)),
@@ -384,16 +375,11 @@ impl App {
             return_url: process.return_url.clone(),
             challenge: None,
         };
-        let stock = moves(&checkout, &attempt, "reserve", StockChange::Reserve);
-        let coupons = self.coupon_uses(&checkout.quote, &attempt);
-        let event = checkout.announce(CheckoutEvent::Processing { attempt: attempt.id, amount: attempt.amount }, now);
-        checkout.attempt(attempt);
-        checkout.last_error = None;
-        checkout.go(State::Authorizing, now.plus(DRIVE_LEASE))?;
-        checkout.version = expected.next();
-        let change = Change { checkout: Some((checkout.clone(), expected)), stock, coupons, outbox: vec![event], ..Change::default() };
-        match self.ports.ledger.commit(change, now).await? {
-            Committed::Done => Ok(checkout),
+        let uses = self.coupon_uses(&checkout.quote, &attempt);
+        let begun = begun(&checkout, attempt, uses, now)?;
+        let after = begun.after().clone();
+        match self.ports.ledger.commit(begun.change, now).await? {
+            Committed::Done => Ok(after),
             Committed::StockShort(short) => Err(Refusal::OutOfStock { short }.into()),
             Committed::CouponGone(code) => Err(Refusal::CouponExhausted { code }.into()),
             Committed::Answered(_)
@@ -437,13 +423,21 @@ impl App {
         Err(refusal.into())
     }
 
-    async fn undo_challenge(&self, mut checkout: Checkout) -> Result<Checkout, Error> {
+    async fn undo_challenge(&self, challenged: Checkout) -> Result<Checkout, Error> {
         let now = self.now();
-        let expected = checkout.version;
-        checkout.go(State::Undoing { then: AfterUndo::Open }, now.plus(DRIVE_LEASE))?;
-        checkout.version = expected.next();
-        self.ports.ledger.commit(Change { checkout: Some((checkout.clone(), expected)), ..Change::default() }, now).await?;
-        self.drive(checkout, None).await
+        let undone = challenge_undone(&challenged, now)?;
+        let after = undone.after().clone();
+        match self.ports.ledger.commit(undone.change, now).await? {
+            Committed::Done => self.drive(after, None).await,
+            // Somebody else was faster: what they made of the challenge stands.
+            Committed::CheckoutConflict
+            | Committed::Answered(_)
+            | Committed::CartTaken(_)
+            | Committed::OrderConflict
+            | Committed::NumberTaken
+            | Committed::StockShort(_)
+            | Committed::CouponGone(_) => Ok(self.ports.ledger.checkout(challenged.id).await?.ok_or(Refusal::CheckoutNotFound)?),
+        }
     }
 
     /// Prices what is frozen, for the address and shipping chosen so far.
@@ -483,6 +477,22 @@ impl App {
 /// Whether it happened is for the next who asks.
 pub(crate) fn crowded() -> PortError {
     PortError::unknown("ledger", PortErrorKind::Unavailable, "too many requests wait for this checkout")
+}
+
+/// Ends a checkout that is not being paid, or begins to take back a challenge.
+pub(crate) fn cancel(checkout: &mut Checkout, now: Timestamp) -> Result<Option<Outgoing>, Refusal> {
+    match checkout.state {
+        State::Canceled { .. } => Ok(None),
+        State::Challenged => {
+            checkout.go(State::Undoing { then: AfterUndo::Canceled }, now.plus(DRIVE_LEASE))?;
+            Ok(None)
+        }
+        State::Open | State::Authorizing | State::Capturing | State::Undoing { .. } | State::Completed { .. } | State::Expired { .. } => {
+            checkout.ensure_open(now)?;
+            checkout.go(State::Canceled { settled: false }, now.plus(DRIVE_LEASE))?;
+            Ok(Some(checkout.announce(CheckoutEvent::Canceled, now)))
+        }
+    }
 }
 
 /// The coupons that took something off.

@@ -10,7 +10,7 @@ use crate::ports::{Change, Committed, OrderFilter, OrderPlace};
 use domain::cart::Owner;
 use domain::ids::{CustomerId, OrderId, RefundId, Version};
 use domain::limits::{CONFLICT_RETRIES_MAX, DRIVE_LEASE, PAGE_MAX, REASON_MAX};
-use domain::order::{Order, OrderEvent, PaymentStatus, Recorded, RefundRequest, Status};
+use domain::order::{Actor, Order, OrderEvent, PaymentStatus, Recorded, RefundRequest, Status};
 use domain::person::Address;
 use domain::planted;
 use domain::refusal::Refusal;
@@ -143,20 +143,8 @@ impl App {
             let order = self.order(caller, id).await?;
             ensure_version(if_match, order.version)?;
             let events = decide(&order, now)?;
-            let stock = if planted("stock-kept-on-cancel") { vec![] } else { order.returns(&events) };
-            let appended = order.append(events, &caller.actor(), "request", now);
-            let after = appended.order.clone();
-            let answer = answer(once.as_ref(), &after, now).filter(|_| !planted("order-answer-dropped"));
-            let mut change = Change { stock, outbox: appended.outgoing().collect(), answer, ..Change::default() };
-            if after.status == Status::Canceled {
-                change.coupons = give_back(&after.quote, &after.return_cause());
-            }
-            if after.payment.is_moving() {
-                change.order_alarm = Some((id, now.plus(DRIVE_LEASE)));
-            }
-            if !appended.events.is_empty() {
-                change.order = Some(appended);
-            }
+            let (after, mut change) = edited(&order, events, &caller.actor(), now);
+            change.answer = answer(once.as_ref(), &after, now).filter(|_| !planted("order-answer-dropped"));
             match (self.ports.ledger.commit(change, now).await?, &once) {
                 // The money moves at once if it can; else the sweeper sees to it. A repeat is answered with what
                 // was committed, so the first answer is that too.
@@ -170,4 +158,23 @@ impl App {
         }
         Err(Refusal::CartBusy.into())
     }
+}
+
+/// What these events make of an order, and all that commits with them: goods and coupons come back from a
+/// canceled one, and somebody looks again at money that has to move.
+pub(crate) fn edited(order: &Order, events: Vec<OrderEvent>, actor: &Actor, now: Timestamp) -> (Order, Change) {
+    let stock = if planted("stock-kept-on-cancel") { vec![] } else { order.returns(&events) };
+    let appended = order.append(events, actor, "request", now);
+    let after = appended.order.clone();
+    let mut change = Change { stock, outbox: appended.outgoing().collect(), ..Change::default() };
+    if after.status == Status::Canceled {
+        change.coupons = give_back(&after.quote, &after.return_cause());
+    }
+    if after.payment.is_moving() {
+        change.order_alarm = Some((after.id, now.plus(DRIVE_LEASE)));
+    }
+    if !appended.events.is_empty() {
+        change.order = Some(appended);
+    }
+    (after, change)
 }

@@ -1,21 +1,21 @@
 //! Driving a checkout, and an order whose money is moving, to the end. An effect is recorded before it is
 //! performed (the state names it), performed at least once (under one key), and its outcome is committed as
-//! an event: a crash anywhere is just a re-drive. What is asked of the provider is here and in `saga/order.rs`,
-//! what its answers mean in `saga/steps.rs`.
+//! an event: a crash anywhere is just a re-drive. The provider is asked here and in `saga/order.rs`; what is due
+//! and what the answers mean is in `saga/steps.rs`, which `saga/model.rs` explores exhaustively.
 
+#[cfg(test)]
+mod model;
 mod order;
-mod steps;
+pub(crate) mod steps;
 
 use crate::App;
 use crate::checkout::Processed;
 use crate::error::Error;
 use crate::once::Once;
-use crate::ports::{
-    Authorization, Authorize, Change, ChargeStatus, Committed, DidItHappen, Overdue, PortError, PortErrorKind, Refund, Taken,
-};
+use crate::ports::{Authorization, Authorize, Change, Committed, DidItHappen, Overdue, PortError, PortErrorKind, Taken};
 use domain::cart::Command;
-use domain::checkout::{AfterUndo, Attempt, Checkout, State};
-use domain::ids::{AttemptId, CheckoutId, RefundId};
+use domain::checkout::{Attempt, Checkout, State};
+use domain::ids::{AttemptId, CheckoutId};
 use domain::limits::AUTHORIZE_TRIES_MAX;
 use domain::order::Number;
 use domain::planted;
@@ -23,14 +23,7 @@ use domain::refusal::Refusal;
 use domain::text::Text;
 use domain::time::Timestamp;
 use futures_util::future::{join, join_all};
-use steps::{Step, capture_refused, captured, challenged, declined, expire, expire_anyway, later, placed, timed_out, undo, undone};
-
-/// What a payment effect came to.
-enum Effect<T> {
-    Outcome(T),
-    /// Not now; somebody looks again when the alarm rings.
-    Later,
-}
+use steps::{Due, Effect, Left, Step, asked_about, authorized, due, expire, expire_anyway, known, left, settled, taken, timed_out, voided};
 
 impl App {
     /// Drives checkouts and orders whose alarm has rung; says how many.
@@ -67,23 +60,20 @@ impl App {
         let mut number = checkout.attempt.as_ref().map(|a| a.number);
         loop {
             let now = self.now();
-            let next = match checkout.state {
-                State::Authorizing if planted("expiry-ignores-payment") && once.is_none() => Some(expire_anyway(&checkout)?),
-                State::Authorizing => self.authorize(&checkout, number, once).await?,
-                State::Challenged => self.ask_about_challenge(&checkout, number, once).await?,
-                State::Capturing => self.capture(&checkout, once).await?,
-                State::Undoing { then } => self.void(&checkout, then, once).await?,
-                State::Open if now >= checkout.expires_at => Some(expire(&checkout, now)?),
-                State::Completed { settled: false } | State::Canceled { settled: false } | State::Expired { settled: false } => {
-                    Some(self.settle(&checkout).await?)
-                }
-                State::Open | State::Completed { .. } | State::Canceled { .. } | State::Expired { .. } => None,
+            let next = match due(&checkout, now) {
+                Due::Authorize if planted("expiry-ignores-payment") && once.is_none() => Some(expire_anyway(&checkout)?),
+                Due::Authorize => Some(self.authorize(&checkout, number, once).await?),
+                Due::AskAboutChallenge => self.ask_about_challenge(&checkout, number, once).await?,
+                Due::Capture => Some(self.capture(&checkout, once).await?),
+                Due::Void { then } => Some(voided(&checkout, then, self.void(&checkout).await, once, self.now())?),
+                Due::Expire => Some(expire(&checkout, now)?),
+                Due::Settle => Some(self.settle(&checkout).await?),
+                Due::Nothing => None,
             };
-            let Some(mut change) = next else { return Ok(checkout) };
-            let waits = change.waits;
-            let (after, _) = change.change.checkout.clone().expect("invariant: every step of a checkout changes it");
-            let apart = if planted("outbox-apart") { std::mem::take(&mut change.change.outbox) } else { vec![] };
-            let committed = self.ports.ledger.commit(change.change, now).await?;
+            let Some(mut step) = next else { return Ok(checkout) };
+            let (after, waits) = (step.after().clone(), step.waits);
+            let apart = if planted("outbox-apart") { std::mem::take(&mut step.change.outbox) } else { vec![] };
+            let committed = self.ports.ledger.commit(step.change, now).await?;
             if !apart.is_empty() {
                 self.ports.ledger.commit(Change { outbox: apart, ..Change::default() }, now).await?;
             }
@@ -106,54 +96,24 @@ impl App {
         }
     }
 
-    async fn authorize(&self, checkout: &Checkout, number: Option<Number>, once: Option<&Once<Processed>>) -> Result<Option<Step>, Error> {
-        let attempt = checkout.current();
-        let effect =
-            if attempt.amount.is_zero() { Effect::Outcome(Authorization::Approved) } else { self.ask_to_authorize(checkout).await };
-        if planted("captured-before-recorded") && matches!(effect, Effect::Outcome(Authorization::Approved)) {
-            self.ports.payments.capture(attempt.id).await?;
+    async fn authorize(&self, checkout: &Checkout, number: Option<Number>, once: Option<&Once<Processed>>) -> Result<Step, Error> {
+        let free = checkout.current().amount.is_zero();
+        let effect = if free { Effect::Outcome(Authorization::Approved) } else { self.ask_to_authorize(checkout).await };
+        if planted("captured-before-recorded") && effect == Effect::Outcome(Authorization::Approved) {
+            self.ports.payments.capture(checkout.current().id).await?;
         }
-        let now = self.now();
-        Ok(Some(match effect {
-            Effect::Outcome(authorization) => self.authorized(checkout, authorization, number, once, now)?,
-            Effect::Later if attempt.tries + 1 >= AUTHORIZE_TRIES_MAX => undo(checkout, AfterUndo::Open, timed_out(), now)?,
-            Effect::Later => later(checkout, now)?,
-        }))
+        authorized(checkout, effect, number, self.policy.capture, once, self.now())
     }
 
-    /// Looks what became of a challenge: that, and not what anybody says, decides. When its time is up it is
-    /// taken back, unless it was met in the last moment.
+    /// Looks what became of a challenge: that, and not what anybody says, decides.
     async fn ask_about_challenge(
         &self,
         checkout: &Checkout,
         number: Option<Number>,
         once: Option<&Once<Processed>>,
     ) -> Result<Option<Step>, Error> {
-        let attempt = checkout.current();
-        let effect = self.ask_what_happened(attempt).await;
-        let now = self.now();
-        let is_over = now >= attempt.reserved_until;
-        Ok(match effect {
-            Effect::Outcome(Authorization::Challenge { .. }) | Effect::Later if !is_over => None,
-            Effect::Later if attempt.tries + 1 < AUTHORIZE_TRIES_MAX => Some(later(checkout, now)?),
-            Effect::Outcome(Authorization::Challenge { .. }) | Effect::Later => Some(undo(checkout, AfterUndo::Open, timed_out(), now)?),
-            Effect::Outcome(authorization) => Some(self.authorized(checkout, authorization, number, once, now)?),
-        })
-    }
-
-    fn authorized(
-        &self,
-        checkout: &Checkout,
-        authorization: Authorization,
-        number: Option<Number>,
-        once: Option<&Once<Processed>>,
-        now: Timestamp,
-    ) -> Result<Step, Error> {
-        match authorization {
-            Authorization::Approved => placed(checkout, number, self.policy.capture, once, now),
-            Authorization::Declined(error) => declined(checkout, error, once, now),
-            Authorization::Challenge { url } => challenged(checkout, url),
-        }
+        let effect = self.ask_what_happened(checkout.current()).await;
+        asked_about(checkout, effect, number, self.policy.capture, once, self.now())
     }
 
     /// Sends the authorization, a few times when the provider surely did nothing, and reconciles an unknown
@@ -183,85 +143,60 @@ impl App {
     }
 
     async fn ask_what_happened(&self, attempt: &Attempt) -> Effect<Authorization> {
-        match self.ports.payments.find(attempt.id).await {
-            Ok(Some(charge)) if charge.amount == attempt.amount => Effect::Outcome(match charge.status {
-                ChargeStatus::Authorized | ChargeStatus::Captured => Authorization::Approved,
-                ChargeStatus::Challenged { url } => Authorization::Challenge { url },
-                ChargeStatus::Declined(error) => Authorization::Declined(error),
-                ChargeStatus::Voided | ChargeStatus::Refunded => Authorization::Declined(timed_out()),
-            }),
-            Ok(Some(_) | None) => Effect::Later,
-            Err(error) => {
-                log(&error);
-                Effect::Later
-            }
+        match effect(self.ports.payments.find(attempt.id).await) {
+            Effect::Outcome(charge) => known(attempt, charge),
+            Effect::Later => Effect::Later,
         }
     }
 
-    async fn capture(&self, checkout: &Checkout, once: Option<&Once<Processed>>) -> Result<Option<Step>, Error> {
+    async fn capture(&self, checkout: &Checkout, once: Option<&Once<Processed>>) -> Result<Step, Error> {
         let attempt = checkout.current();
-        let taken = if attempt.amount.is_zero() { Ok(Taken::Done) } else { self.ports.payments.capture(attempt.id).await };
+        let done = if attempt.amount.is_zero() { Ok(Taken::Done) } else { self.ports.payments.capture(attempt.id).await };
         let now = self.now();
         let order = self.ports.ledger.order(attempt.order).await?.ok_or(Refusal::OrderNotFound)?;
-        Ok(Some(match taken {
-            Ok(Taken::Done) => captured(checkout, &order, once, now)?,
-            Ok(Taken::Refused(error)) => capture_refused(checkout, &order, error, now)?,
-            Err(error) => {
-                log(&error);
-                later(checkout, now)?
-            }
-        }))
+        taken(checkout, &order, effect(done), once, now)
     }
 
-    async fn void(&self, checkout: &Checkout, then: AfterUndo, once: Option<&Once<Processed>>) -> Result<Option<Step>, Error> {
+    async fn void(&self, checkout: &Checkout) -> Effect<Taken> {
         let attempt = checkout.current();
         let nothing = attempt.amount.is_zero() || planted("authorization-kept");
-        let done = if nothing { Ok(Taken::Done) } else { self.take_back(attempt.id).await };
-        let now = self.now();
-        match done {
-            Ok(Taken::Done) => undone(checkout, then, once, now).map(Some),
-            Ok(Taken::Refused(error)) => {
-                tracing::error!(checkout = %checkout.id, code = %error.code, "the provider refused to release an authorization");
-                later(checkout, now).map(Some)
-            }
-            Err(error) => {
-                log(&error);
-                later(checkout, now).map(Some)
-            }
-        }
+        effect(if nothing { Ok(Taken::Done) } else { self.take_back(attempt.id).await })
     }
 
     /// Leaves no money of an attempt at the provider: releases it, or pays it back where it was taken already.
     pub(crate) async fn take_back(&self, key: AttemptId) -> Result<Taken, PortError> {
         let Taken::Refused(error) = self.ports.payments.void(key).await? else { return Ok(Taken::Done) };
-        let Some(charge) = self.ports.payments.find(key).await? else { return Ok(Taken::Done) };
-        match charge.status {
-            ChargeStatus::Captured => {
-                let left = charge.amount.minus(charge.refunded).map_err(|e| PortError::corrupt("payments", e))?;
-                self.ports.payments.refund(key, &Refund { id: RefundId(key.0), amount: left }).await
-            }
-            ChargeStatus::Authorized | ChargeStatus::Challenged { .. } => Ok(Taken::Refused(error)),
-            ChargeStatus::Declined(_) | ChargeStatus::Voided | ChargeStatus::Refunded => Ok(Taken::Done),
+        match left(key, self.ports.payments.find(key).await?)? {
+            Left::Nothing => Ok(Taken::Done),
+            Left::Authorized => Ok(Taken::Refused(error)),
+            Left::Captured(rest) => self.ports.payments.refund(key, &rest).await,
         }
     }
 
     /// Lets the cart know: it gives up exactly what was bought, or is free again.
     async fn settle(&self, checkout: &Checkout) -> Result<Step, Error> {
         let id = checkout.id;
-        let (command, settled) = match checkout.state {
+        let command = match checkout.state {
             State::Completed { .. } => {
                 let order = checkout.current().order;
                 let (bought, coupons) = (checkout.lines.clone(), checkout.coupons.clone());
-                (Command::Settle { checkout: id, order, bought, coupons }, State::Completed { settled: true })
+                Command::Settle { checkout: id, order, bought, coupons }
             }
-            State::Canceled { .. } => (Command::LetGo { checkout: id }, State::Canceled { settled: true }),
-            _ => (Command::LetGo { checkout: id }, State::Expired { settled: true }),
+            _ => Command::LetGo { checkout: id },
         };
         self.command_cart(&checkout.owner, checkout.cart, vec![command]).await?;
-        Step::new(checkout, |c| {
-            c.state = settled;
-            Ok(())
-        })
+        settled(checkout)
+    }
+}
+
+/// A provider that failed is asked again later.
+fn effect<T>(done: Result<T, PortError>) -> Effect<T> {
+    match done {
+        Ok(outcome) => Effect::Outcome(outcome),
+        Err(error) => {
+            log(&error);
+            Effect::Later
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! An order whose money is moving.
 
-use super::log;
+use super::effect;
+use super::steps::performed;
 use crate::App;
 use crate::error::Error;
 use crate::ports::{Change, Committed, PortError, Refund, Taken};
 use domain::ids::RefundId;
 use domain::limits::RETRY_WAIT_MAX;
-use domain::order::{Actor, Order, OrderEvent, Owed};
+use domain::order::{Actor, Order, Owed};
 use domain::planted;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
@@ -16,20 +17,9 @@ impl App {
     /// Performs what an order owes and commits what came of it: takes, releases or pays back its money.
     pub(crate) async fn drive_order(&self, order: Order) -> Result<Order, Error> {
         let Some(owed) = order.owed() else { return Ok(order) };
-        let done = self.perform(&order, owed).await;
+        let effect = effect(self.perform(&order, owed).await);
         let now = self.now();
-        let events = match (done, owed) {
-            (Ok(Taken::Done), _) => order.taken(owed),
-            (Ok(Taken::Refused(error)), Owed::Capture) => vec![OrderEvent::CaptureRefused { error }],
-            (Ok(Taken::Refused(error)), Owed::Void | Owed::Refund { .. }) => {
-                tracing::error!(order = %order.id, code = %error.code, "the provider refused to give money back");
-                return self.wait_for_order(order, now).await;
-            }
-            (Err(error), _) => {
-                log(&error);
-                return self.wait_for_order(order, now).await;
-            }
-        };
+        let Some(events) = performed(&order, owed, effect) else { return self.wait_for_order(order, now).await };
         let cause = match owed {
             Owed::Capture | Owed::Void => order.attempt.to_string(),
             Owed::Refund { id, .. } => id.to_string(),

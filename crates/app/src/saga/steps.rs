@@ -1,13 +1,15 @@
-//! What each outcome means: the next state of a checkout and everything that commits with it. Pure.
+//! What a checkout's state asks for, and what each outcome means: its next state and everything that commits
+//! with it. Pure.
 
 use crate::checkout::{Processed, give_back, moves};
 use crate::error::Error;
 use crate::once::{Once, answer};
-use crate::ports::Change;
+use crate::ports::{Authorization, Change, Charge, ChargeStatus, CouponMove, PortError, Refund, Taken};
 use domain::cart::Owner;
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, PaymentError, State};
-use domain::limits::{DRIVE_LEASE, RETRY_WAIT_MAX};
-use domain::order::{Actor, CaptureWhen, Number, Order, OrderEvent, Placed};
+use domain::ids::{AttemptId, RefundId};
+use domain::limits::{AUTHORIZE_TRIES_MAX, DRIVE_LEASE, RETRY_WAIT_MAX};
+use domain::order::{Actor, CaptureWhen, Number, Order, OrderEvent, Owed, Placed};
 use domain::planted;
 use domain::refusal::Refusal;
 use domain::stock::StockChange;
@@ -33,7 +35,7 @@ impl Step {
         self
     }
 
-    fn after(&self) -> &Checkout {
+    pub fn after(&self) -> &Checkout {
         &self.change.checkout.as_ref().expect("invariant: every step of a checkout changes it").0
     }
 
@@ -43,9 +45,179 @@ impl Step {
     }
 }
 
+/// What a payment effect came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect<T> {
+    Outcome(T),
+    /// Not now; somebody looks again when the alarm rings.
+    Later,
+}
+
+/// What a state asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    Authorize,
+    AskAboutChallenge,
+    Capture,
+    Void { then: AfterUndo },
+    Expire,
+    Settle,
+    Nothing,
+}
+
+pub fn due(checkout: &Checkout, now: Timestamp) -> Due {
+    match checkout.state {
+        State::Authorizing => Due::Authorize,
+        State::Challenged => Due::AskAboutChallenge,
+        State::Capturing => Due::Capture,
+        State::Undoing { then } => Due::Void { then },
+        State::Open if now >= checkout.expires_at => Due::Expire,
+        State::Completed { settled: false } | State::Canceled { settled: false } | State::Expired { settled: false } => Due::Settle,
+        State::Open | State::Completed { .. } | State::Canceled { .. } | State::Expired { .. } => Due::Nothing,
+    }
+}
+
+/// Goods and coupons are held for an attempt before anything is asked of the provider.
+pub fn begun(checkout: &Checkout, attempt: Attempt, uses: Vec<CouponMove>, now: Timestamp) -> Result<Step, Error> {
+    let processing = CheckoutEvent::Processing { attempt: attempt.id, amount: attempt.amount };
+    let stock = moves(checkout, &attempt, "reserve", StockChange::Reserve);
+    let mut step = Step::new(checkout, |c| {
+        c.attempt(attempt);
+        c.last_error = None;
+        c.go(State::Authorizing, now.plus(DRIVE_LEASE))
+    })?;
+    step.announce(processing, now);
+    step.change.stock = stock;
+    step.change.coupons = uses;
+    Ok(step)
+}
+
+/// What the provider knows of an attempt, as the answer to its authorization. Not knowing it is no answer: the
+/// request may still be under way.
+pub fn known(attempt: &Attempt, charge: Option<Charge>) -> Effect<Authorization> {
+    match charge {
+        Some(charge) if charge.amount == attempt.amount => Effect::Outcome(match charge.status {
+            ChargeStatus::Authorized | ChargeStatus::Captured => Authorization::Approved,
+            ChargeStatus::Challenged { url } => Authorization::Challenge { url },
+            ChargeStatus::Declined(error) => Authorization::Declined(error),
+            ChargeStatus::Voided | ChargeStatus::Refunded => Authorization::Declined(timed_out()),
+        }),
+        Some(_) | None => Effect::Later,
+    }
+}
+
+/// The authorization's outcome; after the last try the attempt is given up.
+pub fn authorized(
+    checkout: &Checkout,
+    effect: Effect<Authorization>,
+    number: Option<Number>,
+    capture: CaptureWhen,
+    once: Option<&Once<Processed>>,
+    now: Timestamp,
+) -> Result<Step, Error> {
+    match effect {
+        Effect::Outcome(Authorization::Approved) => placed(checkout, number, capture, once, now),
+        Effect::Outcome(Authorization::Declined(error)) => declined(checkout, error, once, now),
+        Effect::Outcome(Authorization::Challenge { url }) => challenged(checkout, url),
+        Effect::Later if is_last_try(checkout) => undo(checkout, AfterUndo::Open, timed_out(), now),
+        Effect::Later => later(checkout, now),
+    }
+}
+
+/// What became of a challenge. When its time is up it is taken back, unless it was met in the last moment.
+pub fn asked_about(
+    checkout: &Checkout,
+    effect: Effect<Authorization>,
+    number: Option<Number>,
+    capture: CaptureWhen,
+    once: Option<&Once<Processed>>,
+    now: Timestamp,
+) -> Result<Option<Step>, Error> {
+    let is_over = now >= checkout.current().reserved_until;
+    match effect {
+        Effect::Outcome(Authorization::Challenge { .. }) | Effect::Later if !is_over => Ok(None),
+        Effect::Later if !is_last_try(checkout) => later(checkout, now).map(Some),
+        Effect::Outcome(Authorization::Challenge { .. }) | Effect::Later => undo(checkout, AfterUndo::Open, timed_out(), now).map(Some),
+        effect @ Effect::Outcome(Authorization::Approved | Authorization::Declined(_)) => {
+            authorized(checkout, effect, number, capture, once, now).map(Some)
+        }
+    }
+}
+
+fn is_last_try(checkout: &Checkout) -> bool {
+    checkout.current().tries + 1 >= AUTHORIZE_TRIES_MAX
+}
+
+/// The capture's outcome.
+pub fn taken(
+    checkout: &Checkout,
+    order: &Order,
+    effect: Effect<Taken>,
+    once: Option<&Once<Processed>>,
+    now: Timestamp,
+) -> Result<Step, Error> {
+    match effect {
+        Effect::Outcome(Taken::Done) => captured(checkout, order, once, now),
+        Effect::Outcome(Taken::Refused(error)) => capture_refused(checkout, order, error, now),
+        Effect::Later => later(checkout, now),
+    }
+}
+
+/// The outcome of taking an attempt's money back.
+pub fn voided(
+    checkout: &Checkout,
+    then: AfterUndo,
+    effect: Effect<Taken>,
+    once: Option<&Once<Processed>>,
+    now: Timestamp,
+) -> Result<Step, Error> {
+    match effect {
+        Effect::Outcome(Taken::Done) => undone(checkout, then, once, now),
+        Effect::Outcome(Taken::Refused(error)) => {
+            tracing::error!(checkout = %checkout.id, code = %error.code, "the provider refused to release an authorization");
+            later(checkout, now)
+        }
+        Effect::Later => later(checkout, now),
+    }
+}
+
+/// What the provider still holds of an attempt it would not void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    Nothing,
+    Authorized,
+    /// To be paid back.
+    Captured(Refund),
+}
+
+pub fn left(key: AttemptId, charge: Option<Charge>) -> Result<Left, PortError> {
+    let Some(charge) = charge else { return Ok(Left::Nothing) };
+    Ok(match charge.status {
+        ChargeStatus::Captured => {
+            let amount = charge.amount.minus(charge.refunded).map_err(|e| PortError::corrupt("payments", e))?;
+            Left::Captured(Refund { id: RefundId(key.0), amount })
+        }
+        ChargeStatus::Authorized | ChargeStatus::Challenged { .. } => Left::Authorized,
+        ChargeStatus::Declined(_) | ChargeStatus::Voided | ChargeStatus::Refunded => Left::Nothing,
+    })
+}
+
+/// What it means for an order that what it owed was asked of the provider; nothing when it has to be asked again.
+pub fn performed(order: &Order, owed: Owed, effect: Effect<Taken>) -> Option<Vec<OrderEvent>> {
+    match (effect, owed) {
+        (Effect::Outcome(Taken::Done), _) => Some(order.taken(owed)),
+        (Effect::Outcome(Taken::Refused(error)), Owed::Capture) => Some(vec![OrderEvent::CaptureRefused { error }]),
+        (Effect::Outcome(Taken::Refused(error)), Owed::Void | Owed::Refund { .. }) => {
+            tracing::error!(order = %order.id, code = %error.code, "the provider refused to give money back");
+            None
+        }
+        (Effect::Later, _) => None,
+    }
+}
+
 /// Authorized: the order is placed and the held goods are sold. Where the money is taken on shipment, that is
 /// all: the order is confirmed and the checkout complete.
-pub fn placed(
+fn placed(
     checkout: &Checkout,
     number: Option<Number>,
     capture: CaptureWhen,
@@ -78,7 +250,7 @@ pub fn placed(
 }
 
 /// The customer has something to do at the provider first.
-pub fn challenged(checkout: &Checkout, url: String) -> Result<Step, Error> {
+fn challenged(checkout: &Checkout, url: String) -> Result<Step, Error> {
     let step = Step::new(checkout, |c| {
         let attempt = c.attempt.as_mut().expect("invariant: a checkout that is being paid has an attempt");
         attempt.challenge = Some(url);
@@ -90,7 +262,7 @@ pub fn challenged(checkout: &Checkout, url: String) -> Result<Step, Error> {
 }
 
 /// Declined: everything held is given back and the checkout is open for another try.
-pub fn declined(checkout: &Checkout, error: PaymentError, once: Option<&Once<Processed>>, now: Timestamp) -> Result<Step, Error> {
+fn declined(checkout: &Checkout, error: PaymentError, once: Option<&Once<Processed>>, now: Timestamp) -> Result<Step, Error> {
     let attempt = checkout.current();
     let mut step = Step::new(checkout, |c| {
         c.last_error = Some(error.clone());
@@ -117,7 +289,7 @@ fn release(step: &mut Step, checkout: &Checkout, attempt: &Attempt) {
 }
 
 /// Captured: the order is confirmed.
-pub fn captured(checkout: &Checkout, order: &Order, once: Option<&Once<Processed>>, now: Timestamp) -> Result<Step, Error> {
+fn captured(checkout: &Checkout, order: &Order, once: Option<&Once<Processed>>, now: Timestamp) -> Result<Step, Error> {
     let attempt = checkout.current();
     let events = vec![OrderEvent::PaymentCaptured { amount: attempt.amount }, OrderEvent::Confirmed];
     let appended = order.append(events, &Actor::System, &attempt.id.to_string(), now);
@@ -130,7 +302,7 @@ pub fn captured(checkout: &Checkout, order: &Order, once: Option<&Once<Processed
 }
 
 /// The money could not be taken: the order failed, its goods come back, the authorization is released.
-pub fn capture_refused(checkout: &Checkout, order: &Order, error: PaymentError, now: Timestamp) -> Result<Step, Error> {
+fn capture_refused(checkout: &Checkout, order: &Order, error: PaymentError, now: Timestamp) -> Result<Step, Error> {
     let attempt = checkout.current();
     let failed = OrderEvent::Failed { reason: error.code.clone() };
     let appended = order.append(vec![failed], &Actor::System, &attempt.id.to_string(), now);
@@ -142,7 +314,7 @@ pub fn capture_refused(checkout: &Checkout, order: &Order, error: PaymentError, 
     Ok(step)
 }
 
-pub fn undo(checkout: &Checkout, then: AfterUndo, error: PaymentError, now: Timestamp) -> Result<Step, Error> {
+fn undo(checkout: &Checkout, then: AfterUndo, error: PaymentError, now: Timestamp) -> Result<Step, Error> {
     Step::new(checkout, |c| {
         c.last_error = Some(error);
         c.go(State::Undoing { then }, now.plus(DRIVE_LEASE))
@@ -150,7 +322,7 @@ pub fn undo(checkout: &Checkout, then: AfterUndo, error: PaymentError, now: Time
 }
 
 /// The provider holds nothing of this attempt any more.
-pub fn undone(checkout: &Checkout, then: AfterUndo, once: Option<&Once<Processed>>, now: Timestamp) -> Result<Step, Error> {
+fn undone(checkout: &Checkout, then: AfterUndo, once: Option<&Once<Processed>>, now: Timestamp) -> Result<Step, Error> {
     let attempt = checkout.current();
     let error = checkout.last_error.clone().unwrap_or_else(timed_out);
     let to = match then {
@@ -178,6 +350,24 @@ pub fn expire_anyway(checkout: &Checkout) -> Result<Step, Error> {
     })
 }
 
+/// Another means of payment takes the place of a challenge.
+pub fn challenge_undone(challenged: &Checkout, now: Timestamp) -> Result<Step, Error> {
+    Step::new(challenged, |c| c.go(State::Undoing { then: AfterUndo::Open }, now.plus(DRIVE_LEASE)))
+}
+
+/// The cart knows how its checkout ended.
+pub fn settled(checkout: &Checkout) -> Result<Step, Error> {
+    let to = match checkout.state {
+        State::Completed { .. } => State::Completed { settled: true },
+        State::Canceled { .. } => State::Canceled { settled: true },
+        _ => State::Expired { settled: true },
+    };
+    Step::new(checkout, |c| {
+        c.state = to;
+        Ok(())
+    })
+}
+
 pub fn expire(checkout: &Checkout, now: Timestamp) -> Result<Step, Error> {
     let mut step = Step::new(checkout, |c| c.go(State::Expired { settled: false }, now))?;
     step.announce(CheckoutEvent::Expired, now);
@@ -185,7 +375,7 @@ pub fn expire(checkout: &Checkout, now: Timestamp) -> Result<Step, Error> {
 }
 
 /// Waits twice as long after every try.
-pub fn later(checkout: &Checkout, now: Timestamp) -> Result<Step, Error> {
+fn later(checkout: &Checkout, now: Timestamp) -> Result<Step, Error> {
     let step = Step::new(checkout, |c| {
         let attempt = c.attempt.as_mut().expect("invariant: a checkout that is being paid has an attempt");
         attempt.tries += 1;

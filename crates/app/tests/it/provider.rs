@@ -1,13 +1,15 @@
 //! What happens at the provider: challenges and their return, and notices in any order.
 
 use crate::world::{STOCK, World, admin, buy, customer, fresh, once, order, process};
-use app::ports::{ChargeStatus, Payments};
+use app::ports::{Authorization, Authorize, Charge, ChargeStatus, Payments, PortError, Refund, Taken};
 use app::{App, Caller, Error, Notice, Processed};
+use async_trait::async_trait;
 use domain::checkout::{Checkout, State};
 use domain::ids::{AttemptId, CheckoutId};
 use domain::order::{CaptureWhen, PaymentStatus, Status};
 use domain::refusal::Refusal;
 use domain::text::Text;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A purchase that waits for its customer.
@@ -105,6 +107,55 @@ async fn another_means_of_payment_does_not_pay_twice_for_a_challenge_that_was_me
     let again = process(checkout.id, "tok_visa", checkout.quote.total);
     let placed = order(fresh(app.process(&alice, again, once("second", 0)).await.expect("paid")));
     assert_eq!(placed.attempt, checkout.current().id);
+    assert_eq!(world.payments.charges().len(), 1);
+}
+
+/// A provider whose answer about a challenge is old when it comes: meanwhile the customer has met it, and another
+/// node has gone on.
+struct Overtaken {
+    world: World,
+    other: App,
+    checkout: Checkout,
+    caller: Caller,
+}
+
+#[async_trait]
+impl Payments for Overtaken {
+    async fn authorize(&self, key: AttemptId, request: &Authorize) -> Result<Authorization, PortError> {
+        self.world.payments.authorize(key, request).await
+    }
+    async fn capture(&self, key: AttemptId) -> Result<Taken, PortError> {
+        self.world.payments.capture(key).await
+    }
+    async fn void(&self, key: AttemptId) -> Result<Taken, PortError> {
+        self.world.payments.void(key).await
+    }
+    async fn refund(&self, key: AttemptId, refund: &Refund) -> Result<Taken, PortError> {
+        self.world.payments.refund(key, refund).await
+    }
+    async fn find(&self, key: AttemptId) -> Result<Option<Charge>, PortError> {
+        let answer = self.world.payments.find(key).await?;
+        if let Some(Charge { status: ChargeStatus::Challenged { .. }, .. }) = answer {
+            self.world.payments.answer_challenge(key, true).await?;
+            self.other.resume_checkout(&self.caller, self.checkout.id).await.expect("paid");
+        }
+        Ok(answer)
+    }
+}
+
+#[tokio::test]
+async fn who_pays_otherwise_too_late_leaves_a_paid_order_alone() {
+    let world = World::new().await;
+    let (other, caller) = (world.app(), customer("alice"));
+    let checkout = challenged(&other, &caller).await;
+    let again = process(checkout.id, "tok_visa", checkout.quote.total);
+    let overtaken = Overtaken { world: world.clone(), other, checkout: checkout.clone(), caller: caller.clone() };
+    let app = world.app_over(|carts, ledger, _| (carts, ledger, Arc::new(overtaken)));
+    let refused = app.process(&caller, again, once("second", 0)).await;
+    assert!(matches!(refused, Err(Error::Refused(Refusal::CheckoutState { .. }))), "{refused:?}");
+    let placed = order(app.resume_checkout(&caller, checkout.id).await.expect("paid"));
+    assert_eq!((placed.attempt, placed.payment), (checkout.current().id, PaymentStatus::Captured));
+    assert_eq!(status(&world, placed.attempt).await, Some(ChargeStatus::Captured));
     assert_eq!(world.payments.charges().len(), 1);
 }
 
