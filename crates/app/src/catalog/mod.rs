@@ -275,7 +275,8 @@ impl App {
         };
         match self.save_catalog(change, once.as_ref(), now).await? {
             Some(again) => Ok(again),
-            None => Ok(Answered::Fresh(StockView { level: self.ports.ledger.stock(edition).await?, ..view })),
+            // Not read again: a repeat gets this answer too, whatever has moved since.
+            None => Ok(Answered::Fresh(view)),
         }
     }
 
