@@ -244,6 +244,11 @@ impl App {
 
     /// Pays a checkout and places its order: at most once, whoever asks and however often.
     pub async fn process(&self, caller: &Caller, process: Process, once: Once<Processed>) -> Result<Answered<Processed>, Error> {
+        // On the heap: it is the longest of all use cases, and every future that awaits it would be as large.
+        Box::pin(self.pay(caller, process, once)).await
+    }
+
+    async fn pay(&self, caller: &Caller, process: Process, once: Once<Processed>) -> Result<Answered<Processed>, Error> {
         let owner = caller.owner()?;
         let id = process.checkout;
         let _turn = self.checkouts.turn(id, ()).await.ok_or_else(crowded)?;

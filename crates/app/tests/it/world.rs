@@ -179,5 +179,5 @@ pub async fn buy(app: &App, caller: &Caller, token: &str) -> Result<Processed, E
     cart(app, caller, vec![add(1, 1)], None).await?;
     let CheckoutView { checkout, .. } = start(app, caller).await?;
     let key = format!("{:x}", checkout.id.0 & 0xffff_ffff);
-    Ok(fresh(Box::pin(app.process(caller, process(checkout.id, token, checkout.quote.total), once(&key, 0))).await?))
+    Ok(fresh(app.process(caller, process(checkout.id, token, checkout.quote.total), once(&key, 0)).await?))
 }

@@ -1,6 +1,6 @@
 //! The process is killed under load; what it had acknowledged must be there. Oracles only read.
 
-use crate::shop::{Client, Shop, command, dir, key};
+use crate::shop::{Client, Shop, command, dir, key, scale};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -126,7 +126,7 @@ async fn promise_6_a_checkout_interrupted_anywhere_ends_completed_or_released_an
     const TOKENS: [&str; 7] =
         ["tok_visa", "tok_declined", "tok_timeout_before", "tok_timeout_after", "tok_slow", "tok_flaky", "tok_capture_fails"];
     let mut buyers: Vec<(Client, Value)> = Vec::new();
-    for round in 0..8u64 {
+    for round in 0..scale("ROUNDS", 8) as u64 {
         let client = shop.client();
         let started = join_all((0..28).map(async |_| {
             let guest = client.guest().await;
@@ -141,7 +141,7 @@ async fn promise_6_a_checkout_interrupted_anywhere_ends_completed_or_released_an
             .zip(TOKENS.iter().cycle())
             .map(|((guest, checkout), token)| tokio::spawn(async move { drop(guest.try_process(&checkout, token, "the-key").await) }))
             .collect();
-        tokio::time::sleep(Duration::from_millis(5 + round * 17)).await;
+        tokio::time::sleep(Duration::from_millis(5 + round % 8 * 17)).await;
         shop.kill();
         for racer in racers {
             racer.await.expect("clients end with the store");

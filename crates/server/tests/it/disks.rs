@@ -11,8 +11,10 @@ use app::ports::{Carts, Ledger, OrderFilter};
 use domain::ids::{CartId, EditionId, OrderId};
 use domain::order::PaymentStatus;
 use domain::time::Timestamp;
+use futures_util::FutureExt;
 use hyper::Method;
 use serde_json::{Value, json};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -23,7 +25,7 @@ use tempfile::TempDir;
 /// Copies of the one book on sale.
 const ON_HAND: i64 = 1_000_000;
 /// Cuts after which the store begins anew, so that looking at all of it stays quick.
-const CUTS_OF_A_STORE: usize = 40;
+const CUTS_OF_A_STORE: usize = 10;
 
 #[expect(clippy::print_stderr, reason = "a skipped test says so, and a long one what it did")]
 fn say(text: &str) {
@@ -79,8 +81,10 @@ impl Disk {
 
     /// The disk as a power cut now would leave it.
     fn cut(&self) {
-        let image = |name: &str| self.images.0.join(name).to_str().expect("text").to_owned();
-        run("cp", &["--reflink=always", &image("disk.img"), &image("cut.img")]).expect("copied");
+        let image = |name: &str| self.images.0.join(name);
+        let disk = std::fs::File::open(image("disk.img")).expect("a disk");
+        let copy = std::fs::File::create(image("cut.img")).expect("a file");
+        rustix::fs::ioctl_ficlone(copy, disk).expect("copied");
     }
 
     /// What is on the disk after the cut.
@@ -124,36 +128,82 @@ fn sound(dir: &Path) {
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }
 
-/// Runs a store under load on the disk and cuts the power a few times; says how much had been told by then.
-async fn cut(disk: &Disk, cuts: usize, dice: &mut Dice) -> (usize, u64) {
+/// Syncs that each thread makes before they begin to do nothing, where they do: there is a store by then.
+const SYNCS_BEFORE_LIES: u32 = 20;
+
+/// How the store under load is started: as it is, or in a world where syncs soon do nothing and say they did.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Syncs {
+    Work,
+    Lie,
+}
+
+impl Syncs {
+    fn start(self, dir: &Path) -> Shop {
+        let real = command(dir);
+        let command = match self {
+            Self::Work => real,
+            Self::Lie => {
+                let mut traced = Command::new("strace");
+                traced.args(["-D", "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null"]);
+                let lie = format!("inject=fsync,fdatasync:retval=0:when={}+", SYNCS_BEFORE_LIES + 1);
+                traced.args(["-e", "trace=fsync,fdatasync", "-e", &lie]);
+                traced.arg(real.get_program()).args(real.get_args());
+                traced
+            }
+        };
+        Shop::try_start_by(command, &[("CARTWRIGHT_DEMO_CATALOG", "false")]).expect("the store gets ready")
+    }
+}
+
+/// Everything that must hold on what is left after a cut: it is sound, it recovers, and it has what was told.
+async fn hold(copy: &Path, edition: EditionId, before: &Told, after: &Told) {
+    sound(copy);
+    let again = tokio::task::block_in_place(|| Shop::start(copy, &[LATER]));
+    heal(copy).await;
+    look(copy, edition, before, after).await;
+    assert_eq!(again.stop(), Some(0));
+    sound(copy);
+}
+
+/// What came of cuts.
+#[derive(Default)]
+struct Cuts {
+    made: usize,
+    /// Told by the last cut.
+    orders: usize,
+    adds: u64,
+    /// What did not hold, after each cut where something did not.
+    lost: Vec<String>,
+}
+
+/// Runs a store under load on the disk and cuts the power a few times.
+async fn cut(disk: &Disk, syncs: Syncs, cuts: usize, dice: &mut Dice, all: &mut Cuts) {
     let data = tempfile::tempdir_in(&disk.store.0).expect("a directory");
     let name = data.path().file_name().expect("a name").to_owned();
-    let shop = Shop::start(data.path(), &[("CARTWRIGHT_DEMO_CATALOG", "false")]);
+    let shop = syncs.start(data.path());
     let (book, edition) = shop.admin(data.path()).new_book("POWER", 1000, u32::try_from(ON_HAND).expect("fits")).await;
     let edition = EditionId::parse(&edition).expect("an id");
     let told = Arc::new(Mutex::new(Told::default()));
     let adding = (0..8).map(|_| tokio::spawn(keep_adding(shop.client(), book.clone(), told.clone())));
     let buying = (0..4).map(|_| tokio::spawn(buy_until_it_dies(shop.client(), book.clone(), told.clone())));
     let load: Vec<_> = adding.chain(buying).collect();
+    let now = || told.lock().expect("not poisoned").clone();
+    let mut before = now();
     for _ in 0..cuts {
         tokio::time::sleep(Duration::from_millis(50 + dice.roll(600) as u64)).await;
-        let now = || told.lock().expect("not poisoned").clone();
-        let before = now();
+        before = now();
         tokio::task::block_in_place(|| disk.cut());
         let after = now();
         let mounted = tokio::task::block_in_place(|| disk.after_the_cut());
-        let copy = mounted.0.join(&name);
-        sound(&copy);
-        let again = tokio::task::block_in_place(|| Shop::start(&copy, &[LATER]));
-        heal(&copy).await;
-        look(&copy, edition, &before, &after).await;
-        assert_eq!(again.stop(), Some(0));
-        sound(&copy);
+        let held = AssertUnwindSafe(hold(&mounted.0.join(&name), edition, &before, &after)).catch_unwind().await;
+        all.lost.extend(held.err().map(|why| why.downcast_ref::<String>().cloned().unwrap_or_default()));
+        all.made += 1;
     }
     load.iter().for_each(tokio::task::JoinHandle::abort);
     shop.kill();
-    let told = told.lock().expect("not poisoned");
-    (told.orders.len(), told.carts.values().map(|(_, acknowledged, _)| acknowledged).sum())
+    all.orders += before.orders.len();
+    all.adds += before.carts.values().map(|(_, acknowledged, _)| acknowledged).sum::<u64>();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -163,14 +213,25 @@ async fn when_the_power_is_cut_what_was_told_is_on_the_disk() {
         Err(why) => return say(&format!("skipped: no disk to cut the power of ({why})")),
     };
     let cuts = scale("POWER_CUTS", 4);
-    let mut dice = Dice(0x0ff);
-    let (mut done, mut orders, mut adds) = (0, 0, 0);
-    while done < cuts {
-        let few = CUTS_OF_A_STORE.min(cuts - done);
-        let told = cut(&disk, few, &mut dice).await;
-        (done, orders, adds) = (done + few, orders + told.0, adds + told.1);
+    let (mut dice, mut all) = (Dice(0x0ff), Cuts::default());
+    while all.made < cuts {
+        cut(&disk, Syncs::Work, CUTS_OF_A_STORE.min(cuts - all.made), &mut dice, &mut all).await;
+        say(&format!("{} power cuts; {} orders and {} adds were told; {} lost something", all.made, all.orders, all.adds, all.lost.len()));
     }
-    say(&format!("{cuts} power cuts; {orders} orders and {adds} adds were told, none is lost"));
+    assert_eq!(all.lost, Vec::<String>::new());
+}
+
+/// The proof that the cuts can see: a store whose syncs do nothing loses what it told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_power_is_cut_syncs_that_did_nothing_are_found_out() {
+    let disk = match run("strace", &["-V"]).and_then(|()| Disk::new()) {
+        Ok(disk) => disk,
+        Err(why) => return say(&format!("skipped: no disk to cut the power of ({why})")),
+    };
+    let mut all = Cuts::default();
+    cut(&disk, Syncs::Lie, scale("POWER_CUTS_UNSYNCED", 2), &mut Dice(0x0ff), &mut all).await;
+    say(&format!("{} power cuts without syncs; {} lost something:\n{}", all.made, all.lost.len(), all.lost.join("\n")));
+    assert!(!all.lost.is_empty(), "nothing was lost, and nothing was synced");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

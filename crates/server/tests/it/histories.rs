@@ -173,9 +173,9 @@ impl Round {
     }
 
     async fn stock(&self, n: usize, (book, edition): &Goods, start: u64) -> usize {
-        let first = self.places.borrow().client.clone();
+        let buyers = self.places.borrow().client.clone();
         let checkouts: Vec<(String, Value)> = join_all((0..CLIENTS * BUYS).map(async |_| {
-            let guest = first.guest().await;
+            let guest = buyers.guest().await;
             guest.cart(json!([{ "productId": book, "quantity": 1 }])).await;
             (guest.token().to_owned(), guest.checkout().await)
         }))
@@ -183,6 +183,8 @@ impl Round {
         self.begin.wait().await;
         let recorder = Recorder::new();
         let path = format!("/books/{book}/editions/{edition}/stock");
+        // The first answers to deliveries: a repeat gets the same.
+        let first: Mutex<Vec<(String, Value, String)>> = Mutex::default();
         let acts = async |mut actor: Actor, mine: &[(String, Value)]| {
             let mut mine = mine.iter();
             for _ in 0..12 {
@@ -195,8 +197,14 @@ impl Round {
                         recorder.call(call, patience, |a| StockOperation::Buy { got: a.as_ref().map(got) }).await
                     }
                     (2, _) => {
-                        let call = client.send(Method::POST, &path, &[], json!({ "delta": copies, "reason": "delivery" }).to_string());
-                        let received = |_| StockOperation::Receive { copies };
+                        let (body, key) = (json!({ "delta": copies, "reason": "delivery" }), key());
+                        let once = [("idempotency-key", key.as_str())];
+                        let call = client.send(Method::POST, &path, &once, body.to_string());
+                        let note = |answer: Answer| first.lock().expect("not poisoned").push((key.clone(), body.clone(), answer.text));
+                        let received = |answer: Option<Answer>| {
+                            answer.map(note);
+                            StockOperation::Receive { copies }
+                        };
                         recorder.call(call, patience, received).await
                     }
                     _ => {
@@ -214,6 +222,9 @@ impl Round {
         let read = format!("/books/{book}");
         let call = client.send(Method::GET, &read, &[], "");
         assert!(recorder.call(call, Duration::MAX, |a| StockOperation::Read { saw: a.map(available) }).await);
+        for (key, body, answer) in first.into_inner().expect("not poisoned") {
+            assert_eq!(client.post_once(&path, &key, &body).await.text, answer, "{key}");
+        }
         recorder.explain::<StockModel>(start)
     }
 

@@ -10,5 +10,6 @@ mod hostile;
 mod linear;
 mod payments;
 mod promises;
+mod recovery;
 mod schema;
 mod shop;

@@ -1,6 +1,6 @@
-//! The promises of the contract, by number.
+//! The promises of the contract, by number. `ROUNDS=100` repeats the races as often.
 
-use crate::shop::{Answer, Shop, dir, key, usd};
+use crate::shop::{Answer, Shop, dir, key, scale, usd};
 use futures_util::future::join_all;
 use futures_util::stream::{StreamExt, iter};
 use serde_json::{Value, json};
@@ -37,7 +37,8 @@ async fn promise_3_sixty_four_racers_complete_one_checkout_with_one_order_one_ch
     let shop = Shop::start(dir.path(), &[]);
     let admin = shop.admin(dir.path());
     let (book, _) = admin.new_book("PROMISE-3", 1000, 1000).await;
-    for round in 0..10 {
+    let rounds = scale("ROUNDS", 10);
+    for round in 0..rounds {
         let guest = shop.guest().await;
         guest.cart(json!([{ "productId": book, "quantity": 1 }])).await;
         let checkout = guest.checkout().await;
@@ -53,7 +54,7 @@ async fn promise_3_sixty_four_racers_complete_one_checkout_with_one_order_one_ch
         assert_eq!(answers[0]["status"], "completed");
         assert_eq!(guest.get("/orders").await.expect(200)["items"].as_array().map(Vec::len), Some(1));
     }
-    assert_eq!(charges(dir.path()), 10);
+    assert_eq!(charges(dir.path()), rounds);
 }
 
 /// How many charges the payment provider's own ledger knows.
@@ -69,24 +70,27 @@ async fn promise_4_of_five_hundred_buyers_of_the_last_copy_one_gets_it() {
     let dir = dir();
     let shop = Shop::start(dir.path(), &[]);
     let admin = shop.admin(dir.path());
-    let (book, edition) = admin.new_book("PROMISE-4", 1000, 1).await;
-    let buyers: Vec<_> = iter(0..500)
-        .map(async |_| {
-            let guest = shop.guest().await;
-            guest.cart(json!([{ "productId": book, "quantity": 1 }])).await;
-            let checkout = guest.checkout().await;
-            (guest, checkout)
-        })
-        .buffer_unordered(16)
-        .collect()
-        .await;
-    let answers = join_all(buyers.iter().map(async |(guest, checkout)| guest.process(checkout, "tok_visa", &key()).await)).await;
-    let sold = answers.iter().filter(|a| a.status == 200).count();
-    let refused = answers.iter().filter(|a| a.status == 409 && a.code() == "OUT_OF_STOCK").count();
-    assert_eq!((sold, refused), (1, 499));
-    assert_eq!(answers.iter().find(|a| a.status == 409).map(|a| a.body["short"][0]["available"].clone()), Some(json!(0)));
-    let stock = admin.post(&format!("/books/{book}/editions/{edition}/stock"), json!({ "delta": 0, "reason": "look" })).await.expect(200);
-    assert_eq!((stock["onHand"].as_i64(), stock["reserved"].as_i64()), (Some(0), Some(0)));
+    for round in 0..scale("ROUNDS", 1) {
+        let (book, edition) = admin.new_book(&format!("PROMISE-4-{round}"), 1000, 1).await;
+        let buyers: Vec<_> = iter(0..500)
+            .map(async |_| {
+                let guest = shop.guest().await;
+                guest.cart(json!([{ "productId": book, "quantity": 1 }])).await;
+                let checkout = guest.checkout().await;
+                (guest, checkout)
+            })
+            .buffer_unordered(16)
+            .collect()
+            .await;
+        let answers = join_all(buyers.iter().map(async |(guest, checkout)| guest.process(checkout, "tok_visa", &key()).await)).await;
+        let sold = answers.iter().filter(|a| a.status == 200).count();
+        let refused = answers.iter().filter(|a| a.status == 409 && a.code() == "OUT_OF_STOCK").count();
+        assert_eq!((sold, refused), (1, 499));
+        assert_eq!(answers.iter().find(|a| a.status == 409).map(|a| a.body["short"][0]["available"].clone()), Some(json!(0)));
+        let stock =
+            admin.post(&format!("/books/{book}/editions/{edition}/stock"), json!({ "delta": 0, "reason": "look" })).await.expect(200);
+        assert_eq!((stock["onHand"].as_i64(), stock["reserved"].as_i64()), (Some(0), Some(0)));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,25 +98,29 @@ async fn promise_5_a_coupon_with_ten_uses_is_used_ten_times_by_two_hundred_racer
     let dir = dir();
     let rules = dir.path().join("rules.toml");
     let shipping = "[[shipping]]\nid = 'standard'\nlabel = 'Standard'\nprice = 499\ncurrency = 'USD'\n";
-    std::fs::write(&rules, format!("[[coupon]]\ncode = 'TEN'\nlabel = 'Ten'\namount = 100\nuses_max = 10\n{shipping}")).expect("written");
+    let rounds = scale("ROUNDS", 1);
+    let coupon = |n| format!("[[coupon]]\ncode = 'TEN-{n}'\nlabel = 'Ten'\namount = 100\nuses_max = 10\n");
+    std::fs::write(&rules, (0..rounds).map(coupon).chain([shipping.to_owned()]).collect::<String>()).expect("written");
     let shop = Shop::start(dir.path(), &[("CARTWRIGHT_PRICING__RULES", rules.to_str().expect("text"))]);
-    let (book, _) = shop.admin(dir.path()).new_book("PROMISE-5", 1000, 1000).await;
-    let racers: Vec<_> = iter(0..200)
-        .map(async |_| {
-            let guest = shop.guest().await;
-            let cart = json!({ "items": [{ "productId": book, "quantity": 1 }], "couponCodes": ["TEN"] });
-            guest.post("/cart", cart).await.expect(201);
-            let checkout = guest.checkout().await;
-            assert_eq!(checkout["totals"]["discount"], usd(100));
-            (guest, checkout)
-        })
-        .buffer_unordered(16)
-        .collect()
-        .await;
-    let answers = join_all(racers.iter().map(async |(guest, checkout)| guest.process(checkout, "tok_visa", &key()).await)).await;
-    let used = answers.iter().filter(|a| a.status == 200 && a.body["order"]["totals"]["discount"] == usd(100)).count();
-    let told = answers.iter().filter(|a| a.status == 409 && a.code() == "COUPON_EXHAUSTED").count();
-    assert_eq!((used, told), (10, 190));
+    let (book, _) = shop.admin(dir.path()).new_book("PROMISE-5", 1000, 100_000).await;
+    for round in 0..rounds {
+        let racers: Vec<_> = iter(0..200)
+            .map(async |_| {
+                let guest = shop.guest().await;
+                let cart = json!({ "items": [{ "productId": book, "quantity": 1 }], "couponCodes": [format!("TEN-{round}")] });
+                guest.post("/cart", cart).await.expect(201);
+                let checkout = guest.checkout().await;
+                assert_eq!(checkout["totals"]["discount"], usd(100));
+                (guest, checkout)
+            })
+            .buffer_unordered(16)
+            .collect()
+            .await;
+        let answers = join_all(racers.iter().map(async |(guest, checkout)| guest.process(checkout, "tok_visa", &key()).await)).await;
+        let used = answers.iter().filter(|a| a.status == 200 && a.body["order"]["totals"]["discount"] == usd(100)).count();
+        let told = answers.iter().filter(|a| a.status == 409 && a.code() == "COUPON_EXHAUSTED").count();
+        assert_eq!((used, told), (10, 190));
+    }
     assert_eq!(shop.client().get("/pricing/discounts").await.expect(200)["items"], json!([]));
 }
 
@@ -160,27 +168,29 @@ async fn promise_10_the_total_seen_is_the_total_paid_or_the_client_is_asked_agai
     let dir = dir();
     let shop = Shop::start(dir.path(), &[]);
     let admin = shop.admin(dir.path());
-    let (book, _) = admin.new_book("PROMISE-10", 1000, 1000).await;
-    let guest = shop.guest().await;
-    let id = guest.cart(json!([{ "productId": book, "quantity": 1 }])).await;
-    let seen = guest.checkout().await;
-    let edition = json!({ "sku": "PROMISE-10", "format": "paperback", "price": usd(1200) });
-    let dearer =
-        json!({ "title": "Book PROMISE-10", "authors": ["A. Tester"], "categories": ["Tests"], "language": "en", "editions": [edition] });
-    let replaced = admin.send(hyper::Method::PUT, &format!("/books/{book}"), &[], dearer.to_string()).await.expect("an answer");
-    replaced.expect(200);
-    let told = guest.process(&seen, "tok_visa", &key()).await;
-    assert_eq!((told.status, told.code()), (409, "PRICE_CHANGED"));
-    assert_eq!(told.body["expected"], seen["totals"]["total"]);
-    let cart = guest.get(&format!("/cart/{id}")).await.expect(200);
-    assert_eq!(cart["warnings"][0]["code"], "PRICE_CHANGED");
-    let now = guest.get(&format!("/checkout/session/{}", seen["id"].as_str().expect("an id"))).await.expect(200);
-    assert_eq!(told.body["total"], now["totals"]["total"]);
-    let order = guest.process(&now, "tok_visa", &key()).await.expect(200)["order"].clone();
-    assert_eq!(order["totals"]["total"], now["totals"]["total"]);
-    let paid = std::fs::read_to_string(dir.path().join("payment-simulator.jsonl")).expect("a journal");
-    assert!(
-        paid.contains(&now["totals"]["total"]["amount"].to_string()) && !paid.contains(&seen["totals"]["total"]["amount"].to_string()),
-        "{paid}"
-    );
+    for round in 0..scale("ROUNDS", 1) {
+        let sku = format!("PROMISE-10-{round}");
+        let (book, _) = admin.new_book(&sku, 1000, 1000).await;
+        let guest = shop.guest().await;
+        let id = guest.cart(json!([{ "productId": book, "quantity": 1 }])).await;
+        let seen = guest.checkout().await;
+        let edition = json!({ "sku": sku, "format": "paperback", "price": usd(1200) });
+        let dearer = json!({ "title": format!("Book {sku}"), "authors": ["A. Tester"], "categories": ["Tests"], "language": "en", "editions": [edition] });
+        let replaced = admin.send(hyper::Method::PUT, &format!("/books/{book}"), &[], dearer.to_string()).await.expect("an answer");
+        replaced.expect(200);
+        let told = guest.process(&seen, "tok_visa", &key()).await;
+        assert_eq!((told.status, told.code()), (409, "PRICE_CHANGED"));
+        assert_eq!(told.body["expected"], seen["totals"]["total"]);
+        let cart = guest.get(&format!("/cart/{id}")).await.expect(200);
+        assert_eq!(cart["warnings"][0]["code"], "PRICE_CHANGED");
+        let now = guest.get(&format!("/checkout/session/{}", seen["id"].as_str().expect("an id"))).await.expect(200);
+        assert_eq!(told.body["total"], now["totals"]["total"]);
+        let order = guest.process(&now, "tok_visa", &key()).await.expect(200)["order"].clone();
+        assert_eq!(order["totals"]["total"], now["totals"]["total"]);
+        let paid = std::fs::read_to_string(dir.path().join("payment-simulator.jsonl")).expect("a journal");
+        assert!(
+            paid.contains(&now["totals"]["total"]["amount"].to_string()) && !paid.contains(&seen["totals"]["total"]["amount"].to_string()),
+            "{paid}"
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! Every sentence of the ports, on a real directory; and what only a store on disk has to do.
 
 mod disk;
+mod torn;
 
 use conformance::Subject;
 use store_embedded::EmbeddedStore;

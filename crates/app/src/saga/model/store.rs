@@ -261,15 +261,15 @@ fn paid(attempt_at: usize) -> Order {
 
 /// Attempt `n` as it begins.
 pub fn attempt(checkout: &Checkout, n: usize, now: Timestamp) -> Attempt {
-    let id = n as u128 + 1;
+    let id = n as u64 + 1;
     Attempt {
-        id: AttemptId(id),
-        order: OrderId(id),
-        number: Number::from_random(id as u64),
+        id: AttemptId(id.into()),
+        order: OrderId(id.into()),
+        number: Number::from_random(id),
         started_at: now,
         reserved_until: now.plus(RESERVATION),
         tries: TRIES_FIRST,
-        ..fixtures::attempt(id, checkout)
+        ..fixtures::attempt(id.into(), checkout)
     }
 }
 
