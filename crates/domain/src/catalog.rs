@@ -7,6 +7,7 @@ use crate::money::Money;
 use crate::text::Text;
 use crate::time::Timestamp;
 use std::fmt;
+use std::sync::Arc;
 
 /// A name books are gathered under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,6 +99,8 @@ pub struct Edition {
     pub price: Money,
     /// Lower than `price`, in the same currency.
     pub sale_price: Option<Money>,
+    /// Of one copy, with its packing.
+    pub weight_g: Option<u32>,
 }
 
 impl Edition {
@@ -194,10 +197,14 @@ pub struct Offer {
     pub unit_price: Money,
     /// Copies that can be bought now.
     pub available: u32,
+    /// Of one copy.
+    pub weight_g: u32,
+    /// What the book is under.
+    pub headings: Arc<[HeadingId]>,
 }
 
 impl Offer {
-    pub fn of(book: &Book, edition: &Edition, available: u32) -> Self {
+    pub fn of(book: &Book, edition: &Edition, available: u32, headings: Arc<[HeadingId]>) -> Self {
         Self {
             edition: edition.id,
             book: book.id,
@@ -208,6 +215,8 @@ impl Offer {
             list_price: edition.price,
             unit_price: edition.unit_price(),
             available,
+            weight_g: edition.weight_g.unwrap_or(0),
+            headings,
         }
     }
 }

@@ -111,7 +111,15 @@ text_id! {
     CouponCode: crate::limits::COUPON_CODE_MAX, |c| c.is_ascii_uppercase() || c.is_ascii_digit() || "-_".contains(c);
     /// A payment provider's token for a means of payment. Never a card number.
     PaymentToken: crate::limits::PAYMENT_TOKEN_MAX, |c| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    ShippingOptionId: 64, |c| c.is_ascii_alphanumeric() || "-_".contains(c);
+    /// The shop's own name for a promotion.
+    PromotionId: crate::limits::RULE_ID_MAX, |c| c.is_ascii_alphanumeric() || "-_".contains(c);
+    /// Promotions of which at most one applies.
+    PromotionGroup: crate::limits::RULE_ID_MAX, |c| c.is_ascii_alphanumeric() || "-_".contains(c);
+    /// A group of customers the shop has named, such as `gold`.
+    Segment: crate::limits::RULE_ID_MAX, |c| c.is_ascii_alphanumeric() || "-_".contains(c);
+    /// A tax by name, such as `VAT` or `GST`: of one tax a place has one rate, different taxes add up.
+    TaxName: crate::limits::RULE_ID_MAX, |c| c.is_ascii_alphanumeric() || "-_".contains(c);
+    ShippingOptionId: crate::limits::RULE_ID_MAX, |c| c.is_ascii_alphanumeric() || "-_".contains(c);
 }
 
 impl From<EditionId> for ItemId {

@@ -26,6 +26,12 @@ pub const CONFLICT_RETRIES_MAX: u32 = 32;
 pub const METADATA_ENTRIES_MAX: usize = 20;
 pub const METADATA_KEY_MAX: usize = 64;
 pub const METADATA_VALUE_MAX: usize = 500;
+/// Characters of the name of a promotion, a group, a tax, a way of shipping.
+pub const RULE_ID_MAX: usize = 64;
+/// Characters of a promotion's own condition: a screen of text.
+pub const EXPRESSION_MAX: usize = 2000;
+/// Things a target names, tiers of a scale, parts of a bundle, hours of a week, places of a zone.
+pub const RULE_PARTS_MAX: usize = 100;
 pub const NOTE_MAX: usize = 1000;
 
 pub const TITLE_MAX: usize = 500;

@@ -39,6 +39,10 @@ impl Ppm {
     pub const ONE: Self = Self(1_000_000);
 }
 
+/// A factor in billionths: 1.0825 is 1,082,500,000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Nano(pub u64);
+
 /// How a fraction of a minor unit becomes a whole one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
@@ -123,29 +127,43 @@ impl Money {
         Self::wide(divide(product, 1_000_000, rounding), self.currency)
     }
 
-    /// The part of a tax-inclusive amount that is tax at `rate`: `amount × rate / (1 + rate)`.
-    pub fn included(self, rate: Ppm, rounding: Rounding) -> Result<Self, MoneyError> {
+    /// The part of an amount that is tax at `rate`, where the amount contains taxes of `inside` altogether:
+    /// `amount × rate / (1 + inside)`.
+    pub fn included_among(self, rate: Ppm, inside: Ppm, rounding: Rounding) -> Result<Self, MoneyError> {
         let product = i128::from(self.minor) * i128::from(rate.0);
-        Self::wide(divide(product, 1_000_000 + i128::from(rate.0), rounding), self.currency)
+        Self::wide(divide(product, 1_000_000 + i128::from(inside.0), rounding), self.currency)
+    }
+
+    /// This amount in another currency, where `rate` is what one unit is worth there. To the nearest minor unit, ties to even.
+    pub fn converted(self, rate: Nano, to: Currency) -> Result<Self, MoneyError> {
+        let power = |currency: Currency| 10i128.pow(currency.exponent().into());
+        let product = (i128::from(self.minor) * i128::from(rate.0)).checked_mul(power(to)).ok_or(MoneyError::Overflow)?;
+        Self::wide(divide(product, 1_000_000_000 * power(self.currency), Rounding::HalfEven), to)
     }
 
     /// Splits the amount by `weights` so that the parts always add up (largest remainder; ties go to the
     /// earlier part). Weights that are all zero are taken as equal; no weights give no parts.
     pub fn allocate(self, weights: &[u64]) -> Vec<Self> {
         let sum: u128 = weights.iter().map(|w| u128::from(*w)).sum();
-        let equal = vec![1; weights.len()];
-        let (weights, sum) = if sum == 0 { (&equal[..], weights.len() as u128) } else { (weights, sum) };
-        let whole = u128::from(self.minor.unsigned_abs());
-        let mut parts: Vec<u128> = weights.iter().map(|w| whole * u128::from(*w) / sum).collect();
-        let mut order: Vec<usize> = (0..weights.len()).collect();
-        order.sort_by_key(|i| std::cmp::Reverse(whole * u128::from(weights[*i]) % sum));
-        let left = whole - parts.iter().sum::<u128>();
-        for i in order.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
-            parts[i] += 1;
+        let equal;
+        let (weights, sum) = if sum == 0 {
+            equal = vec![1; weights.len()];
+            (&equal[..], weights.len() as u128)
+        } else {
+            (weights, sum)
+        };
+        let whole = self.minor.unsigned_abs();
+        let mut parts: Vec<(u64, u128)> = weights.iter().map(|w| share_of(whole, *w, sum)).collect();
+        let left = whole - parts.iter().map(|(part, _)| part).sum::<u64>();
+        let left = usize::try_from(left).expect("invariant: less than a unit a part is left over");
+        if left > 0 {
+            let mut order: Vec<usize> = (0..parts.len()).collect();
+            order.select_nth_unstable_by_key(left - 1, |i| (std::cmp::Reverse(parts[*i].1), *i));
+            order[..left].iter().for_each(|i| parts[*i].0 += 1);
         }
         let sign = self.minor.signum();
-        let minor = |part: u128| sign * i64::try_from(part).expect("invariant: a part is not larger than the whole");
-        parts.into_iter().map(|part| Self { minor: minor(part), currency: self.currency }).collect()
+        let minor = |part: u64| sign * i64::try_from(part).expect("invariant: a part is not larger than the whole");
+        parts.into_iter().map(|(part, _)| Self { minor: minor(part), currency: self.currency }).collect()
     }
 
     /// Adds up amounts of `currency`.
@@ -174,8 +192,20 @@ impl fmt::Debug for Money {
     }
 }
 
+/// `whole × weight ÷ sum` and its remainder; in 64 bits where it fits, which is several times faster.
+fn share_of(whole: u64, weight: u64, sum: u128) -> (u64, u128) {
+    if let (Some(product), Ok(sum)) = (whole.checked_mul(weight), u64::try_from(sum)) {
+        return (product / sum, u128::from(product % sum));
+    }
+    let product = u128::from(whole) * u128::from(weight);
+    (u64::try_from(product / sum).expect("invariant: a part is not larger than the whole"), product % sum)
+}
+
 fn divide(numerator: i128, denominator: i128, rounding: Rounding) -> i128 {
-    let (quotient, remainder) = (numerator / denominator, numerator % denominator);
+    let (quotient, remainder) = match (i64::try_from(numerator), i64::try_from(denominator)) {
+        (Ok(n), Ok(d)) => (i128::from(n / d), i128::from(n % d)),
+        _ => (numerator / denominator, numerator % denominator),
+    };
     let away = quotient + numerator.signum();
     let twice = remainder.abs() * 2;
     match rounding {
@@ -254,7 +284,7 @@ mod tests {
     #[test]
     fn included_tax_is_taken_out_of_the_amount() {
         for (amount, ppm, tax) in [(1190, 190_000, 190), (1070, 70_000, 70), (1000, 200_000, 167), (0, 200_000, 0)] {
-            assert_eq!(usd(amount).included(Ppm(ppm), Rounding::HalfEven), Ok(usd(tax)), "{amount} at {ppm}");
+            assert_eq!(usd(amount).included_among(Ppm(ppm), Ppm(ppm), Rounding::HalfEven), Ok(usd(tax)), "{amount} at {ppm}");
         }
     }
 

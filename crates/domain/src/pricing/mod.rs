@@ -1,25 +1,42 @@
 //! The one place where totals are computed. [`quote`] is pure: the same lines, offers, rules, context and
 //! instant give the same quote, to the minor unit, on a cart page, in a checkout, in an order and in a test.
 //!
-//! Order of computation: offer price → coupons in the order they were given, each on what the earlier ones
-//! left → shipping → tax on the discounted amounts. Discounts are allocated to lines by largest remainder,
-//! so the lines always add up to the totals.
+//! Order of computation: offer price → item promotions → cart promotions → codes in the order they were given → gifts
+//! → shipping and its promotions → tax on the discounted amounts. Each promotion works on what the ones before it left;
+//! what it takes off is allocated to lines by largest remainder, so the lines always add up to the totals.
 
+mod apply;
+mod benefit;
+mod condition;
+mod place;
+mod promotion;
 mod rules;
+mod shipping;
+mod tax;
 #[cfg(test)]
 mod tests;
+mod usage;
 
-pub use rules::{Coupon, CouponKind, Rules, ShippingOption, TaxRate, Window};
+pub use condition::{Expression, Facts, Predicate};
+pub use place::{Destination, Place, PostalRange};
+pub use promotion::{
+    Basis, Benefit, Budget, Hours, Minimum, Needs, Off, Part, Promotion, Selector, Stacking, Step, Target, Tier, Trigger,
+};
+pub use rules::{ExchangeRate, Rules, Window};
+pub use shipping::{Parcel, Scale, ShippingOption, Step as ShippingStep};
+pub use tax::{Level, TaxRate};
+pub use usage::{Counter, Usage, Use, Who};
 
-use crate::catalog::{Format, Offers};
-use crate::ids::{BookId, CouponCode, EditionId, ItemId, ShippingOptionId, Sku};
+use crate::catalog::{Format, HeadingId, Offer, Offers};
+use crate::ids::{BookId, CouponCode, EditionId, ItemId, PromotionId, Segment, ShippingOptionId, Sku};
 use crate::limits::{NAME_MAX, TITLE_MAX, URL_MAX};
-use crate::money::{Currency, Money, MoneyError, Ppm, Rounding};
-use crate::person::{Address, Country, Region};
+use crate::money::{Currency, Money, MoneyError, Ppm};
 use crate::planted;
 use crate::quantity::Quantity;
 use crate::text::Text;
-use crate::time::Timestamp;
+use crate::time::{Local, MonthDay, Timestamp};
+use apply::Promoting;
+use std::sync::Arc;
 
 /// What is asked for: so many of an edition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +45,14 @@ pub struct Line {
     pub quantity: Quantity,
 }
 
-/// Where the goods go: what tax and shipping depend on.
+/// A coupon code on a cart, and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Destination {
-    pub country: Country,
-    pub region: Option<Region>,
-}
-
-impl From<&Address> for Destination {
-    fn from(address: &Address) -> Self {
-        Self { country: address.country, region: address.region.clone() }
-    }
+pub struct Given {
+    pub code: CouponCode,
+    /// The promotion it is for; `None` when nobody issued it.
+    pub promotion: Option<PromotionId>,
+    /// How many orders may use this very code.
+    pub uses_max: Option<u32>,
 }
 
 /// What a price depends on besides the goods.
@@ -48,15 +62,36 @@ pub struct Context {
     pub destination: Option<Destination>,
     /// The chosen way of shipping; the cheapest one that goes there when left out.
     pub shipping: Option<ShippingOptionId>,
-    /// Limited coupons whose uses are gone, as of the same instant.
-    pub exhausted: Vec<CouponCode>,
+    pub shopper: Shopper,
+    /// The same instant by the shop's clock.
+    pub local: Local,
+    /// How much of limited promotions is used, as of the same instant.
+    pub usage: Usage,
 }
 
 impl Context {
-    /// A cart before anything is known about its destination.
+    /// A cart before anything is known about its destination and its owner.
     pub fn cart(currency: Currency) -> Self {
-        Self { currency, destination: None, shipping: None, exhausted: Vec::new() }
+        Self {
+            currency,
+            destination: None,
+            shipping: None,
+            shopper: Shopper::default(),
+            local: Local::default(),
+            usage: Usage::default(),
+        }
     }
+}
+
+/// Who buys, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shopper {
+    pub who: Option<Who>,
+    /// Orders placed before; `None` while nobody knows who this is.
+    pub orders: Option<u64>,
+    pub segments: Vec<Segment>,
+    pub birthday: Option<MonthDay>,
+    pub tax_exempt: bool,
 }
 
 /// A priced cart: every amount with its reason.
@@ -77,8 +112,11 @@ pub struct Quote {
     /// Whether nothing more is needed to know the total: destination and shipping are settled.
     pub settled: bool,
     pub shipping_option: Option<ShippingOptionId>,
+    /// In the order they were computed.
     pub adjustments: Vec<Adjustment>,
     pub not_applied: Vec<NotApplied>,
+    /// What an order with this quote uses of limited promotions.
+    pub uses: Vec<Use>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +137,37 @@ pub struct QuotedLine {
     pub discount: Money,
     pub tax: Money,
     pub available: u32,
+    /// Of one copy.
+    pub weight_g: u32,
+    /// Added by a promotion.
+    pub gift: bool,
+    /// The offer's unit price in its own currency, when it was converted.
+    pub converted_from: Option<Money>,
+}
+
+impl QuotedLine {
+    fn of(offer: &Offer, quantity: Quantity) -> Result<Self, MoneyError> {
+        let zero = Money::zero(offer.unit_price.currency());
+        Ok(Self {
+            item: offer.edition.into(),
+            edition: offer.edition,
+            book: offer.book,
+            sku: offer.sku.clone(),
+            title: offer.title.clone(),
+            image_url: offer.image_url.clone(),
+            format: offer.format,
+            quantity,
+            list_price: offer.list_price,
+            unit_price: offer.unit_price,
+            total: offer.unit_price.times(quantity.get())?,
+            discount: zero,
+            tax: zero,
+            available: offer.available,
+            weight_g: offer.weight_g,
+            gift: false,
+            converted_from: None,
+        })
+    }
 }
 
 /// A change to the sum, with its reason. Negative amounts are in the shopper's favor.
@@ -108,16 +177,40 @@ pub struct Adjustment {
     pub code: String,
     pub label: Text<NAME_MAX>,
     pub amount: Money,
+    /// The only item it is about.
     pub item: Option<ItemId>,
+    /// Each item's part of the amount, where it is divided.
+    pub shares: Vec<(ItemId, Money)>,
+    pub promotion: Option<PromotionId>,
+    /// What kept the amount smaller than the arithmetic of its reason.
+    pub limited: Option<Limited>,
     pub reason: Reason,
+}
+
+impl Adjustment {
+    fn new(kind: AdjustmentKind, code: String, label: Text<NAME_MAX>, amount: Money, reason: Reason) -> Self {
+        Self { kind, code, label, amount, item: None, shares: Vec::new(), promotion: None, limited: None, reason }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdjustmentKind {
+    /// A sale price against the list price; it is in the lines' totals already, not in the discount.
+    Sale,
     Promotion,
     Coupon,
     Shipping,
     Tax,
+    /// Tax taken out of prices that contain it; part of the discount.
+    Exemption,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limited {
+    /// The promotion's cap for one order.
+    Cap,
+    /// What was left of the promotion's budget.
+    Budget,
 }
 
 /// Why an amount is what it is: facts, from which an edge makes a sentence.
@@ -136,6 +229,50 @@ pub enum Reason {
     Fixed {
         of: Money,
     },
+    /// Goods worth `of` for one price.
+    Price {
+        price: Money,
+        of: Money,
+    },
+    /// Each of `copies` that are worth `of` together.
+    Each {
+        off: Off,
+        copies: u64,
+        of: Money,
+    },
+    /// Each copy, because there are at least `from` of them.
+    Tier {
+        from: u32,
+        off: Off,
+        copies: u64,
+        of: Money,
+    },
+    /// The whole, because the goods come to at least `from`.
+    Spend {
+        from: Money,
+        off: Off,
+        of: Money,
+    },
+    /// `gotten` copies that are worth `of`, because `bought` were bought for each set.
+    BuyGet {
+        bought: u32,
+        gotten: u64,
+        rate: Ppm,
+        of: Money,
+    },
+    /// Sets of goods that are worth `of` together.
+    Bundle {
+        sets: u64,
+        off: Off,
+        of: Money,
+    },
+    /// One copy for nothing.
+    Gift,
+    /// The price of shipping, lowered.
+    Shipping {
+        off: Off,
+        of: Money,
+    },
     /// The option's price.
     ShippingPrice,
     /// Free because the goods reached the threshold.
@@ -149,217 +286,172 @@ pub enum Reason {
         of: Money,
         included: bool,
     },
+    /// The shopper pays no tax on `of`.
+    Exempt {
+        of: Money,
+    },
 }
 
+/// A promotion that takes nothing off, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotApplied {
-    pub code: CouponCode,
+    /// The code that was given; `None` for automatic ones.
+    pub code: Option<CouponCode>,
+    pub promotion: Option<PromotionId>,
+    pub label: Option<Text<NAME_MAX>>,
     pub why: WhyNot,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyNot {
     Unknown,
+    Inactive,
     NotYet {
         from: Timestamp,
     },
     Ended {
         at: Timestamp,
     },
+    /// Not at this hour of the week.
+    OffHours,
     Exhausted,
+    /// This person has used it as often as one may.
+    UsedByShopper,
     BelowMinimum {
         minimum: Money,
     },
+    BelowCopies {
+        least: u32,
+        have: u64,
+    },
     OtherCurrency,
+    /// Nothing in the cart is what it is for.
+    NothingMatches,
     /// Earlier discounts left nothing to take off.
     NothingLeft,
+    NotInSegment,
+    NotFirstOrder,
+    NotBirthday,
+    /// It depends on who buys, and that is not known yet.
+    NeedsCustomer,
+    ConditionUnmet,
+    /// The condition could not be evaluated.
+    ConditionFailed,
+    /// Another one of its group takes off more.
+    BetterInGroup {
+        by: PromotionId,
+    },
+    /// Another one holds alone.
+    Excluded {
+        by: PromotionId,
+    },
+    /// As many promotions apply as may.
+    StackFull {
+        max: u32,
+    },
+    /// Another code for the same promotion was given before.
+    GivenTwice,
+    /// The gift is not there.
+    OutOfStock,
+    /// It is about shipping, and that is not settled yet.
+    NoShipping,
 }
 
 /// Prices `lines`. Fails only when a sum leaves the range of exact integers.
 pub fn quote(
     lines: &[Line],
-    codes: &[CouponCode],
+    codes: &[Given],
     offers: &dyn Offers,
     rules: &Rules,
     context: &Context,
     now: Timestamp,
 ) -> Result<Quote, MoneyError> {
-    let mut quote = goods(lines, offers, context.currency)?;
-    discount(&mut quote, codes, rules, context, now)?;
-    ship(&mut quote, rules, context)?;
-    tax(&mut quote, rules, context)?;
+    let (mut quote, headings) = goods(lines, offers, rules, context.currency, now)?;
+    let mut promoting = Promoting::new(&mut quote, &headings, codes, offers, rules, context, now)?;
+    promoting.goods()?;
+    if let Some(destination) = &context.destination {
+        let options = rules.shipping_to(destination, context.currency);
+        promoting.ship(&options, context.shipping.as_ref())?;
+    }
+    promoting.shipping()?;
+    promoting.finish();
+    if let Some(destination) = &context.destination {
+        tax::tax(&mut quote, rules.taxes(), destination, context.shopper.tax_exempt, now)?;
+    }
     let tax_on_top = if quote.tax_included { Money::zero(context.currency) } else { quote.tax };
     let shipping = if planted("shipping-forgotten") { Money::zero(context.currency) } else { quote.shipping };
     quote.total = quote.subtotal.minus(quote.discount)?.plus(shipping)?.plus(tax_on_top)?;
     Ok(quote)
 }
 
-fn goods(lines: &[Line], offers: &dyn Offers, currency: Currency) -> Result<Quote, MoneyError> {
-    let zero = Money::zero(currency);
-    let mut quote = Quote {
-        currency,
-        lines: Vec::with_capacity(lines.len()),
-        unavailable: Vec::new(),
-        subtotal: zero,
-        discount: zero,
-        shipping: zero,
-        tax: zero,
-        total: zero,
-        item_count: 0,
-        tax_included: false,
-        settled: false,
-        shipping_option: None,
-        adjustments: Vec::new(),
-        not_applied: Vec::new(),
-    };
+type Headings = Vec<Arc<[HeadingId]>>;
+
+/// The goods at their offers' prices, and what each line's book is under.
+fn goods(
+    lines: &[Line],
+    offers: &dyn Offers,
+    rules: &Rules,
+    currency: Currency,
+    now: Timestamp,
+) -> Result<(Quote, Headings), MoneyError> {
+    let mut quote = Quote::empty(currency, lines.len());
+    let mut headings = Vec::with_capacity(lines.len());
     for line in lines {
-        let Some(offer) = offers.offer(line.edition).filter(|o| o.unit_price.currency() == currency) else {
+        let Some(offer) = offers.offer(line.edition) else {
             quote.unavailable.push(*line);
             continue;
         };
-        let total = offer.unit_price.times(line.quantity.get())?;
-        let list = offer.list_price.times(line.quantity.get())?;
-        if total != list {
-            quote.adjustments.push(Adjustment {
-                kind: AdjustmentKind::Promotion,
-                code: "SALE".into(),
-                label: label("Sale price"),
-                amount: total.minus(list)?,
-                item: Some(offer.edition.into()),
-                reason: Reason::Sale { list },
-            });
+        let Some(priced) = priced(&offer, line.quantity, rules, currency, now)? else {
+            quote.unavailable.push(*line);
+            continue;
+        };
+        let list = priced.list_price.times(line.quantity.get())?;
+        if priced.total != list {
+            let amount = priced.total.minus(list)?;
+            let sale = Adjustment::new(AdjustmentKind::Sale, "SALE".into(), label("Sale price"), amount, Reason::Sale { list });
+            quote.adjustments.push(Adjustment { item: Some(priced.item), ..sale });
         }
-        quote.subtotal = quote.subtotal.plus(total)?;
+        quote.subtotal = quote.subtotal.plus(priced.total)?;
         quote.item_count += u64::from(line.quantity.get());
-        quote.lines.push(QuotedLine {
-            item: offer.edition.into(),
-            edition: offer.edition,
-            book: offer.book,
-            sku: offer.sku,
-            title: offer.title,
-            image_url: offer.image_url,
-            format: offer.format,
-            quantity: line.quantity,
-            list_price: offer.list_price,
-            unit_price: offer.unit_price,
-            total,
+        quote.lines.push(priced);
+        headings.push(offer.headings);
+    }
+    Ok((quote, headings))
+}
+
+/// A line at its offer's price, converted when the offer is in another currency and there is a rate.
+fn priced(offer: &Offer, quantity: Quantity, rules: &Rules, to: Currency, now: Timestamp) -> Result<Option<QuotedLine>, MoneyError> {
+    let from = offer.unit_price.currency();
+    if from == to {
+        return QuotedLine::of(offer, quantity).map(Some);
+    }
+    let Some(rate) = rules.rate(from, to, now) else { return Ok(None) };
+    let (list_price, unit_price) = (rate.convert(offer.list_price)?, rate.convert(offer.unit_price)?);
+    let line = QuotedLine::of(&Offer { list_price, unit_price, ..offer.clone() }, quantity)?;
+    Ok(Some(QuotedLine { converted_from: Some(offer.unit_price), ..line }))
+}
+
+impl Quote {
+    fn empty(currency: Currency, lines: usize) -> Self {
+        let zero = Money::zero(currency);
+        Self {
+            currency,
+            lines: Vec::with_capacity(lines),
+            unavailable: Vec::new(),
+            subtotal: zero,
             discount: zero,
+            shipping: zero,
             tax: zero,
-            available: offer.available,
-        });
-    }
-    Ok(quote)
-}
-
-fn discount(quote: &mut Quote, codes: &[CouponCode], rules: &Rules, context: &Context, now: Timestamp) -> Result<(), MoneyError> {
-    for code in codes {
-        match coupon(quote, code, rules, context, now)? {
-            Ok((label, amount, reason)) => {
-                quote.discount = quote.discount.plus(amount)?;
-                quote.adjustments.push(Adjustment {
-                    kind: AdjustmentKind::Coupon,
-                    code: code.to_string(),
-                    label,
-                    amount: Money::zero(context.currency).minus(amount)?,
-                    item: None,
-                    reason,
-                });
-            }
-            Err(why) => quote.not_applied.push(NotApplied { code: code.clone(), why }),
+            total: zero,
+            item_count: 0,
+            tax_included: false,
+            settled: false,
+            shipping_option: None,
+            adjustments: Vec::new(),
+            not_applied: Vec::new(),
+            uses: Vec::new(),
         }
     }
-    let weights: Vec<u64> = quote.lines.iter().map(|l| l.total.minor().unsigned_abs()).collect();
-    for (line, part) in quote.lines.iter_mut().zip(quote.discount.allocate(&weights)) {
-        line.discount = part;
-    }
-    Ok(())
-}
-
-type Taken = Result<(Text<NAME_MAX>, Money, Reason), WhyNot>;
-
-fn coupon(quote: &Quote, code: &CouponCode, rules: &Rules, context: &Context, now: Timestamp) -> Result<Taken, MoneyError> {
-    let Some(coupon) = rules.coupon(code) else { return Ok(Err(WhyNot::Unknown)) };
-    if let Some(why) = coupon.window.closed(now) {
-        return Ok(Err(why));
-    }
-    if context.exhausted.contains(code) {
-        return Ok(Err(WhyNot::Exhausted));
-    }
-    let left = quote.subtotal.minus(quote.discount)?;
-    if let Some(minimum) = coupon.min_subtotal {
-        if minimum.currency() != context.currency {
-            return Ok(Err(WhyNot::OtherCurrency));
-        }
-        if quote.subtotal.minor() < minimum.minor() {
-            return Ok(Err(WhyNot::BelowMinimum { minimum }));
-        }
-    }
-    let (amount, reason) = match coupon.kind {
-        CouponKind::Percentage(rate) => (left.share(rate, Rounding::HalfEven)?.min(left)?, Reason::Percentage { rate, of: left }),
-        CouponKind::Fixed(amount) if amount.currency() != context.currency => return Ok(Err(WhyNot::OtherCurrency)),
-        CouponKind::Fixed(amount) => (amount.min(left)?, Reason::Fixed { of: left }),
-    };
-    Ok(if amount.is_zero() { Err(WhyNot::NothingLeft) } else { Ok((coupon.label.clone(), amount, reason)) })
-}
-
-fn ship(quote: &mut Quote, rules: &Rules, context: &Context) -> Result<(), MoneyError> {
-    let Some(destination) = &context.destination else { return Ok(()) };
-    if !quote.lines.iter().any(|l| l.format.ships()) {
-        quote.settled = true;
-        if !quote.lines.is_empty() {
-            quote.adjustments.push(shipping_adjustment("DIGITAL", label("No shipping"), quote.shipping, Reason::NothingToShip));
-        }
-        return Ok(());
-    }
-    let goods = quote.subtotal.minus(quote.discount)?;
-    let options = rules.shipping_to(destination, context.currency);
-    let chosen = match &context.shipping {
-        Some(id) => options.iter().find(|o| o.id == *id),
-        None => options.iter().min_by_key(|o| o.price_for(goods).minor()),
-    };
-    let Some(option) = chosen else { return Ok(()) };
-    quote.shipping = option.price_for(goods);
-    quote.shipping_option = Some(option.id.clone());
-    quote.settled = true;
-    let reason = match option.free_from {
-        Some(from) if quote.shipping.is_zero() && !option.price.is_zero() => Reason::ShippingFree { from },
-        _ => Reason::ShippingPrice,
-    };
-    quote.adjustments.push(shipping_adjustment(option.id.as_str(), option.label.clone(), quote.shipping, reason));
-    Ok(())
-}
-
-fn shipping_adjustment(code: &str, label: Text<NAME_MAX>, amount: Money, reason: Reason) -> Adjustment {
-    Adjustment { kind: AdjustmentKind::Shipping, code: code.into(), label, amount, item: None, reason }
-}
-
-fn tax(quote: &mut Quote, rules: &Rules, context: &Context) -> Result<(), MoneyError> {
-    let Some(rate) = context.destination.as_ref().and_then(|d| rules.tax(d)) else { return Ok(()) };
-    quote.tax_included = rate.included;
-    let part =
-        |amount: Money| if rate.included { amount.included(rate.rate, rate.rounding) } else { amount.share(rate.rate, rate.rounding) };
-    let mut of = Money::zero(context.currency);
-    for line in &mut quote.lines {
-        let taxable = line.total.minus(line.discount)?;
-        line.tax = part(taxable)?;
-        of = of.plus(taxable)?;
-        quote.tax = quote.tax.plus(line.tax)?;
-    }
-    if rate.shipping_taxed {
-        quote.tax = quote.tax.plus(part(quote.shipping)?)?;
-        of = of.plus(quote.shipping)?;
-    }
-    if !of.is_zero() {
-        quote.adjustments.push(Adjustment {
-            kind: AdjustmentKind::Tax,
-            code: rate.code(),
-            label: rate.label.clone(),
-            amount: quote.tax,
-            item: None,
-            reason: Reason::Tax { rate: rate.rate, of, included: rate.included },
-        });
-    }
-    Ok(())
 }
 
 fn label(text: &str) -> Text<NAME_MAX> {

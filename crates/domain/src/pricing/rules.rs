@@ -1,49 +1,112 @@
-//! What a shop has decided about prices: coupons, taxes, shipping. Loaded as a whole, never changed in place.
+//! What a shop has decided about prices: promotions, taxes, ways to ship, exchange rates. Made as a whole, never changed in place.
 
-use super::{Destination, WhyNot};
-use crate::ids::{CouponCode, ShippingOptionId};
-use crate::limits::NAME_MAX;
-use crate::money::{Currency, Money, Ppm, Rounding};
-use crate::person::{Country, Region};
+use super::{Destination, Promotion, ShippingOption, TaxRate, Trigger, WhyNot};
+use crate::ids::{CouponCode, PromotionId};
+use crate::limits::REASON_MAX;
+use crate::money::{Currency, Money, MoneyError, Nano};
 use crate::text::Text;
 use crate::time::Timestamp;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    coupons: BTreeMap<CouponCode, Coupon>,
+    /// By priority, then id.
+    promotions: Vec<Promotion>,
+    by_id: BTreeMap<PromotionId, usize>,
+    codes: BTreeMap<CouponCode, usize>,
     taxes: Vec<TaxRate>,
     shipping: Vec<ShippingOption>,
+    rates: Vec<ExchangeRate>,
+    stack_max: Option<u32>,
 }
 
 impl Rules {
-    pub fn new(coupons: Vec<Coupon>, taxes: Vec<TaxRate>, shipping: Vec<ShippingOption>) -> Self {
-        Self { coupons: coupons.into_iter().map(|c| (c.code.clone(), c)).collect(), taxes, shipping }
+    pub fn new(mut promotions: Vec<Promotion>, taxes: Vec<TaxRate>, shipping: Vec<ShippingOption>) -> Self {
+        promotions.sort_by(|a, b| (Reverse(a.priority), &a.id).cmp(&(Reverse(b.priority), &b.id)));
+        let by_id = promotions.iter().enumerate().map(|(n, p)| (p.id.clone(), n)).collect();
+        let codes = promotions.iter().enumerate().flat_map(|(n, p)| match &p.trigger {
+            Trigger::Codes(codes) => codes.iter().map(|code| (code.clone(), n)).collect(),
+            Trigger::Automatic => Vec::new(),
+        });
+        let codes = codes.collect();
+        Self { promotions, by_id, codes, taxes, shipping, rates: Vec::new(), stack_max: None }
     }
 
-    pub fn coupons(&self) -> impl Iterator<Item = &Coupon> {
-        self.coupons.values()
+    /// With rates to sell in other currencies than the catalog's.
+    #[must_use]
+    pub fn with_rates(self, rates: Vec<ExchangeRate>) -> Self {
+        Self { rates, ..self }
     }
 
-    pub fn coupon(&self, code: &CouponCode) -> Option<&Coupon> {
-        self.coupons.get(code)
+    /// With at most so many promotions on one order.
+    #[must_use]
+    pub fn with_stack_max(self, stack_max: Option<u32>) -> Self {
+        Self { stack_max, ..self }
+    }
+
+    pub fn promotions(&self) -> &[Promotion] {
+        &self.promotions
+    }
+
+    /// Promotions that need no code, in the order of their turns within a step.
+    pub fn automatic(&self) -> impl Iterator<Item = &Promotion> {
+        self.promotions.iter().filter(|p| p.active && p.trigger == Trigger::Automatic)
+    }
+
+    pub fn promotion(&self, id: &PromotionId) -> Option<&Promotion> {
+        self.by_id.get(id).map(|n| &self.promotions[*n])
+    }
+
+    /// The promotion that names this code itself; codes that were issued for one are not known here.
+    pub fn coupon(&self, code: &CouponCode) -> Option<&Promotion> {
+        self.codes.get(code).map(|n| &self.promotions[*n])
     }
 
     pub fn taxes(&self) -> &[TaxRate] {
         &self.taxes
     }
 
-    /// The rate of a place: the region's own before its country's.
-    pub fn tax(&self, destination: &Destination) -> Option<&TaxRate> {
-        let of = |region: Option<&Region>| self.taxes.iter().find(|t| t.country == destination.country && t.region.as_ref() == region);
-        destination.region.as_ref().and_then(|region| of(Some(region))).or_else(|| of(None))
+    pub fn shipping(&self) -> &[ShippingOption] {
+        &self.shipping
+    }
+
+    pub fn rates(&self) -> &[ExchangeRate] {
+        &self.rates
+    }
+
+    pub fn stack_max(&self) -> Option<u32> {
+        self.stack_max
     }
 
     /// Ways to ship there, as the shop lists them.
     pub fn shipping_to(&self, destination: &Destination, currency: Currency) -> Vec<&ShippingOption> {
-        let goes =
-            |o: &&ShippingOption| o.price.currency() == currency && (o.countries.is_empty() || o.countries.contains(&destination.country));
-        self.shipping.iter().filter(goes).collect()
+        self.shipping.iter().filter(|o| o.active && o.currency() == Some(currency) && o.goes_to(destination)).collect()
+    }
+
+    /// The rate from one currency to another that holds at an instant: the newest one that has begun.
+    pub fn rate(&self, from: Currency, to: Currency, now: Timestamp) -> Option<&ExchangeRate> {
+        self.rates.iter().filter(|r| r.from == from && r.to == to && r.since <= now).max_by_key(|r| r.since)
+    }
+}
+
+/// What one unit of a currency is worth in another, since an instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExchangeRate {
+    pub from: Currency,
+    pub to: Currency,
+    pub rate: Nano,
+    pub since: Timestamp,
+    pub source: Option<Text<REASON_MAX>>,
+}
+
+impl ExchangeRate {
+    /// The amount in the other currency, to the nearest minor unit, ties to even.
+    pub fn convert(&self, amount: Money) -> Result<Money, MoneyError> {
+        if amount.currency() != self.from {
+            return Err(MoneyError::CurrencyMismatch);
+        }
+        amount.converted(self.rate, self.to)
     }
 }
 
@@ -65,67 +128,5 @@ impl Window {
 
     pub fn is_open(self, now: Timestamp) -> bool {
         self.closed(now).is_none()
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CouponKind {
-    /// Of the goods, at most all of them.
-    Percentage(Ppm),
-    /// At most the value of the goods.
-    Fixed(Money),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Coupon {
-    pub code: CouponCode,
-    pub label: Text<NAME_MAX>,
-    pub kind: CouponKind,
-    pub min_subtotal: Option<Money>,
-    pub window: Window,
-    /// Orders it may be used for; unlimited when left out.
-    pub uses_max: Option<u32>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaxRate {
-    pub country: Country,
-    pub region: Option<Region>,
-    pub label: Text<NAME_MAX>,
-    pub rate: Ppm,
-    /// Prices shown in this place contain the tax.
-    pub included: bool,
-    pub shipping_taxed: bool,
-    pub rounding: Rounding,
-}
-
-impl TaxRate {
-    /// `DE`, `US-CA`.
-    pub fn code(&self) -> String {
-        match &self.region {
-            Some(region) => format!("{}-{region}", self.country.as_str()),
-            None => self.country.as_str().to_owned(),
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShippingOption {
-    pub id: ShippingOptionId,
-    pub label: Text<NAME_MAX>,
-    pub price: Money,
-    /// Discounted goods worth this much ship free.
-    pub free_from: Option<Money>,
-    /// Everywhere when empty.
-    pub countries: Vec<Country>,
-}
-
-impl ShippingOption {
-    /// What it costs to ship goods worth `goods` after discounts.
-    pub fn price_for(&self, goods: Money) -> Money {
-        match self.free_from {
-            Some(from) if goods.minor() >= from.minor() => Money::zero(self.price.currency()),
-            _ => self.price,
-        }
     }
 }

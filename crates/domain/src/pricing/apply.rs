@@ -1,0 +1,472 @@
+//! Which promotions apply, in which order, and what they take off.
+//!
+//! A pass works like this. What cannot apply whatever the others do is set aside first (times, budgets, who, minimums
+//! of the subtotal). Then exclusive ones and groups are decided, on goods before any discount, so that the outcome does not
+//! depend on the order of lines or of other promotions. The remaining ones take their turn: items, cart, codes in the
+//! order they were given; within a step by priority, then by id; each on what the ones before left. At the end
+//! minimums of discounted goods are tested again: where a later discount made one untrue, its promotion is set
+//! aside and everything is computed anew, at most once per promotion.
+
+use super::benefit::{Goods, Outcome, Taken};
+use super::promotion::{Basis, Benefit, Promotion, Stacking, Step, Trigger};
+use super::usage::{Counter, Use};
+use super::{Adjustment, AdjustmentKind, Context, Facts, Given, Hours, Limited, NotApplied, Quote, QuotedLine, Reason, Rules, ShippingOption, WhyNot};
+use crate::catalog::{HeadingId, Offers};
+use crate::ids::{EditionId, ItemId, ShippingOptionId};
+use crate::money::{Money, MoneyError};
+use crate::quantity::Quantity;
+use crate::time::Timestamp;
+use std::cell::OnceCell;
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+/// A promotion that has its turn in a quote.
+struct Candidate<'a> {
+    promotion: &'a Promotion,
+    given: Option<&'a Given>,
+    step: Step,
+    /// Why it is out whatever the others do.
+    barred: Option<WhyNot>,
+    /// Why it did not take anything off in this pass.
+    out: Option<WhyNot>,
+    applied: bool,
+}
+
+impl Candidate<'_> {
+    fn is_in(&self) -> bool {
+        self.barred.is_none() && self.out.is_none()
+    }
+}
+
+/// A quote on its way through the promotions.
+pub(super) struct Promoting<'a> {
+    quote: &'a mut Quote,
+    headings: &'a [Arc<[HeadingId]>],
+    context: &'a Context,
+    stack_max: Option<u32>,
+    candidates: Vec<Candidate<'a>>,
+    unknown: Vec<NotApplied>,
+    offers: &'a dyn Offers,
+    /// What each line of the cart comes to before discounts; gifts that are added come after them.
+    whole: Vec<Money>,
+    /// The goods of the cart before discounts.
+    subtotal: Money,
+    /// Adjustments that are no promotions' come first.
+    base: usize,
+}
+
+impl<'a> Promoting<'a> {
+    pub fn new(
+        quote: &'a mut Quote,
+        headings: &'a [Arc<[HeadingId]>],
+        codes: &'a [Given],
+        offers: &'a dyn Offers,
+        rules: &'a Rules,
+        context: &'a Context,
+        now: Timestamp,
+    ) -> Result<Self, MoneyError> {
+        let mut candidates: Vec<Candidate<'a>> = Vec::new();
+        let mut unknown = Vec::new();
+        for promotion in rules.automatic() {
+            candidates.push(Candidate { promotion, given: None, step: promotion.benefit.step(), barred: None, out: None, applied: false });
+        }
+        candidates.sort_by_key(|c| c.step);
+        for given in codes {
+            let Some(promotion) = given.promotion.as_ref().and_then(|id| rules.promotion(id)) else {
+                unknown.push(NotApplied { code: Some(given.code.clone()), promotion: None, label: None, why: WhyNot::Unknown });
+                continue;
+            };
+            let twice = candidates.iter().any(|c| c.given.is_some() && c.promotion.id == promotion.id);
+            let step = promotion.benefit.step().max(Step::Coupons);
+            let barred = twice.then_some(WhyNot::GivenTwice);
+            candidates.push(Candidate { promotion, given: Some(given), step, barred, out: None, applied: false });
+        }
+        candidates.sort_by_key(|c| c.step);
+        let whole = quote.lines.iter().map(|l| l.total).collect();
+        let base = quote.adjustments.len();
+        let (subtotal, stack_max) = (quote.subtotal, rules.stack_max());
+        let mut this = Self { quote, headings, context, stack_max, candidates, unknown, offers, whole, subtotal, base };
+        this.bar(now)?;
+        Ok(this)
+    }
+
+    /// Sets aside what cannot apply whatever the others do.
+    fn bar(&mut self, now: Timestamp) -> Result<(), MoneyError> {
+        let facts = Facts { quote: self.quote, headings: self.headings, context: self.context, memo: OnceCell::new() };
+        let goods = Goods { lines: &self.quote.lines, headings: self.headings, left: &self.whole, subtotal: self.quote.subtotal };
+        for candidate in self.candidates.iter_mut().filter(|c| c.barred.is_none()) {
+            candidate.barred = closed(candidate.promotion, candidate.given, self.context, now)
+                .or_else(|| unmet(candidate.promotion, &goods, self.context))
+                .or_else(|| expression(candidate.promotion, &facts));
+        }
+        Ok(())
+    }
+
+    /// Takes off what promotions for goods take off.
+    pub fn goods(&mut self) -> Result<(), MoneyError> {
+        if self.candidates.is_empty() {
+            return Ok(());
+        }
+        loop {
+            self.decide_apart(|step| step != Step::Shipping)?;
+            for n in 0..self.candidates.len() {
+                if self.candidates[n].is_in() && self.candidates[n].promotion.benefit.step() != Step::Shipping {
+                    let outcome = self.try_goods(n)?;
+                    self.settle(n, outcome)?;
+                }
+            }
+            let Some(broken) = self.broken()? else { return Ok(()) };
+            self.candidates[broken.0].barred = Some(broken.1);
+            self.start_again();
+        }
+    }
+
+    /// Prices shipping as discounted goods need it.
+    pub fn ship(&mut self, options: &[&ShippingOption], chosen: Option<&ShippingOptionId>) -> Result<(), MoneyError> {
+        super::shipping::ship(self.quote, options, chosen)
+    }
+
+    /// Takes off what promotions for shipping take off its price.
+    pub fn shipping(&mut self) -> Result<(), MoneyError> {
+        self.decide_apart(|step| step == Step::Shipping)?;
+        for n in 0..self.candidates.len() {
+            let promotion = self.candidates[n].promotion;
+            let Benefit::Shipping { off } = promotion.benefit else { continue };
+            if !self.candidates[n].is_in() {
+                continue;
+            }
+            let left = self.quote.shipping;
+            if let Some(why) = self.no_shipping(promotion)? {
+                self.candidates[n].out = Some(why);
+                continue;
+            }
+            let taken = off.from(left, 1)?;
+            let (amount, limited) = self.limit(promotion, taken)?;
+            if amount.is_zero() {
+                self.candidates[n].out = Some(WhyNot::NothingLeft);
+                continue;
+            }
+            self.quote.shipping = left.minus(amount)?;
+            self.record(n, AdjustmentKind::Shipping, amount, Vec::new(), Reason::Shipping { off, of: left }, limited)?;
+        }
+        Ok(())
+    }
+
+    fn no_shipping(&self, promotion: &Promotion) -> Result<Option<WhyNot>, MoneyError> {
+        if self.quote.shipping_option.is_none() {
+            return Ok(Some(WhyNot::NoShipping));
+        }
+        if self.quote.shipping.is_zero() {
+            return Ok(Some(WhyNot::NothingLeft));
+        }
+        Ok(self.full().or(self.below_discounted(promotion, Money::zero(self.quote.currency))?))
+    }
+
+    /// Says why the others did not apply.
+    pub fn finish(self) {
+        let mut not_applied = self.unknown;
+        for c in self.candidates {
+            if let Some(why) = c.barred.or(c.out).filter(|_| !c.applied) {
+                not_applied.push(NotApplied {
+                    code: c.given.map(|g| g.code.clone()),
+                    promotion: Some(c.promotion.id.clone()),
+                    label: Some(c.promotion.label.clone()),
+                    why,
+                });
+            }
+        }
+        self.quote.not_applied = not_applied;
+    }
+
+    /// Decides exclusive ones and groups, on the whole price of what the step is about.
+    fn decide_apart(&mut self, of: impl Fn(Step) -> bool) -> Result<(), MoneyError> {
+        let apart = |c: &Candidate<'_>| c.is_in() && of(c.promotion.benefit.step()) && c.promotion.stacking != Stacking::Combine;
+        let apart: Vec<usize> = (0..self.candidates.len()).filter(|n| apart(&self.candidates[*n])).collect();
+        let mut beaten = Vec::new();
+        let worth = apart.into_iter().map(|n| Ok((n, self.worth_alone(n)?))).collect::<Result<Vec<_>, MoneyError>>()?;
+        let stacking = |n: usize| &self.candidates[n].promotion.stacking;
+        let first = |n: usize| (self.candidates[n].promotion.priority, Reverse(n));
+        let exclusive = worth.iter().filter(|(n, worth)| *stacking(*n) == Stacking::Exclusive && *worth > 0);
+        if let Some((winner, _)) = exclusive.max_by_key(|(n, _)| first(*n)) {
+            self.exclude(*winner, of);
+            return Ok(());
+        }
+        for (n, _) in &worth {
+            let Stacking::BestOf(_) = stacking(*n) else { continue };
+            let members = worth.iter().filter(|(m, _)| stacking(*m) == stacking(*n));
+            let best = members.max_by_key(|(m, worth)| (*worth, first(*m))).map_or(*n, |(m, _)| *m);
+            if best != *n {
+                beaten.push((*n, WhyNot::BetterInGroup { by: self.candidates[best].promotion.id.clone() }));
+            }
+        }
+        for (n, why) in beaten {
+            self.candidates[n].out = Some(why);
+        }
+        Ok(())
+    }
+
+    /// Nothing else applies; one for goods keeps away those for shipping too, which come later.
+    fn exclude(&mut self, winner: usize, of: impl Fn(Step) -> bool) {
+        let by = self.candidates[winner].promotion.id.clone();
+        for (n, other) in self.candidates.iter_mut().enumerate() {
+            if n != winner && other.is_in() && (of(other.promotion.benefit.step()) || of(Step::Items)) {
+                other.out = Some(WhyNot::Excluded { by: by.clone() });
+            }
+        }
+    }
+
+    fn worth_alone(&self, n: usize) -> Result<i64, MoneyError> {
+        let promotion = self.candidates[n].promotion;
+        if let Benefit::Shipping { off } = promotion.benefit {
+            return Ok(self.limit(promotion, off.from(self.quote.shipping, 1)?)?.0.minor());
+        }
+        if let Benefit::Gift { edition } = promotion.benefit {
+            return Ok(self.offers.offer(edition).map_or(0, |o| o.unit_price.minor()));
+        }
+        let lines = &self.quote.lines[..self.whole.len()];
+        let goods = Goods { lines, headings: self.headings, left: &self.whole, subtotal: self.subtotal };
+        let Ok(taken) = goods.take(&promotion.benefit)? else { return Ok(0) };
+        let sum = Money::sum(self.quote.currency, taken.shares.iter().map(|(_, part)| *part))?;
+        Ok(self.limit(promotion, sum)?.0.minor())
+    }
+
+    fn try_goods(&mut self, n: usize) -> Outcome {
+        let promotion = self.candidates[n].promotion;
+        if let Some(why) = self.full().or(self.below_discounted(promotion, Money::zero(self.quote.currency))?) {
+            return Ok(Err(why));
+        }
+        if let Benefit::Gift { edition } = promotion.benefit {
+            return self.give(edition);
+        }
+        let lines = &self.quote.lines[..self.whole.len()];
+        let left = lines.iter().map(|l| l.total.minus(l.discount)).collect::<Result<Vec<_>, _>>()?;
+        Goods { lines, headings: self.headings, left: &left, subtotal: self.subtotal }.take(&promotion.benefit)
+    }
+
+    /// One copy for nothing: the cheapest of those in the cart, else one that is added.
+    fn give(&mut self, edition: EditionId) -> Outcome {
+        let n = match self.quote.lines.iter().position(|l| l.edition == edition) {
+            Some(n) => n,
+            None => {
+                if let Err(why) = self.add_gift(edition)? {
+                    return Ok(Err(why));
+                }
+                self.quote.lines.len() - 1
+            }
+        };
+        let line = &self.quote.lines[n];
+        let left = line.total.minus(line.discount)?;
+        let one = Money::new(left.minor() / i64::from(line.quantity.get()), left.currency())?;
+        Ok(if one.is_zero() { Err(WhyNot::NothingLeft) } else { Ok(Taken { shares: vec![(n, one)], reason: Reason::Gift }) })
+    }
+
+    fn add_gift(&mut self, edition: EditionId) -> Result<Result<(), WhyNot>, MoneyError> {
+        let Some(offer) = self.offers.offer(edition).filter(|o| o.available > 0) else { return Ok(Err(WhyNot::OutOfStock)) };
+        if offer.unit_price.currency() != self.quote.currency {
+            return Ok(Err(WhyNot::OtherCurrency));
+        }
+        let line = QuotedLine { gift: true, ..QuotedLine::of(&offer, Quantity::ONE)? };
+        self.quote.subtotal = self.quote.subtotal.plus(line.total)?;
+        self.quote.item_count += 1;
+        self.quote.lines.push(line);
+        Ok(Ok(()))
+    }
+
+    /// Takes it off, or notes why not.
+    fn settle(&mut self, n: usize, outcome: Result<Taken, WhyNot>) -> Result<(), MoneyError> {
+        let taken = match outcome {
+            Ok(taken) => taken,
+            Err(why) => {
+                self.candidates[n].out = Some(why);
+                return Ok(());
+            }
+        };
+        let full = Money::sum(self.quote.currency, taken.shares.iter().map(|(_, part)| *part))?;
+        let (amount, limited) = self.limit(self.candidates[n].promotion, full)?;
+        if amount.is_zero() {
+            self.candidates[n].out = Some(WhyNot::Exhausted);
+            return Ok(());
+        }
+        let mut shares = taken.shares;
+        if amount != full {
+            let weights: Vec<u64> = shares.iter().map(|(_, part)| part.minor().unsigned_abs()).collect();
+            for (share, part) in shares.iter_mut().zip(amount.allocate(&weights)) {
+                share.1 = part;
+            }
+        }
+        self.quote.discount = self.quote.discount.plus(amount)?;
+        let zero = Money::zero(self.quote.currency);
+        let mut told = Vec::with_capacity(shares.len());
+        for (line, part) in shares {
+            let line = &mut self.quote.lines[line];
+            line.discount = line.discount.plus(part)?;
+            told.push((line.item, zero.minus(part)?));
+        }
+        let kind = if self.candidates[n].given.is_some() { AdjustmentKind::Coupon } else { AdjustmentKind::Promotion };
+        self.record(n, kind, amount, told, taken.reason, limited)
+    }
+
+    fn record(
+        &mut self,
+        n: usize,
+        kind: AdjustmentKind,
+        amount: Money,
+        shares: Vec<(ItemId, Money)>,
+        reason: Reason,
+        limited: Option<Limited>,
+    ) -> Result<(), MoneyError> {
+        let Candidate { promotion, given, .. } = self.candidates[n];
+        self.candidates[n].applied = true;
+        let code = given.map_or_else(|| promotion.id.to_string(), |g| g.code.to_string());
+        let lowered = Money::zero(self.quote.currency).minus(amount)?;
+        let item = match shares.as_slice() {
+            [(item, _)] => Some(*item),
+            _ => None,
+        };
+        let plain = Adjustment::new(kind, code, promotion.label.clone(), lowered, reason);
+        self.quote.adjustments.push(Adjustment { item, shares, limited, promotion: Some(promotion.id.clone()), ..plain });
+        self.quote.uses.extend(uses(promotion, given, self.context, amount));
+        Ok(())
+    }
+
+    /// No more than the cap and what is left of the budget.
+    fn limit(&self, promotion: &Promotion, amount: Money) -> Result<(Money, Option<Limited>), MoneyError> {
+        let mut limited = (amount, None);
+        if let Some(cap) = promotion.cap.filter(|cap| cap.minor() < amount.minor()) {
+            limited = (cap, Some(Limited::Cap));
+        }
+        if let Some(budget) = promotion.budget.amount {
+            let spent = i64::try_from(self.context.usage.of(&Counter::Spent(promotion.id.clone()))).unwrap_or(i64::MAX);
+            let left = budget.minor().saturating_sub(spent).max(0);
+            if left < limited.0.minor() {
+                limited = (Money::new(left, budget.currency())?, Some(Limited::Budget));
+            }
+        }
+        Ok(limited)
+    }
+
+    /// Whether as many promotions apply as may.
+    fn full(&self) -> Option<WhyNot> {
+        let max = self.stack_max?;
+        let applied = self.candidates.iter().filter(|c| c.applied).count();
+        (applied >= max as usize).then_some(WhyNot::StackFull { max })
+    }
+
+    /// Whether discounted goods are below the promotion's minimum, its own discount not counted.
+    fn below_discounted(&self, promotion: &Promotion, own: Money) -> Result<Option<WhyNot>, MoneyError> {
+        let Some(minimum) = promotion.needs.minimum.filter(|m| m.basis == Basis::Discounted) else { return Ok(None) };
+        let goods = self.quote.subtotal.minus(self.quote.discount)?.plus(own)?;
+        Ok((goods.minor() < minimum.amount.minor()).then_some(WhyNot::BelowMinimum { minimum: minimum.amount }))
+    }
+
+    /// The first promotion that later ones made untrue.
+    fn broken(&self) -> Result<Option<(usize, WhyNot)>, MoneyError> {
+        for (n, candidate) in self.candidates.iter().enumerate().filter(|(_, c)| c.applied) {
+            let own = self.quote.adjustments[self.base..].iter().find(|a| a.promotion.as_ref() == Some(&candidate.promotion.id));
+            let own = own.map_or(Ok(Money::zero(self.quote.currency)), |a| Money::zero(self.quote.currency).minus(a.amount))?;
+            if let Some(why) = self.below_discounted(candidate.promotion, own)? {
+                return Ok(Some((n, why)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn start_again(&mut self) {
+        let zero = Money::zero(self.quote.currency);
+        self.quote.adjustments.truncate(self.base);
+        self.quote.uses.clear();
+        self.quote.discount = zero;
+        self.quote.item_count -= (self.quote.lines.len() - self.whole.len()) as u64;
+        self.quote.lines.truncate(self.whole.len());
+        self.quote.subtotal = self.subtotal;
+        for line in &mut self.quote.lines {
+            line.discount = zero;
+        }
+        for candidate in &mut self.candidates {
+            candidate.out = None;
+            candidate.applied = false;
+        }
+    }
+}
+
+/// Whether it is closed now, or used up.
+fn closed(promotion: &Promotion, given: Option<&Given>, context: &Context, now: Timestamp) -> Option<WhyNot> {
+    if !promotion.active {
+        return Some(WhyNot::Inactive);
+    }
+    let used = |counter: Counter, limit: u64| context.usage.of(&counter) >= limit;
+    let id = || promotion.id.clone();
+    promotion.window.closed(now).or_else(|| {
+        let open = |h: &Hours| h.weekday == context.local.weekday && (h.from_minute..h.to_minute).contains(&context.local.minute);
+        (!promotion.hours.is_empty() && !promotion.hours.iter().any(open)).then_some(WhyNot::OffHours)
+    }).or_else(|| {
+        let gone = given.is_some_and(|g| g.uses_max.is_some_and(|max| used(Counter::Code(g.code.clone()), max.into())))
+            || promotion.budget.uses.is_some_and(|max| used(Counter::Uses(id()), max.into()))
+            || promotion.budget.amount.is_some_and(|max| used(Counter::Spent(id()), max.minor().unsigned_abs()));
+        gone.then_some(WhyNot::Exhausted)
+    }).or_else(|| {
+        let who = context.shopper.who?;
+        let max = promotion.budget.uses_each.or(promotion.needs.first_order.then_some(1))?;
+        used(Counter::UsesBy(id(), who), max.into()).then_some(WhyNot::UsedByShopper)
+    })
+}
+
+/// Whether a condition does not hold that no other promotion can change.
+fn unmet(promotion: &Promotion, goods: &Goods<'_>, context: &Context) -> Option<WhyNot> {
+    let (needs, shopper) = (&promotion.needs, &context.shopper);
+    if promotion.currency().is_some_and(|c| c != context.currency) {
+        return Some(WhyNot::OtherCurrency);
+    }
+    if let Some(minimum) = needs.minimum.filter(|m| m.basis == Basis::Subtotal && goods.subtotal.minor() < m.amount.minor()) {
+        return Some(WhyNot::BelowMinimum { minimum: minimum.amount });
+    }
+    if let Some(part) = &needs.copies {
+        let have = goods.copies(&part.of);
+        if have < u64::from(part.count) {
+            return Some(WhyNot::BelowCopies { least: part.count, have });
+        }
+    }
+    if !needs.segments.is_empty() && !needs.segments.iter().any(|s| shopper.segments.contains(s)) {
+        return Some(WhyNot::NotInSegment);
+    }
+    if needs.first_order {
+        match shopper.orders {
+            None => return Some(WhyNot::NeedsCustomer),
+            Some(0) => {}
+            Some(_) => return Some(WhyNot::NotFirstOrder),
+        }
+    }
+    let days = needs.birthday_within_days?;
+    match shopper.birthday {
+        None => Some(WhyNot::NeedsCustomer),
+        Some(birthday) => (birthday.days_from(context.local.date) > days).then_some(WhyNot::NotBirthday),
+    }
+}
+
+fn expression(promotion: &Promotion, facts: &Facts<'_>) -> Option<WhyNot> {
+    match promotion.needs.expression.as_ref()?.predicate.holds(facts) {
+        Some(true) => None,
+        Some(false) => Some(WhyNot::ConditionUnmet),
+        None => Some(WhyNot::ConditionFailed),
+    }
+}
+
+/// What an order with this promotion uses. Automatic ones without limits are not counted: every order would wait for them.
+fn uses(promotion: &Promotion, given: Option<&Given>, context: &Context, amount: Money) -> Vec<Use> {
+    let (budget, id) = (promotion.budget, || promotion.id.clone());
+    let mut uses = Vec::new();
+    if matches!(promotion.trigger, Trigger::Codes(_)) || budget.uses.is_some() {
+        uses.push(Use { counter: Counter::Uses(id()), by: 1, limit: budget.uses.map(u64::from) });
+    }
+    let each = budget.uses_each.or(promotion.needs.first_order.then_some(1));
+    if let (Some(max), Some(who)) = (each, context.shopper.who) {
+        uses.push(Use { counter: Counter::UsesBy(id(), who), by: 1, limit: Some(max.into()) });
+    }
+    if let Some(max) = budget.amount {
+        uses.push(Use { counter: Counter::Spent(id()), by: amount.minor().unsigned_abs(), limit: Some(max.minor().unsigned_abs()) });
+    }
+    if let Some(given) = given.filter(|g| g.uses_max.is_some()) {
+        uses.push(Use { counter: Counter::Code(given.code.clone()), by: 1, limit: given.uses_max.map(u64::from) });
+    }
+    uses
+}

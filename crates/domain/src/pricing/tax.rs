@@ -1,0 +1,214 @@
+//! Taxes: which ones a place has, and what they come to.
+
+use super::{Adjustment, AdjustmentKind, Destination, Place, Quote, Reason, label};
+use crate::catalog::Format;
+use crate::ids::TaxName;
+use crate::limits::{NAME_MAX, REASON_MAX};
+use crate::money::{Money, MoneyError, Ppm, Rounding};
+use crate::pricing::Window;
+use crate::text::Text;
+use crate::time::Timestamp;
+
+/// The rate of one tax in one place. Of one tax the closest place counts, then a rate for the format before one for all goods;
+/// taxes of different names add up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaxRate {
+    pub tax: TaxName,
+    pub place: Place,
+    pub label: Text<NAME_MAX>,
+    pub rate: Ppm,
+    /// Formats it is for (a reduced rate for books); all goods when empty.
+    pub formats: Vec<Format>,
+    /// Prices shown in this place contain the tax. All rates of a country agree on it.
+    pub included: bool,
+    pub shipping_taxed: bool,
+    pub rounding: Rounding,
+    pub level: Level,
+    pub window: Window,
+    /// Where the rate was taken from, and as of when.
+    pub source: Option<Text<REASON_MAX>>,
+}
+
+/// Where fractions are rounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// On each line.
+    Line,
+    /// On the sum of what is taxed at this rate, and then allocated to the lines.
+    Total,
+}
+
+impl TaxRate {
+    /// A rate on everything, rounded line by line.
+    pub fn of(tax: TaxName, place: Place, label: Text<NAME_MAX>, rate: Ppm) -> Self {
+        Self {
+            tax,
+            place,
+            label,
+            rate,
+            formats: Vec::new(),
+            included: false,
+            shipping_taxed: false,
+            rounding: Rounding::HalfEven,
+            level: Level::Line,
+            window: Window::default(),
+            source: None,
+        }
+    }
+
+    /// `DE`, `US-CA`.
+    pub fn code(&self) -> String {
+        match &self.place.region {
+            Some(region) => format!("{}-{region}", self.place.country.as_str()),
+            None => self.place.country.as_str().to_owned(),
+        }
+    }
+
+    fn is_for(&self, format: Format) -> bool {
+        self.formats.is_empty() || self.formats.contains(&format)
+    }
+}
+
+/// The rates on goods of a format: one of each tax, by name.
+pub(super) fn rates_on<'a>(rates: &'a [TaxRate], format: Format, to: &Destination, now: Timestamp) -> Vec<&'a TaxRate> {
+    let mut best: Vec<((u8, bool), &TaxRate)> = Vec::new();
+    for rate in rates.iter().filter(|r| r.is_for(format) && r.window.is_open(now)) {
+        let Some(closeness) = rate.place.closeness(to) else { continue };
+        let rank = (closeness, !rate.formats.is_empty());
+        match best.iter_mut().find(|(_, r)| r.tax == rate.tax) {
+            Some(old) if rank > old.0 => *old = (rank, rate),
+            Some(_) => {}
+            None => best.push((rank, rate)),
+        }
+    }
+    best.sort_by(|(_, a), (_, b)| a.tax.cmp(&b.tax));
+    best.into_iter().map(|(_, rate)| rate).collect()
+}
+
+/// What one rate is taken on.
+struct Base<'a> {
+    rate: &'a TaxRate,
+    /// All rates that are inside the same prices, together.
+    inside: Ppm,
+    lines: Vec<(usize, Money)>,
+    shipping: Option<Money>,
+}
+
+impl Base<'_> {
+    fn part(&self, amount: Money) -> Result<Money, MoneyError> {
+        let TaxRate { rate, rounding, included, .. } = *self.rate;
+        if included { amount.included_among(rate, self.inside, rounding) } else { amount.share(rate, rounding) }
+    }
+
+    fn sum(&self, currency: crate::money::Currency) -> Result<Money, MoneyError> {
+        Money::sum(currency, self.lines.iter().map(|(_, of)| *of).chain(self.shipping))
+    }
+
+    /// The tax on each line, then on shipping.
+    fn parts(&self, of: Money) -> Result<Vec<Money>, MoneyError> {
+        let bases = self.lines.iter().map(|(_, of)| *of).chain(self.shipping);
+        match self.rate.level {
+            Level::Line => bases.map(|of| self.part(of)).collect(),
+            Level::Total => {
+                let weights: Vec<u64> = bases.map(|of| of.minor().unsigned_abs()).collect();
+                Ok(self.part(of)?.allocate(&weights))
+            }
+        }
+    }
+}
+
+/// Taxes every line on what discounts left, and shipping like the goods it carries.
+pub(super) fn tax(quote: &mut Quote, rates: &[TaxRate], to: &Destination, exempt: bool, now: Timestamp) -> Result<(), MoneyError> {
+    let bases = bases(quote, rates, to, now)?;
+    quote.tax_included = bases.iter().any(|b| b.rate.included);
+    if exempt {
+        return relieve(quote, &bases);
+    }
+    for base in bases {
+        let of = base.sum(quote.currency)?;
+        if of.is_zero() {
+            continue;
+        }
+        let parts = base.parts(of)?;
+        let amount = Money::sum(quote.currency, parts.iter().copied())?;
+        let mut shares = Vec::with_capacity(base.lines.len());
+        for ((line, _), part) in base.lines.iter().zip(&parts) {
+            quote.lines[*line].tax = quote.lines[*line].tax.plus(*part)?;
+            shares.push((quote.lines[*line].item, *part));
+        }
+        quote.tax = quote.tax.plus(amount)?;
+        let reason = Reason::Tax { rate: base.rate.rate, of, included: base.rate.included };
+        let adjustment = Adjustment::new(AdjustmentKind::Tax, base.rate.code(), base.rate.label.clone(), amount, reason);
+        quote.adjustments.push(Adjustment { shares, ..adjustment });
+    }
+    Ok(())
+}
+
+fn bases<'a>(quote: &Quote, rates: &'a [TaxRate], to: &Destination, now: Timestamp) -> Result<Vec<Base<'a>>, MoneyError> {
+    let mut bases: Vec<Base<'a>> = Vec::new();
+    let mut known: Vec<(Format, Vec<&TaxRate>)> = Vec::with_capacity(Format::ALL.len());
+    let mut add = |applied: &[&'a TaxRate], what: Result<(usize, Money), Money>| {
+        let inside = Ppm(applied.iter().filter(|r| r.included).map(|r| r.rate.0).sum());
+        for rate in applied {
+            let at = bases.iter().position(|b| std::ptr::eq(b.rate, *rate) && b.inside == inside).unwrap_or_else(|| {
+                bases.push(Base { rate, inside, lines: Vec::new(), shipping: None });
+                bases.len() - 1
+            });
+            match what {
+                Ok(line) => bases[at].lines.push(line),
+                Err(shipping) if rate.shipping_taxed => bases[at].shipping = Some(shipping),
+                Err(_) => {}
+            }
+        }
+    };
+    for (n, line) in quote.lines.iter().enumerate() {
+        if !known.iter().any(|(format, _)| *format == line.format) {
+            known.push((line.format, rates_on(rates, line.format, to, now)));
+        }
+        let applied = known.iter().find(|(format, _)| *format == line.format).map_or(&[][..], |(_, rates)| rates);
+        add(applied, Ok((n, line.total.minus(line.discount)?)));
+    }
+    if !quote.shipping.is_zero()
+        && let Some((_, applied)) = known.iter().find(|(format, _)| format.ships())
+    {
+        add(applied, Err(quote.shipping));
+    }
+    Ok(bases)
+}
+
+/// Nothing is due; where prices contain the tax, it is taken out of them.
+fn relieve(quote: &mut Quote, bases: &[Base<'_>]) -> Result<(), MoneyError> {
+    let mut relief = Money::zero(quote.currency);
+    let mut shares = Vec::new();
+    let mut of = Money::zero(quote.currency);
+    for base in bases.iter().filter(|b| b.rate.included) {
+        let sum = base.sum(quote.currency)?;
+        let parts = base.parts(sum)?;
+        for ((line, _), part) in base.lines.iter().zip(&parts) {
+            let line = &mut quote.lines[*line];
+            line.discount = line.discount.plus(*part)?;
+            relief = relief.plus(*part)?;
+            shares.push((line.item, Money::zero(quote.currency).minus(*part)?));
+        }
+        of = of.plus(Money::sum(quote.currency, base.lines.iter().map(|(_, of)| *of))?)?;
+        if let (Some(shipping), Some(part)) = (base.shipping, parts.get(base.lines.len())) {
+            quote.shipping = quote.shipping.minus(*part)?;
+            let amount = Money::zero(quote.currency).minus(*part)?;
+            quote.adjustments.push(Adjustment::new(
+                AdjustmentKind::Shipping,
+                "EXEMPT".into(),
+                label("Tax exemption"),
+                amount,
+                Reason::Exempt { of: shipping },
+            ));
+        }
+    }
+    quote.discount = quote.discount.plus(relief)?;
+    if !bases.is_empty() {
+        let amount = Money::zero(quote.currency).minus(relief)?;
+        let adjustment =
+            Adjustment::new(AdjustmentKind::Exemption, "EXEMPT".into(), label("Tax exemption"), amount, Reason::Exempt { of });
+        quote.adjustments.push(Adjustment { shares, ..adjustment });
+    }
+    Ok(())
+}
