@@ -156,7 +156,7 @@ impl Money {
         let mut parts: Vec<(u64, u128)> = weights.iter().map(|w| share_of(whole, *w, sum)).collect();
         let left = whole - parts.iter().map(|(part, _)| part).sum::<u64>();
         let left = usize::try_from(left).expect("invariant: less than a unit a part is left over");
-        if left > 0 {
+        if (1..parts.len()).contains(&left) {
             let mut order: Vec<usize> = (0..parts.len()).collect();
             order.select_nth_unstable_by_key(left - 1, |i| (std::cmp::Reverse(parts[*i].1), *i));
             order[..left].iter().for_each(|i| parts[*i].0 += 1);

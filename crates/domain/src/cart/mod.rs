@@ -429,7 +429,7 @@ impl Cart {
                 warnings.push(Warning::LowStock { item: item.id, available: line.available });
             }
         }
-        warnings.extend(quote.not_applied.iter().cloned().map(Warning::CouponNotApplicable));
+        warnings.extend(quote.not_applied.iter().filter(|n| n.code.is_some()).cloned().map(Warning::CouponNotApplicable));
         warnings
     }
 }

@@ -35,6 +35,8 @@ impl Offers for Shelf {
             list_price: price,
             unit_price: price,
             available: if n == 13 { 0 } else { 10 },
+            weight_g: 0,
+            headings: std::sync::Arc::default(),
         })
     }
 }

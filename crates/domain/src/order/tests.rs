@@ -1,9 +1,9 @@
 use super::*;
 use crate::catalog::{Format, Offer};
-use crate::ids::{BookId, EditionId, SessionId, ShippingOptionId, Sku};
-use crate::money::{Currency, Ppm, Rounding};
+use crate::ids::{BookId, EditionId, SessionId, ShippingOptionId, Sku, TaxName};
+use crate::money::{Currency, Ppm};
 use crate::person::Country;
-use crate::pricing::{Context, Coupon, CouponKind, Line, Rules, ShippingOption, TaxRate, Window, quote};
+use crate::pricing::{Benefit, Context, Line, Off, Place, Promotion, Rules, ShippingOption, Target, TaxRate, quote};
 use crate::quantity::Quantity;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -40,33 +40,16 @@ fn bought(copies: &[i64], included: bool) -> Quote {
     let text = |t: &str| Text::parse(t).expect("a short text");
     let gb = Country::parse("GB").expect("a country");
     let offers: BTreeMap<EditionId, Offer> = (1..).zip([1299, 850, 1]).map(|(n, price)| (EditionId(n), offer(n, usd(price)))).collect();
-    let ten = Coupon {
-        code: CouponCode::parse("TEN").expect("a code"),
-        label: text("10 % off"),
-        kind: CouponKind::Percentage(Ppm(100_000)),
-        min_subtotal: None,
-        window: Window::default(),
-        uses_max: None,
-    };
-    let tax = TaxRate {
-        country: gb,
-        region: None,
-        label: text("Tax"),
-        rate: Ppm(82_500),
-        included,
-        shipping_taxed: true,
-        rounding: Rounding::HalfEven,
-    };
-    let post = ShippingOption {
-        id: ShippingOptionId::parse("post").expect("an id"),
-        label: text("Post"),
-        price: usd(499),
-        free_from: None,
-        countries: vec![],
-    };
+    let ten = CouponCode::parse("TEN").expect("a code");
+    let off = Benefit::Goods { of: Target::default(), off: Off::Rate(Ppm(100_000)) };
+    let vat = TaxRate::of(TaxName::parse("VAT").expect("a name"), Place::country(gb), text("Tax"), Ppm(82_500));
+    let rules = Rules::new(
+        vec![Promotion::coupon(ten.clone(), text("10 % off"), off)],
+        vec![TaxRate { included, shipping_taxed: true, ..vat }],
+        vec![ShippingOption::flat(ShippingOptionId::parse("post").expect("an id"), text("Post"), usd(499))],
+    );
     let context = Context { destination: Some((&address("1 Road")).into()), ..Context::cart(usd(0).currency()) };
-    let coupons = [ten.code.clone()];
-    quote(&lines(copies), &coupons, &offers, &Rules::new(vec![ten], vec![tax], vec![post]), &context, Timestamp(0)).expect("a sum in range")
+    quote(&lines(copies), &[rules.given(&ten)], &offers, &rules, &context, Timestamp(0)).expect("a sum in range")
 }
 
 fn offer(n: u128, price: Money) -> Offer {
@@ -80,6 +63,8 @@ fn offer(n: u128, price: Money) -> Offer {
         list_price: price,
         unit_price: price,
         available: 9,
+        weight_g: 0,
+        headings: std::sync::Arc::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a shop has decided about prices: promotions, taxes, ways to ship, exchange rates. Made as a whole, never changed in place.
 
-use super::{Destination, Promotion, ShippingOption, TaxRate, Trigger, WhyNot};
+use super::{Destination, Given, Promotion, ShippingOption, TaxRate, Trigger, WhyNot};
 use crate::ids::{CouponCode, PromotionId};
 use crate::limits::REASON_MAX;
 use crate::money::{Currency, Money, MoneyError, Nano};
@@ -61,6 +61,11 @@ impl Rules {
     /// The promotion that names this code itself; codes that were issued for one are not known here.
     pub fn coupon(&self, code: &CouponCode) -> Option<&Promotion> {
         self.codes.get(code).map(|n| &self.promotions[*n])
+    }
+
+    /// What the rules themselves know of a code.
+    pub fn given(&self, code: &CouponCode) -> Given {
+        Given { code: code.clone(), promotion: self.coupon(code).map(|p| p.id.clone()), uses_max: None }
     }
 
     pub fn taxes(&self) -> &[TaxRate] {
