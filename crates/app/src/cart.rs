@@ -11,14 +11,14 @@ use crate::error::Error;
 use crate::lane::{Entered, Lanes, Leader, Turn};
 use crate::once::{Answered, Once, answer, before};
 use crate::ports::{Answer, CartChange, CartWrite, PortError, PortErrorKind, Saved};
-use crate::pricing::Shelf;
+use crate::pricing::{Shelf, Terms};
 use crate::snapshot::Snapshot;
 use domain::cart::{Cart, CartEvent, CartStatus, Command, Decided, Metadata, Note, Owner, Strategy, Warning};
 use domain::ids::{BookId, CartId, CheckoutId, CouponCode, EditionId, ItemId, Version};
 use domain::limits::{CONFLICT_RETRIES_MAX, LANE_BATCH_MAX, OPERATIONS_MAX};
 use domain::money::Currency;
 use domain::planted;
-use domain::pricing::{Context, Quote, quote};
+use domain::pricing::{Context, Quote, Shopper, quote};
 use domain::quantity::Quantity;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
@@ -100,6 +100,7 @@ pub struct Opened {
 /// What waits in a cart's lane.
 pub(crate) struct Work {
     owner: Owner,
+    shopper: Shopper,
     change: Changes,
     if_match: Option<Version>,
     once: Option<Once<CartView>>,
@@ -135,9 +136,9 @@ impl App {
             };
             let (opened, mut change) = match old {
                 Some(cart) if cart.status() != CartStatus::Converted => {
-                    (Opened { view: self.view(cart, now).await?, created: false }, CartChange::default())
+                    (Opened { view: self.view(caller, cart, now).await?, created: false }, CartChange::default())
                 }
-                bought => self.new_cart_for(&owner, bought.as_deref(), &open, now).await?,
+                bought => self.new_cart_for(caller, bought.as_deref(), &open, now).await?,
             };
             change.answers = answer(once.as_ref(), &opened, now).into_iter().collect();
             if change.writes.is_empty() && change.answers.is_empty() {
@@ -155,13 +156,13 @@ impl App {
     /// A new cart, in place of one whose items were all bought.
     async fn new_cart_for(
         &self,
-        owner: &Owner,
+        caller: &Caller,
         bought: Option<&Cart>,
         open: &OpenCart,
         now: Timestamp,
     ) -> Result<(Opened, CartChange), Error> {
-        let Decided { cart, events } = self.new_cart(owner.clone(), open, now)?;
-        let opened = Opened { view: self.view(Arc::new(cart), now).await?, created: true };
+        let Decided { cart, events } = self.new_cart(caller.owner()?, open, now)?;
+        let opened = Opened { view: self.view(caller, Arc::new(cart), now).await?, created: true };
         let put = CartWrite::Put { cart: Arc::clone(&opened.view.cart), expected: Version(0) };
         let delete = bought.iter().map(|old| CartWrite::Delete { id: old.id, expected: old.version });
         let deleted = bought.iter().map(|old| old.end(CartEvent::Deleted { merged_into: None }, now));
@@ -188,11 +189,11 @@ impl App {
 
     /// The caller's active cart.
     pub async fn my_cart(&self, caller: &Caller) -> Result<CartView, Error> {
-        self.view(self.my_unpriced_cart(caller).await?, self.now()).await
+        self.view(caller, self.my_unpriced_cart(caller).await?, self.now()).await
     }
 
     pub async fn cart(&self, caller: &Caller, id: CartId) -> Result<CartView, Error> {
-        self.view(self.unpriced_cart(caller, id).await?, self.now()).await
+        self.view(caller, self.unpriced_cart(caller, id).await?, self.now()).await
     }
 
     /// A cart as it is stored.
@@ -209,18 +210,18 @@ impl App {
     }
 
     /// Prices a cart, and says what the view was made from.
-    pub async fn price_cart(&self, cart: Arc<Cart>) -> Result<(CartView, Basis), Error> {
+    pub async fn price_cart(&self, caller: &Caller, cart: Arc<Cart>) -> Result<(CartView, Basis), Error> {
         let catalog = &self.ports.catalog;
         // Counted before anything is looked at: a change in between makes this basis old, never wrong.
         let changes = AtomicU64::new(catalog.changes());
         let basis = Basis { snapshot: catalog.snapshot(), available: self.available(&cart).collect(), cart: Arc::clone(&cart), changes };
-        Ok((self.view(cart, self.now()).await?, basis))
+        Ok((self.view(caller, cart, self.now()).await?, basis))
     }
 
-    /// Whether pricing this cart would give the same view again. Never with coupons: they come and go with time
-    /// and use.
+    /// Whether pricing this cart would give the same view again. Never with codes or rules that come and go with
+    /// time, use and shopper.
     pub fn still_shows(&self, basis: &Basis, cart: &Arc<Cart>) -> bool {
-        if !Arc::ptr_eq(&basis.cart, cart) || !cart.coupons.is_empty() {
+        if !Arc::ptr_eq(&basis.cart, cart) || !cart.coupons.is_empty() || !self.rules.is_steady() {
             return false;
         }
         let changes = self.ports.catalog.changes();
@@ -255,12 +256,14 @@ impl App {
         if operations.len() > OPERATIONS_MAX {
             return Err(Refusal::OperationsTooMany.into());
         }
-        self.in_lane(id, Work { owner: caller.owner()?, change: Changes::Operations(operations), if_match, once }).await
+        let (owner, shopper) = (caller.owner()?, caller.shopper(None));
+        self.in_lane(id, Work { owner, shopper, change: Changes::Operations(operations), if_match, once }).await
     }
 
     /// What the checkout does to its cart. A cart that is gone is nothing to worry about.
     pub(crate) async fn command_cart(&self, owner: &Owner, id: CartId, commands: Vec<Command>) -> Result<Option<Arc<Cart>>, Error> {
-        let work = Work { owner: owner.clone(), change: Changes::Commands(commands), if_match: None, once: None };
+        let shopper = Shopper::default();
+        let work = Work { owner: owner.clone(), shopper, change: Changes::Commands(commands), if_match: None, once: None };
         match self.in_lane(id, work).await {
             Ok(Answered::Fresh(view)) => Ok(Some(view.cart)),
             Ok(Answered::Again(_)) | Err(Error::Refused(Refusal::CartNotFound)) => Ok(None),
@@ -283,7 +286,8 @@ impl App {
         if source == owner {
             return Err(Refusal::MergeSourceInvalid.into());
         }
-        let work = Work { owner, change: Changes::Merge { source, strategy: merge.strategy }, if_match, once };
+        let work =
+            Work { owner, shopper: caller.shopper(None), change: Changes::Merge { source, strategy: merge.strategy }, if_match, once };
         if !merge.dry_run {
             return self.in_lane(id, work).await;
         }
@@ -323,9 +327,10 @@ impl App {
     }
 
     /// Prices a cart as of now.
-    pub(crate) async fn view(&self, cart: Arc<Cart>, now: Timestamp) -> Result<CartView, Error> {
-        let exhausted = self.exhausted(&cart.coupons).await?;
-        Ok(show(cart, &self.shelf(), self, exhausted, now)?)
+    pub(crate) async fn view(&self, caller: &Caller, cart: Arc<Cart>, now: Timestamp) -> Result<CartView, Error> {
+        let terms = self.terms(&cart.coupons, caller.shopper(None), now).await?;
+        let context = terms.context(cart.currency);
+        Ok(show(cart, &self.shelf(), self, &terms, context, now)?)
     }
 
     async fn in_lane(&self, id: CartId, work: Work) -> Outcome {
@@ -426,9 +431,11 @@ impl App {
             }
         }
         codes.extend(sources.iter().flatten().flat_map(|s| &s.coupons));
-        let exhausted = self.exhausted(codes).await?;
+        // They all act for the cart's owner, or are refused.
+        let shopper = works.first().map(|work| work.shopper.clone()).unwrap_or_default();
+        let terms = self.terms(codes, shopper, now).await?;
         let batch =
-            Batch { cart, shelf: self.shelf(), exhausted, sources, events: vec![], answers: vec![], deletes: vec![], dirty: false, now };
+            Batch { cart, shelf: self.shelf(), terms, sources, events: vec![], answers: vec![], deletes: vec![], dirty: false, now };
         Ok((batch, answered))
     }
 }
@@ -437,7 +444,7 @@ impl App {
 struct Batch {
     cart: Arc<Cart>,
     shelf: Shelf,
-    exhausted: Vec<CouponCode>,
+    terms: Terms,
     /// The cart each piece of work merges from, if it does.
     sources: Vec<Option<Arc<Cart>>>,
     events: Vec<domain::event::Outgoing>,
@@ -459,7 +466,7 @@ impl Batch {
             once.same_request(mark)?;
             return match self.answers.iter().find(|a| a.mark == mark) {
                 Some(first) => once.again(first.clone()),
-                None => Ok(Answered::Fresh(self.view(app, Arc::clone(&self.cart))?)),
+                None => Ok(Answered::Fresh(self.view(app, Arc::clone(&self.cart), work)?)),
             };
         }
         ensure_version(work.if_match, self.cart.version)?;
@@ -476,7 +483,7 @@ impl Batch {
             decided.cart.remember(once.mark);
         }
         let cart = Arc::new(decided.cart);
-        let view = self.view(app, Arc::clone(&cart))?;
+        let view = self.view(app, Arc::clone(&cart), work)?;
         self.answers.extend(answer(work.once.as_ref(), &view, self.now));
         self.dirty |= !decided.events.is_empty() || work.once.is_some();
         if let Some(source) = source.filter(|_| !decided.events.is_empty() && !planted("merged-twice")) {
@@ -488,14 +495,15 @@ impl Batch {
         Ok(Answered::Fresh(view))
     }
 
-    fn view(&self, app: &App, cart: Arc<Cart>) -> Result<CartView, Refusal> {
-        show(cart, &self.shelf, app, self.exhausted.clone(), self.now)
+    fn view(&self, app: &App, cart: Arc<Cart>, work: &Work) -> Result<CartView, Refusal> {
+        let context = self.terms.context(cart.currency);
+        let shopper = Shopper { who: context.shopper.who, orders: context.shopper.orders, ..work.shopper.clone() };
+        show(cart, &self.shelf, app, &self.terms, Context { shopper, ..context }, self.now)
     }
 }
 
-fn show(cart: Arc<Cart>, shelf: &Shelf, app: &App, exhausted: Vec<CouponCode>, now: Timestamp) -> Result<CartView, Refusal> {
-    let context = Context { exhausted, ..Context::cart(cart.currency) };
-    let quote = quote(&cart.lines(), &cart.coupons, shelf, app.rules(), &context, now)?;
+fn show(cart: Arc<Cart>, shelf: &Shelf, app: &App, terms: &Terms, context: Context, now: Timestamp) -> Result<CartView, Refusal> {
+    let quote = quote(&cart.lines(), &terms.given(&cart.coupons), shelf, app.rules(), &context, now)?;
     let warnings = cart.warnings(&quote);
     Ok(CartView { cart, quote, warnings })
 }

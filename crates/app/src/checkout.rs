@@ -10,7 +10,7 @@ use crate::caller::Caller;
 use crate::cart::{ensure_version, hold};
 use crate::error::Error;
 use crate::once::{Answered, Once, answer, before};
-use crate::ports::{Change, Committed, CouponChange, CouponMove, PortError, PortErrorKind};
+use crate::ports::{Change, Committed, PortError, PortErrorKind, UseChange, UseMove};
 use crate::saga::steps::{begun, challenge_undone};
 use domain::cart::{Cart, Owner};
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, Details, PaymentError, State};
@@ -20,7 +20,7 @@ use domain::limits::{CONFLICT_RETRIES_MAX, DRIVE_LEASE, NAME_MAX, URL_MAX};
 use domain::money::Money;
 use domain::order::{Number, Order};
 use domain::planted;
-use domain::pricing::{AdjustmentKind, Context, Quote, WhyNot, quote};
+use domain::pricing::{Context, Counter, Quote, QuotedLine, ShippingOption, Use, WhyNot, quote};
 use domain::refusal::{Refusal, Short};
 use domain::stock::{StockChange, StockMove};
 use domain::text::Text;
@@ -113,7 +113,7 @@ impl App {
                 checkout.freeze(&cart);
             }
             checkout.fill_in(start.details.clone());
-            self.reprice(&mut checkout, now).await?;
+            self.reprice(caller, &mut checkout, now).await?;
             checkout.version = expected.next();
             let started = Started { view: self.checkout_view(checkout.clone()), created };
             let answer = answer(once.as_ref(), &started, now);
@@ -178,8 +178,7 @@ impl App {
         if_match: Option<Version>,
         once: Option<Once<CheckoutView>>,
     ) -> Result<Answered<CheckoutView>, Error> {
-        let owner = caller.owner()?;
-        self.edit_checkout(&owner, id, if_match, once, &Edit::FillIn(Box::new(details))).await
+        self.edit_checkout(caller, id, if_match, once, &Edit::FillIn(Box::new(details))).await
     }
 
     /// Ends a checkout that is not being paid and reopens its cart.
@@ -190,8 +189,7 @@ impl App {
         if_match: Option<Version>,
         once: Option<Once<CheckoutView>>,
     ) -> Result<Answered<CheckoutView>, Error> {
-        let owner = caller.owner()?;
-        let canceled = self.edit_checkout(&owner, id, if_match, once, &Edit::Cancel).await?;
+        let canceled = self.edit_checkout(caller, id, if_match, once, &Edit::Cancel).await?;
         self.drive_by_id(id).await?;
         Ok(canceled)
     }
@@ -199,21 +197,22 @@ impl App {
     /// Loads, edits and commits a checkout, again when somebody else was faster.
     async fn edit_checkout(
         &self,
-        owner: &Owner,
+        caller: &Caller,
         id: CheckoutId,
         if_match: Option<Version>,
         once: Option<Once<CheckoutView>>,
         edit: &Edit,
     ) -> Result<Answered<CheckoutView>, Error> {
+        let owner = caller.owner()?;
         if let Some(again) = before(once.as_ref(), |key| self.ports.ledger.answer(key)).await? {
             return Ok(again);
         }
         for _ in 0..CONFLICT_RETRIES_MAX {
             let now = self.now();
-            let mut checkout = self.owned_checkout(owner, id).await?;
+            let mut checkout = self.owned_checkout(&owner, id).await?;
             ensure_version(if_match, checkout.version)?;
             let expected = checkout.version;
-            let outbox = self.edit(&mut checkout, edit, now).await?;
+            let outbox = self.edit(caller, &mut checkout, edit, now).await?;
             checkout.version = expected.next();
             let view = self.checkout_view(checkout.clone());
             let answer = answer(once.as_ref(), &view, now);
@@ -227,7 +226,7 @@ impl App {
         Err(Refusal::CartBusy.into())
     }
 
-    async fn edit(&self, checkout: &mut Checkout, edit: &Edit, now: Timestamp) -> Result<Vec<Outgoing>, Error> {
+    async fn edit(&self, caller: &Caller, checkout: &mut Checkout, edit: &Edit, now: Timestamp) -> Result<Vec<Outgoing>, Error> {
         match edit {
             Edit::FillIn(details) => {
                 checkout.ensure_open(now)?;
@@ -235,7 +234,7 @@ impl App {
                     checkout.freeze(&cart);
                 }
                 checkout.fill_in((**details).clone());
-                self.reprice(checkout, now).await?;
+                self.reprice(caller, checkout, now).await?;
                 Ok(vec![])
             }
             Edit::Cancel => Ok(cancel(checkout, now)?.into_iter().collect()),
@@ -263,10 +262,10 @@ impl App {
         let checkout = match checkout.state {
             State::Open if repeated.is_some() => checkout,
             State::Open => {
-                let begun = self.begin(checkout, &process, &once).await?;
+                let begun = self.begin(caller, checkout, &process, &once).await?;
                 self.drive(begun, Some(&once)).await?
             }
-            State::Challenged if repeated.is_none() => self.pay_otherwise(checkout, &process, &once).await?,
+            State::Challenged if repeated.is_none() => self.pay_otherwise(caller, checkout, &process, &once).await?,
             State::Canceled { .. } | State::Expired { .. } => checkout,
             State::Authorizing | State::Challenged | State::Capturing | State::Undoing { .. } | State::Completed { .. } => {
                 self.drive(checkout, Some(&once)).await?
@@ -298,7 +297,7 @@ impl App {
     }
 
     /// Another means of payment in place of a challenge, unless that was met meanwhile.
-    async fn pay_otherwise(&self, challenged: Checkout, process: &Process, once: &Once<Processed>) -> Result<Checkout, Error> {
+    async fn pay_otherwise(&self, caller: &Caller, challenged: Checkout, process: &Process, once: &Once<Processed>) -> Result<Checkout, Error> {
         let asked = self.drive(challenged, None).await?;
         let open = match asked.state {
             State::Challenged => self.undo_challenge(asked).await?,
@@ -310,7 +309,7 @@ impl App {
             | State::Canceled { .. }
             | State::Expired { .. } => return Ok(asked),
         };
-        let begun = self.begin(open, process, once).await?;
+        let begun = self.begin(caller, open, process, once).await?;
         self.drive(begun, Some(once)).await
     }
 
@@ -358,11 +357,11 @@ impl App {
 
     /// Agrees with the cart, the prices and the stock, and commits the attempt before anything is asked of
     /// the provider.
-    async fn begin(&self, mut checkout: Checkout, process: &Process, once: &Once<Processed>) -> Result<Checkout, Error> {
+    async fn begin(&self, caller: &Caller, mut checkout: Checkout, process: &Process, once: &Once<Processed>) -> Result<Checkout, Error> {
         let now = self.now();
         checkout.ensure_open(now)?;
         ensure_version(process.if_match, checkout.version)?;
-        self.agree(&mut checkout, process.expected_total, now).await?;
+        self.agree(caller, &mut checkout, process.expected_total, now).await?;
         let attempt = Attempt {
             id: AttemptId(self.fresh_bits(now)),
             token: process.token.clone(),
@@ -380,13 +379,13 @@ impl App {
             return_url: process.return_url.clone(),
             challenge: None,
         };
-        let uses = self.coupon_uses(&checkout.quote, &attempt);
+        let uses = used(&checkout.quote, &attempt.cause("use"));
         let begun = begun(&checkout, attempt, uses, now)?;
         let after = begun.after().clone();
         match self.ports.ledger.commit(begun.change, now).await? {
             Committed::Done => Ok(after),
             Committed::StockShort(short) => Err(Refusal::OutOfStock { short }.into()),
-            Committed::CouponGone(code) => Err(Refusal::CouponExhausted { code }.into()),
+            Committed::UsedUp(counter) => Err(Refusal::CouponExhausted { code: name_of(&counter, &after.quote) }.into()),
             Committed::Answered(_)
             | Committed::CheckoutConflict
             | Committed::CartTaken(_)
@@ -397,12 +396,12 @@ impl App {
 
     /// Refuses, with the facts, unless cart, prices and total are what the shopper agreed to. What is shown
     /// next time is then up to date.
-    async fn agree(&self, checkout: &mut Checkout, expected_total: Money, now: Timestamp) -> Result<(), Error> {
+    async fn agree(&self, caller: &Caller, checkout: &mut Checkout, expected_total: Money, now: Timestamp) -> Result<(), Error> {
         let cart = self.ports.carts.load(checkout.cart, now).await?.filter(|c| !c.items.is_empty()).ok_or(Refusal::CartEmpty)?;
         let agrees = checkout.agrees_with(&cart);
         checkout.freeze(&cart);
         if !(agrees && planted("price-not-renewed")) {
-            self.reprice(checkout, now).await?;
+            self.reprice(caller, checkout, now).await?;
         }
         let refusal = if !agrees {
             Some(Refusal::CartChanged { total: checkout.quote.total })
@@ -413,8 +412,8 @@ impl App {
             Some(Refusal::OutOfStock {
                 short: gone.map(|l| Short { edition: l.edition, sku: None, wanted: l.quantity.get(), available: 0 }).collect(),
             })
-        } else if let Some(gone) = checkout.quote.not_applied.iter().find(|n| n.why == WhyNot::Exhausted) {
-            Some(Refusal::CouponExhausted { code: gone.code.clone() })
+        } else if let Some(gone) = used_up(&checkout.quote) {
+            Some(Refusal::CouponExhausted { code: gone.to_string() })
         } else if checkout.quote.total != expected_total && !planted("total-not-compared") {
             Some(Refusal::PriceChanged { expected: expected_total, total: checkout.quote.total })
         } else {
@@ -441,19 +440,19 @@ impl App {
             | Committed::OrderConflict
             | Committed::NumberTaken
             | Committed::StockShort(_)
-            | Committed::CouponGone(_) => Ok(self.ports.ledger.checkout(challenged.id).await?.ok_or(Refusal::CheckoutNotFound)?),
+            | Committed::UsedUp(_) => Ok(self.ports.ledger.checkout(challenged.id).await?.ok_or(Refusal::CheckoutNotFound)?),
         }
     }
 
     /// Prices what is frozen, for the address and shipping chosen so far.
-    async fn reprice(&self, checkout: &mut Checkout, now: Timestamp) -> Result<(), Error> {
+    async fn reprice(&self, caller: &Caller, checkout: &mut Checkout, now: Timestamp) -> Result<(), Error> {
+        let terms = self.terms(&checkout.coupons, caller.shopper(checkout.email.as_ref()), now).await?;
         let context = Context {
-            currency: checkout.quote.currency,
             destination: checkout.shipping_address.as_ref().map(Into::into),
             shipping: checkout.shipping_option.clone(),
-            exhausted: self.exhausted(&checkout.coupons).await?,
+            ..terms.context(checkout.quote.currency)
         };
-        checkout.quote = quote(&checkout.lines, &checkout.coupons, &self.shelf(), &self.rules, &context, now)?;
+        checkout.quote = quote(&checkout.lines, &terms.given(&checkout.coupons), &self.shelf(), &self.rules, &context, now)?;
         if context.destination.is_some() && context.shipping.is_some() && !checkout.quote.settled {
             return Err(Refusal::ShippingUnavailable.into());
         }
@@ -461,22 +460,17 @@ impl App {
     }
 
     pub(crate) fn checkout_view(&self, checkout: Checkout) -> CheckoutView {
-        let goods = checkout.quote.subtotal.minus(checkout.quote.discount);
-        let options = match (&checkout.shipping_address, goods) {
-            (Some(address), Ok(goods)) if checkout.quote.lines.iter().any(|l| l.format.ships()) => {
-                let options = self.rules.shipping_to(&address.into(), checkout.quote.currency);
-                options.iter().map(|o| ShippingOffer { id: o.id.clone(), label: o.label.clone(), price: o.price_for(goods) }).collect()
+        let options = match (&checkout.shipping_address, checkout.quote.parcels()) {
+            (Some(address), Ok(parcels)) if !parcels.is_empty() => {
+                let options = self.rules.shipping_to(&address.into(), checkout.quote.currency).into_iter();
+                let offer = |o: &ShippingOption| Some(ShippingOffer { id: o.id.clone(), label: o.label.clone(), price: o.price_for(&parcels).ok()? });
+                options.filter_map(offer).collect()
             }
             _ => Vec::new(),
         };
         CheckoutView { checkout, options }
     }
 
-    fn coupon_uses(&self, quote: &Quote, attempt: &Attempt) -> Vec<CouponMove> {
-        let limit = |code: &CouponCode| self.rules.coupon(code).and_then(|c| c.uses_max);
-        let used = applied_coupons(quote).into_iter();
-        used.map(|code| CouponMove { change: CouponChange::Use { limit: limit(&code) }, code, cause: attempt.cause("use") }).collect()
-    }
 }
 
 /// Whether it happened is for the next who asks.
@@ -500,20 +494,37 @@ pub(crate) fn cancel(checkout: &mut Checkout, now: Timestamp) -> Result<Option<O
     }
 }
 
-/// The coupons that took something off.
-pub(crate) fn applied_coupons(quote: &Quote) -> Vec<CouponCode> {
-    quote.adjustments.iter().filter(|a| a.kind == AdjustmentKind::Coupon).filter_map(|a| CouponCode::parse(&a.code)).collect()
+/// A code that is used up, by everybody or by this person.
+fn used_up(quote: &Quote) -> Option<&CouponCode> {
+    let gone = |why: &WhyNot| matches!(why, WhyNot::Exhausted | WhyNot::UsedByShopper);
+    quote.not_applied.iter().filter(|n| gone(&n.why)).find_map(|n| n.code.as_ref())
 }
 
-/// One move of a kind for every line of a checkout.
+/// What the shopper knows a counter by: the code on the cart, else the promotion.
+fn name_of(counter: &Counter, quote: &Quote) -> String {
+    let promotion = match counter {
+        Counter::Code(code) => return code.to_string(),
+        Counter::Orders(who) => return who.to_string(),
+        Counter::Uses(id) | Counter::UsesBy(id, _) | Counter::Spent(id) => id,
+    };
+    let known = quote.adjustments.iter().find(|a| a.promotion.as_ref() == Some(promotion));
+    known.map_or_else(|| promotion.to_string(), |a| a.code.clone())
+}
+
+/// One move of a kind for every line of a checkout, gifts included.
 pub(crate) fn moves(checkout: &Checkout, attempt: &Attempt, what: &str, change: fn(u32) -> StockChange) -> Vec<StockMove> {
-    let one =
-        |line: &domain::pricing::Line| StockMove { edition: line.edition, change: change(line.quantity.get()), cause: attempt.cause(what) };
-    checkout.lines.iter().map(one).collect()
+    let one = |line: &QuotedLine| StockMove { edition: line.edition, change: change(line.quantity.get()), cause: attempt.cause(what) };
+    checkout.quote.lines.iter().map(one).collect()
 }
 
-/// Gives back what an attempt's coupons took.
-pub(crate) fn give_back(quote: &Quote, cause: &str) -> Vec<CouponMove> {
-    let used = applied_coupons(quote).into_iter();
-    used.map(|code| CouponMove { code, change: CouponChange::GiveBack, cause: cause.to_owned() }).collect()
+/// Takes what a quote uses of limited promotions.
+fn used(quote: &Quote, cause: &str) -> Vec<UseMove> {
+    let one = |u: &Use| UseMove { counter: u.counter.clone(), change: UseChange::Use { by: u.by, limit: u.limit }, cause: cause.to_owned() };
+    quote.uses.iter().map(one).collect()
+}
+
+/// Gives back what [`used`] took.
+pub(crate) fn give_back(quote: &Quote, cause: &str) -> Vec<UseMove> {
+    let one = |u: &Use| UseMove { counter: u.counter.clone(), change: UseChange::GiveBack { by: u.by }, cause: cause.to_owned() };
+    quote.uses.iter().map(one).collect()
 }

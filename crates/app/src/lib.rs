@@ -35,7 +35,8 @@ use domain::ids::{CheckoutId, id_bits};
 use domain::money::Currency;
 use domain::order::CaptureWhen;
 use domain::pricing::Rules;
-use domain::time::Timestamp;
+use domain::time::{Local, MonthDay, Timestamp};
+pub use jiff::tz::TimeZone;
 use lane::Lanes;
 use ports::{Bus, Carts, Catalog, Clock, Entropy, Ledger, Outbox, Payments, SearchIndex, Sessions};
 use std::sync::Arc;
@@ -68,6 +69,8 @@ impl std::fmt::Debug for Ports {
 pub struct Policy {
     /// Of new carts, unless the client names one.
     pub currency: Currency,
+    /// What the shop's clock shows.
+    pub time_zone: TimeZone,
     pub carts: Lifetimes,
     pub checkout_ttl: Duration,
     /// How long goods are held for a customer who has to act at the payment provider.
@@ -77,6 +80,20 @@ pub struct Policy {
     pub session_ttl: Duration,
     /// How long delivered events stay readable in the outbox.
     pub events_keep: Duration,
+}
+
+impl Policy {
+    /// An instant by the shop's clock.
+    pub(crate) fn local(&self, now: Timestamp) -> Local {
+        let Ok(instant) = jiff::Timestamp::from_microsecond(now.micros()) else { return Local::default() };
+        let at = instant.to_zoned_datetime(self.time_zone.clone());
+        let small = |n: i8| u8::try_from(n).unwrap_or(0);
+        Local {
+            weekday: small(at.weekday().to_monday_one_offset()),
+            minute: u16::from(small(at.hour())) * 60 + u16::from(small(at.minute())),
+            date: MonthDay::new(small(at.month()), small(at.day())).unwrap_or(Local::default().date),
+        }
+    }
 }
 
 /// The application. Edges share one behind an `Arc`.

@@ -168,7 +168,7 @@ pub(crate) fn edited(order: &Order, events: Vec<OrderEvent>, actor: &Actor, now:
     let after = appended.order.clone();
     let mut change = Change { stock, outbox: appended.outgoing().collect(), ..Change::default() };
     if after.status == Status::Canceled {
-        change.coupons = give_back(&after.quote, &after.return_cause());
+        change.uses = give_back(&after.quote, &after.return_cause());
     }
     if after.payment.is_moving() {
         change.order_alarm = Some((after.id, now.plus(DRIVE_LEASE)));

@@ -1,6 +1,7 @@
 //! Offers and quotes for the other use cases, and quotes for anybody.
 
 use crate::App;
+use crate::caller::Caller;
 use crate::cart::AddItem;
 use crate::error::Error;
 use crate::ports::Catalog;
@@ -9,8 +10,9 @@ use domain::catalog::{Offer, Offers};
 use domain::ids::{BookId, CouponCode, EditionId, ShippingOptionId};
 use domain::limits::{CART_ITEMS_MAX, COUPON_CODES_MAX};
 use domain::money::Currency;
-use domain::pricing::{Context, Coupon, Destination, Line, Quote, quote};
+use domain::pricing::{Context, Counter, Destination, Given, Line, Promotion, Quote, Shopper, Trigger, Usage, quote};
 use domain::refusal::Refusal;
+use domain::time::{Local, Timestamp};
 use std::sync::Arc;
 
 /// Offers as of now: the catalog snapshot with recent stock levels.
@@ -23,7 +25,7 @@ impl Offers for Shelf {
     fn offer(&self, id: EditionId) -> Option<Offer> {
         let book = self.snapshot.book_of(id)?;
         let edition = book.edition(id)?;
-        Some(Offer::of(book, edition, self.catalog.level(id).available()))
+        Some(Offer::of(book, edition, self.catalog.level(id).available(), self.snapshot.headings_of(book.id)))
     }
 }
 
@@ -48,10 +50,32 @@ pub struct Calculate {
     pub currency: Option<Currency>,
 }
 
+/// What a quote depends on besides the goods and where they go.
+pub(crate) struct Terms {
+    /// What is known of every code that may be on the cart.
+    codes: Vec<Given>,
+    pub shopper: Shopper,
+    local: Local,
+    usage: Usage,
+}
+
+impl Terms {
+    pub fn context(&self, currency: Currency) -> Context {
+        let (shopper, usage) = (self.shopper.clone(), self.usage.clone());
+        Context { shopper, local: self.local, usage, ..Context::cart(currency) }
+    }
+
+    /// What is known of the codes on a cart, in their order.
+    pub fn given(&self, codes: &[CouponCode]) -> Vec<Given> {
+        codes.iter().filter_map(|code| self.codes.iter().find(|g| g.code == *code)).cloned().collect()
+    }
+}
+
 /// A coupon that can be used now.
 #[derive(Clone, Debug)]
 pub struct ActiveCoupon {
-    pub coupon: Coupon,
+    pub code: CouponCode,
+    pub promotion: Promotion,
     /// Unlimited when left out.
     pub uses_left: Option<u32>,
 }
@@ -61,20 +85,27 @@ impl App {
         Shelf { snapshot: self.ports.catalog.snapshot(), catalog: Arc::clone(&self.ports.catalog) }
     }
 
-    /// Which of these coupons have no uses left. Asks the ledger only about limited ones.
-    pub(crate) async fn exhausted(&self, codes: impl IntoIterator<Item = &CouponCode>) -> Result<Vec<CouponCode>, Error> {
-        let mut exhausted = Vec::new();
+    /// Looks up all that a quote depends on besides the goods. Asks the ledger only about what is limited.
+    pub(crate) async fn terms(&self, codes: impl IntoIterator<Item = &CouponCode>, shopper: Shopper, now: Timestamp) -> Result<Terms, Error> {
+        let mut terms = Terms { codes: Vec::new(), shopper, local: Local::default(), usage: Usage::default() };
         for code in codes {
-            let Some(limit) = self.rules.coupon(code).and_then(|c| c.uses_max) else { continue };
-            if self.ports.ledger.coupon_uses(code).await? >= limit {
-                exhausted.push(code.clone());
+            if !terms.codes.iter().any(|g| g.code == *code) {
+                terms.codes.push(self.rules.given(code));
             }
         }
-        Ok(exhausted)
+        let counters = self.rules.counters(&terms.codes, terms.shopper.who);
+        if !counters.is_empty() {
+            terms.usage = self.ports.ledger.usage(&counters).await?;
+        }
+        terms.shopper.orders = terms.shopper.who.map(|who| terms.usage.of(&Counter::Orders(who)));
+        if !self.rules.is_steady() || !terms.codes.is_empty() {
+            terms.local = self.policy.local(now);
+        }
+        Ok(terms)
     }
 
     /// Quotes anything, without a cart.
-    pub async fn calculate(&self, ask: Calculate) -> Result<Quote, Error> {
+    pub async fn calculate(&self, caller: &Caller, ask: Calculate) -> Result<Quote, Error> {
         if ask.items.len() > CART_ITEMS_MAX {
             return Err(Refusal::CartFull.into());
         }
@@ -90,28 +121,32 @@ impl App {
                 None => lines.push(Line { edition, quantity: item.quantity }),
             }
         }
-        let context = Context {
-            currency: ask.currency.unwrap_or(self.policy.currency),
-            destination: ask.destination,
-            shipping: ask.shipping,
-            exhausted: self.exhausted(&ask.coupons).await?,
-        };
-        Ok(quote(&lines, &ask.coupons, &shelf, &self.rules, &context, self.now())?)
+        let now = self.now();
+        let terms = self.terms(&ask.coupons, caller.shopper(None), now).await?;
+        let currency = ask.currency.unwrap_or(self.policy.currency);
+        let context = Context { destination: ask.destination, shipping: ask.shipping, ..terms.context(currency) };
+        Ok(quote(&lines, &terms.given(&ask.coupons), &shelf, &self.rules, &context, now)?)
     }
 
     /// The coupons that can be used now.
     pub async fn discounts(&self) -> Result<Vec<ActiveCoupon>, Error> {
         let now = self.now();
         let mut active = Vec::new();
-        for coupon in self.rules.coupons().filter(|c| c.window.is_open(now)) {
-            let uses_left = match coupon.uses_max {
-                Some(limit) => Some(limit.saturating_sub(self.ports.ledger.coupon_uses(&coupon.code).await?)),
+        for promotion in self.rules.promotions().iter().filter(|p| p.active && p.window.is_open(now)) {
+            let Trigger::Codes(codes) = &promotion.trigger else { continue };
+            let counter = Counter::Uses(promotion.id.clone());
+            let uses_left = match promotion.budget.uses {
+                Some(limit) => {
+                    let used = self.ports.ledger.usage(std::slice::from_ref(&counter)).await?.of(&counter);
+                    Some(limit.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX)))
+                }
                 None => None,
             };
             if uses_left != Some(0) {
-                active.push(ActiveCoupon { coupon: coupon.clone(), uses_left });
+                active.extend(codes.iter().map(|code| ActiveCoupon { code: code.clone(), promotion: promotion.clone(), uses_left }));
             }
         }
+        active.sort_by(|a, b| a.code.cmp(&b.code));
         Ok(active)
     }
 }

@@ -88,7 +88,7 @@ impl App {
                         return Ok(checkout);
                     }
                 }
-                refused @ (Committed::CartTaken(_) | Committed::StockShort(_) | Committed::CouponGone(_)) => {
+                refused @ (Committed::CartTaken(_) | Committed::StockShort(_) | Committed::UsedUp(_)) => {
                     let what = format!("{}: a step that only gives back was refused: {refused:?}", checkout.id);
                     return Err(PortError::corrupt("ledger", what).into());
                 }

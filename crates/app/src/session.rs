@@ -133,7 +133,7 @@ fn own_session(caller: &Caller, id: Option<SessionId>) -> Result<Arc<Session>, R
     match caller {
         Caller::Anonymous => Err(Refusal::Unauthenticated),
         Caller::Guest(session) if id.is_none_or(|id| id == session.id) => Ok(Arc::clone(session)),
-        Caller::Guest(_) | Caller::Customer(_) | Caller::Admin(_) => Err(Refusal::SessionNotFound),
+        Caller::Guest(_) | Caller::Customer(..) | Caller::Admin(_) => Err(Refusal::SessionNotFound),
     }
 }
 

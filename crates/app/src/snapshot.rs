@@ -10,6 +10,8 @@ use std::sync::{Arc, OnceLock};
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     books: HashMap<BookId, Arc<Book>>,
+    /// What each book is under.
+    under: HashMap<BookId, Arc<[HeadingId]>>,
     headings: HashMap<HeadingId, Arc<Heading>>,
     editions: HashMap<EditionId, Arc<Book>>,
     skus: HashMap<Sku, EditionId>,
@@ -31,6 +33,11 @@ struct Found {
 impl Snapshot {
     pub fn book(&self, id: BookId) -> Option<&Arc<Book>> {
         self.books.get(&id)
+    }
+
+    /// What a book is under: authors, categories, publisher.
+    pub fn headings_of(&self, id: BookId) -> Arc<[HeadingId]> {
+        self.under.get(&id).cloned().unwrap_or_default()
     }
 
     pub fn books(&self) -> impl Iterator<Item = &Arc<Book>> {
@@ -141,11 +148,13 @@ impl Snapshot {
         for heading in book.headings() {
             *self.uses.entry(heading).or_default() += 1;
         }
+        self.under.insert(book.id, book.headings().collect());
         self.books.insert(book.id, book);
     }
 
     fn remove_book(&mut self, id: BookId) {
         let Some(old) = self.books.remove(&id) else { return };
+        self.under.remove(&id);
         for edition in &old.editions {
             self.editions.remove(&edition.id);
             if self.skus.get(&edition.sku) == Some(&edition.id) {

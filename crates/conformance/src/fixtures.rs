@@ -2,7 +2,7 @@
 //! one copy of edition 1.
 
 use app::ports::{
-    Answer, Authorize, BookWrite, CartChange, CartWrite, CatalogChange, Change, CouponChange, CouponMove, HeadingWrite, TokenDigest,
+    Answer, Authorize, BookWrite, CartChange, CartWrite, CatalogChange, Change, HeadingWrite, TokenDigest, UseChange, UseMove,
 };
 use bytes::Bytes;
 use domain::cart::{Cart, Command, Decided, Lifetimes, OnceMark, Owner};
@@ -10,13 +10,15 @@ use domain::catalog::{Book, Edition, Format, Heading, HeadingId, HeadingKind, Is
 use domain::checkout::{Attempt, Checkout, Details, State};
 use domain::event::{BookEvent, Event, Outgoing, Subject};
 use domain::ids::{
-    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, OrderId, PaymentToken, SessionId, ShippingOptionId, Sku,
+    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, OrderId, PaymentToken, PromotionId, SessionId, ShippingOptionId, Sku, TaxName,
     Version,
 };
 use domain::money::{Currency, Money, Ppm, Rounding};
 use domain::order::{Actor, Appended, Number, Order};
 use domain::person::{Address, Country, Email};
-use domain::pricing::{Context, Coupon, CouponKind, Destination, Quote, Rules, ShippingOption, TaxRate, Window, quote};
+use domain::pricing::{
+    Benefit, Budget, Context, Counter, Destination, Off, Place, Promotion, Quote, Rules, ShippingOption, Target, TaxRate, quote,
+};
 use domain::quantity::Quantity;
 use domain::session::{Session, SessionEvent};
 use domain::stock::{StockChange, StockMove};
@@ -119,7 +121,7 @@ pub fn book(n: u32) -> Book {
 }
 
 pub fn edition(n: u32) -> Edition {
-    Edition { id: EditionId(u128::from(n)), sku: sku(n), format: Format::Paperback, price: usd(i64::from(n) * 100 + 99), sale_price: None }
+    Edition { id: EditionId(u128::from(n)), sku: sku(n), format: Format::Paperback, price: usd(i64::from(n) * 100 + 99), sale_price: None, weight_g: None }
 }
 
 pub fn sku(n: u32) -> Sku {
@@ -146,7 +148,7 @@ pub struct Shelf;
 impl Offers for Shelf {
     fn offer(&self, edition: EditionId) -> Option<Offer> {
         let book = book(u32::try_from(edition.0).ok()?);
-        Some(Offer::of(&book, book.edition(edition)?, 10))
+        Some(Offer::of(&book, book.edition(edition)?, 10, book.headings().collect()))
     }
 }
 
@@ -210,37 +212,23 @@ pub fn address() -> Address {
 /// 10 % off with `TEN`, Californian tax, one way to ship.
 pub fn rules() -> Rules {
     let us = Country::parse("US").expect("a country");
-    let ten = Coupon {
-        code: code("TEN"),
-        label: text("10 % off"),
-        kind: CouponKind::Percentage(Ppm(100_000)),
-        min_subtotal: None,
-        window: Window::default(),
-        uses_max: Some(5),
-    };
-    let tax = TaxRate {
-        country: us,
-        region: Some(text("CA")),
-        label: text("Sales tax"),
-        rate: Ppm(72_500),
-        included: false,
-        shipping_taxed: false,
-        rounding: Rounding::HalfUp,
-    };
-    let standard = ShippingOption {
-        id: ShippingOptionId::parse("standard").expect("an id"),
-        label: text("Standard"),
-        price: usd(499),
-        free_from: None,
-        countries: vec![us],
-    };
+    let off = Benefit::Goods { of: Target::default(), off: Off::Rate(Ppm(100_000)) };
+    let ten = Promotion::coupon(code("TEN"), text("10 % off"), off);
+    let ten = Promotion { budget: Budget { uses: Some(5), ..Budget::default() }, ..ten };
+    let california = Place { region: Some(text("CA")), ..Place::country(us) };
+    let tax = TaxRate::of(TaxName::parse("SALES").expect("a name"), california, text("Sales tax"), Ppm(72_500));
+    let tax = TaxRate { rounding: Rounding::HalfUp, ..tax };
+    let standard = ShippingOption::flat(ShippingOptionId::parse("standard").expect("an id"), text("Standard"), usd(499));
+    let standard = ShippingOption { zones: vec![Place::country(us)], ..standard };
     Rules::new(vec![ten], vec![tax], vec![standard])
 }
 
 /// A cart's price at [`address`] by [`rules`].
 pub fn quoted(cart: &Cart) -> Quote {
     let context = Context { destination: Some(Destination::from(&address())), ..Context::cart(cart.currency) };
-    quote(&cart.lines(), &cart.coupons, &Shelf, &rules(), &context, START).expect("a sum in range")
+    let rules = rules();
+    let codes: Vec<_> = cart.coupons.iter().map(|code| rules.given(code)).collect();
+    quote(&cart.lines(), &codes, &Shelf, &rules, &context, START).expect("a sum in range")
 }
 
 /// An open checkout of [`cart`]`(n)` at version 1, ready to be paid, due at `at(60)`.
@@ -309,7 +297,7 @@ pub fn append(appended: Appended) -> Change {
     Change { order: Some(appended), ..Change::default() }
 }
 
-// ---- stock and coupons
+// ---- stock and uses
 
 pub fn moved(edition: u128, change: StockChange, cause: &str) -> StockMove {
     StockMove { edition: EditionId(edition), change, cause: cause.to_owned() }
@@ -319,16 +307,25 @@ pub fn move_stock(moves: impl IntoIterator<Item = StockMove>) -> Change {
     Change { stock: moves.into_iter().collect(), ..Change::default() }
 }
 
-pub fn use_coupon(text: &str, limit: u32, cause: &str) -> CouponMove {
-    CouponMove { code: code(text), change: CouponChange::Use { limit: Some(limit) }, cause: cause.to_owned() }
+/// The count of a promotion's uses.
+pub fn uses_of(promotion: &str) -> Counter {
+    Counter::Uses(PromotionId::parse(promotion).expect("an id"))
 }
 
-pub fn give_back(text: &str, cause: &str) -> CouponMove {
-    CouponMove { code: code(text), change: CouponChange::GiveBack, cause: cause.to_owned() }
+pub fn use_coupon(text: &str, limit: u64, cause: &str) -> UseMove {
+    use_by(text, 1, Some(limit), cause)
 }
 
-pub fn move_coupons(moves: impl IntoIterator<Item = CouponMove>) -> Change {
-    Change { coupons: moves.into_iter().collect(), ..Change::default() }
+pub fn use_by(text: &str, by: u64, limit: Option<u64>, cause: &str) -> UseMove {
+    UseMove { counter: uses_of(text), change: UseChange::Use { by, limit }, cause: cause.to_owned() }
+}
+
+pub fn give_back(text: &str, by: u64, cause: &str) -> UseMove {
+    UseMove { counter: uses_of(text), change: UseChange::GiveBack { by }, cause: cause.to_owned() }
+}
+
+pub fn count(moves: impl IntoIterator<Item = UseMove>) -> Change {
+    Change { uses: moves.into_iter().collect(), ..Change::default() }
 }
 
 // ---- sessions

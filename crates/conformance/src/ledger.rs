@@ -2,14 +2,15 @@
 
 use crate::Subject;
 use crate::fixtures::{
-    START, answer, append, at, attempt, checkout, checkout_of, code, commit_checkout, customer, give_back, guest, mark, move_coupons,
-    move_stock, moved, next, paying, placed, placed_by, race, use_coupon,
+    START, answer, append, at, attempt, checkout, checkout_of, code, commit_checkout, count, customer, give_back,
+    guest, mark, move_stock, moved, next, paying, placed, placed_by, race, use_by, use_coupon, uses_of,
 };
-use app::ports::{Change, Committed, CouponChange, CouponMove, Ledger, OrderFilter, OrderPlace, Overdue};
+use app::ports::{Change, Committed, Ledger, OrderFilter, OrderPlace, Overdue, UseChange, UseMove};
 use domain::cart::Owner;
 use domain::checkout::{AfterUndo, Checkout, CheckoutEvent, PaymentError, State};
 use domain::event::Event;
-use domain::ids::{CartId, CheckoutId, CouponCode, EditionId, OrderId, Version};
+use domain::ids::{CartId, CheckoutId, EditionId, OrderId, PromotionId, Version};
+use domain::pricing::{Counter, Usage, Who};
 use domain::order::{Actor, Appended, Number, Order, OrderEvent, PaymentStatus, Status};
 use domain::stock::{StockChange, StockLevel};
 use domain::time::Timestamp;
@@ -46,9 +47,10 @@ macro_rules! ledger {
             a_stock_move_is_applied_once_per_cause_and_edition
             of_fifty_reservations_at_once_on_ten_copies_exactly_ten_hold
             every_applied_stock_move_leaves_an_event_whose_sequence_counts_moves
-            a_coupon_is_used_only_while_its_uses_are_below_the_limit
-            a_coupon_move_is_applied_once_per_cause_and_code
-            of_twenty_uses_at_once_of_a_coupon_with_five_exactly_five_hold
+            a_use_holds_only_while_the_count_stays_within_its_limit
+            every_kind_of_counter_counts_for_itself
+            a_use_is_applied_once_per_cause_and_counter
+            of_twenty_uses_at_once_with_a_limit_of_five_exactly_five_hold
             all_lines_of_a_change_become_true_together
             none_of_a_change_becomes_true_when_one_line_does_not_hold
             an_answer_whose_key_is_answered_gives_the_first_answer_and_changes_nothing
@@ -70,7 +72,7 @@ enum Outcome {
     NumberTaken,
     /// Edition, wanted, available.
     StockShort(Vec<(u128, u32, u32)>),
-    CouponGone(CouponCode),
+    UsedUp(Counter),
 }
 
 async fn commit(ledger: &dyn Ledger, change: Change) -> Outcome {
@@ -82,7 +84,7 @@ async fn commit(ledger: &dyn Ledger, change: Change) -> Outcome {
         Committed::OrderConflict => Outcome::OrderConflict,
         Committed::NumberTaken => Outcome::NumberTaken,
         Committed::StockShort(short) => Outcome::StockShort(short.iter().map(|s| (s.edition.0, s.wanted, s.available)).collect()),
-        Committed::CouponGone(code) => Outcome::CouponGone(code),
+        Committed::UsedUp(counter) => Outcome::UsedUp(counter),
     }
 }
 
@@ -101,8 +103,9 @@ async fn level(ledger: &dyn Ledger, edition: u128) -> (u32, u32, u64) {
     (on_hand, reserved, moves)
 }
 
-async fn uses(ledger: &dyn Ledger, text: &str) -> u32 {
-    ledger.coupon_uses(&code(text)).await.expect("a store that works")
+async fn uses(ledger: &dyn Ledger, text: &str) -> u64 {
+    let counter = uses_of(text);
+    ledger.usage(std::slice::from_ref(&counter)).await.expect("a store that works").of(&counter)
 }
 
 async fn stored_checkout(ledger: &dyn Ledger, n: u128) -> Option<Checkout> {
@@ -600,49 +603,74 @@ pub async fn every_applied_stock_move_leaves_an_event_whose_sequence_counts_move
     assert_eq!(last.after, on.ledger.stock(EditionId(1)).await.expect("a store that works"));
 }
 
-pub async fn a_coupon_is_used_only_while_its_uses_are_below_the_limit(on: &Subject) {
-    let gone = || Outcome::CouponGone(code("TEN"));
-    let without_limit = |cause: &str| CouponMove { code: code("TEN"), change: CouponChange::Use { limit: None }, cause: cause.into() };
+pub async fn a_use_holds_only_while_the_count_stays_within_its_limit(on: &Subject) {
+    let gone = || Outcome::UsedUp(uses_of("TEN"));
     for (moves, outcome, used) in [
         (vec![use_coupon("TEN", 0, "none")], gone(), 0),
         (vec![use_coupon("TEN", 2, "a")], Outcome::Done, 1),
         (vec![use_coupon("TEN", 2, "b"), use_coupon("TEN", 2, "c")], gone(), 1),
         (vec![use_coupon("TEN", 2, "d"), use_coupon("OTHER", 1, "d")], Outcome::Done, 2),
         (vec![use_coupon("TEN", 2, "e")], gone(), 2),
-        (vec![without_limit("f")], Outcome::Done, 3),
-        (vec![give_back("TEN", "g"), give_back("TEN", "h")], Outcome::Done, 1),
+        (vec![use_by("TEN", 1, None, "f")], Outcome::Done, 3),
+        (vec![give_back("TEN", 1, "g"), give_back("TEN", 1, "h")], Outcome::Done, 1),
         (vec![use_coupon("TEN", 2, "i")], Outcome::Done, 2),
+        (vec![use_by("TEN", 99, Some(100), "j")], gone(), 2),
+        (vec![use_by("TEN", 98, Some(100), "k")], Outcome::Done, 100),
+        (vec![give_back("TEN", 97, "l")], Outcome::Done, 3),
+        (vec![give_back("TEN", 4, "m")], Outcome::Done, 0),
     ] {
         let note = format!("{moves:?}");
-        assert_eq!(commit(&*on.ledger, move_coupons(moves)).await, outcome, "{note}");
+        assert_eq!(commit(&*on.ledger, count(moves)).await, outcome, "{note}");
         assert_eq!(uses(&*on.ledger, "TEN").await, used, "{note}");
     }
     assert_eq!((uses(&*on.ledger, "OTHER").await, uses(&*on.ledger, "NEVER").await), (1, 0));
 }
 
-pub async fn a_coupon_move_is_applied_once_per_cause_and_code(on: &Subject) {
+pub async fn every_kind_of_counter_counts_for_itself(on: &Subject) {
+    let promotion = || PromotionId::parse("TEN").expect("an id");
+    let (ada, bob) = (Who([1; 16]), Who([2; 16]));
+    let counters = [
+        Counter::Uses(promotion()),
+        Counter::UsesBy(promotion(), ada),
+        Counter::UsesBy(promotion(), bob),
+        Counter::Spent(promotion()),
+        Counter::Code(code("TEN")),
+        Counter::Orders(ada),
+    ];
+    let moves = (1..).zip(&counters).map(|(n, counter)| UseMove {
+        counter: counter.clone(),
+        change: UseChange::Use { by: n, limit: Some(n) },
+        cause: "a".to_owned(),
+    });
+    assert_eq!(commit(&*on.ledger, count(moves)).await, Outcome::Done);
+    let usage = on.ledger.usage(&counters).await.expect("a store that works");
+    assert_eq!(usage, Usage(counters.into_iter().zip(1..).collect()));
+    assert_eq!(on.ledger.usage(&[Counter::Orders(bob)]).await.expect("a store that works"), Usage::default());
+}
+
+pub async fn a_use_is_applied_once_per_cause_and_counter(on: &Subject) {
     for (moves, used) in [
         (vec![use_coupon("TEN", 1, "a")], 1),
         (vec![use_coupon("TEN", 1, "a")], 1),
         (vec![use_coupon("TEN", 1, "a"), use_coupon("OTHER", 1, "a")], 1),
-        (vec![give_back("TEN", "b"), give_back("TEN", "b")], 0),
-        (vec![give_back("TEN", "b")], 0),
+        (vec![give_back("TEN", 1, "b"), give_back("TEN", 1, "b")], 0),
+        (vec![give_back("TEN", 1, "b")], 0),
     ] {
         let note = format!("{moves:?}");
-        assert_eq!(commit(&*on.ledger, move_coupons(moves)).await, Outcome::Done, "{note}");
+        assert_eq!(commit(&*on.ledger, count(moves)).await, Outcome::Done, "{note}");
         assert_eq!(uses(&*on.ledger, "TEN").await, used, "{note}");
     }
     assert_eq!(uses(&*on.ledger, "OTHER").await, 1);
 }
 
-pub async fn of_twenty_uses_at_once_of_a_coupon_with_five_exactly_five_hold(on: &Subject) {
+pub async fn of_twenty_uses_at_once_with_a_limit_of_five_exactly_five_hold(on: &Subject) {
     let outcomes = race(20, |racer| {
         let ledger = Arc::clone(&on.ledger);
-        async move { commit(&*ledger, move_coupons([use_coupon("TEN", 5, &format!("buyer {racer}"))])).await }
+        async move { commit(&*ledger, count([use_coupon("TEN", 5, &format!("buyer {racer}"))])).await }
     })
     .await;
     assert_eq!(outcomes.iter().filter(|o| **o == Outcome::Done).count(), 5);
-    assert_eq!(outcomes.iter().filter(|o| **o == Outcome::CouponGone(code("TEN"))).count(), 15);
+    assert_eq!(outcomes.iter().filter(|o| **o == Outcome::UsedUp(uses_of("TEN"))).count(), 15);
     assert_eq!(uses(&*on.ledger, "TEN").await, 5);
 }
 
@@ -656,7 +684,7 @@ fn everything() -> Change {
         order: Some(placed),
         order_alarm: Some((OrderId(1), at(5))),
         stock: vec![moved(1, StockChange::Reserve(1), "pay"), moved(2, StockChange::Reserve(2), "pay")],
-        coupons: vec![use_coupon("TEN", 1, "pay")],
+        uses: vec![use_coupon("TEN", 1, "pay")],
         notice: Some(crate::fixtures::text("evt_1")),
         answer: Some(answer(1, "placed", at(1))),
     }
@@ -669,7 +697,7 @@ struct Seen {
     order: Option<Order>,
     history: usize,
     levels: [(u32, u32, u64); 2],
-    uses: u32,
+    uses: u64,
     pending: Vec<String>,
     noticed: bool,
     answer: Option<app::ports::Answer>,
@@ -739,8 +767,8 @@ pub async fn none_of_a_change_becomes_true_when_one_line_does_not_hold(on: &Subj
             Outcome::StockShort(vec![(2, 3, 2)]),
         ),
         (
-            Change { coupons: vec![use_coupon("TEN", 1, "pay"), use_coupon("NONE", 0, "pay")], ..change.clone() },
-            Outcome::CouponGone(code("NONE")),
+            Change { uses: vec![use_coupon("TEN", 1, "pay"), use_coupon("NONE", 0, "pay")], ..change.clone() },
+            Outcome::UsedUp(uses_of("NONE")),
         ),
     ] {
         assert_eq!(commit(&*on.ledger, change).await, outcome);

@@ -56,6 +56,8 @@ pub const SEARCH_MATCHES_MAX: usize = 1000;
 pub const BOOK_AUTHORS_MAX: usize = 50;
 pub const BOOK_CATEGORIES_MAX: usize = 20;
 pub const BOOK_EDITIONS_MAX: usize = 20;
+/// Grams of one copy with its packing: 100 kg is more than any parcel service takes.
+pub const WEIGHT_G_MAX: u32 = 100_000;
 /// Bytes of a line in an import; a longer one is no book.
 pub const IMPORT_LINE_MAX: usize = 256 * 1024;
 

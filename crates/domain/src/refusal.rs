@@ -2,7 +2,7 @@
 //! made at the edge.
 
 use crate::checkout;
-use crate::ids::{CouponCode, EditionId, Sku, Version};
+use crate::ids::{EditionId, Sku, Version};
 use crate::money::{Money, MoneyError};
 use crate::order::{PaymentStatus, Status};
 
@@ -55,8 +55,9 @@ pub enum Refusal {
         expected: Money,
         total: Money,
     },
+    /// A promotion the shopper counted on is used up; the code it was given by, else its id.
     CouponExhausted {
-        code: CouponCode,
+        code: String,
     },
     CartChanged {
         total: Money,

@@ -9,10 +9,11 @@ use app::ports::{
 };
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
+use domain::pricing::{Counter,Usage};
 use domain::cart::{Cart, Owner};
 use domain::checkout::Checkout;
 use domain::event::Outgoing;
-use domain::ids::{AttemptId, BookId, CartId, CheckoutId, CouponCode, EditionId, OrderId, SessionId, Version};
+use domain::ids::{AttemptId, BookId, CartId, CheckoutId, EditionId, OrderId, SessionId, Version};
 use domain::order::{Order, Recorded};
 use domain::session::Session;
 use domain::stock::StockLevel;
@@ -83,7 +84,7 @@ around!(Ledger, "ledger", [
     "?" due_orders(now: Timestamp, limit: usize) -> Vec<Order>;
     "?" overdue(now: Timestamp) -> Overdue;
     "?" stock(edition: EditionId) -> StockLevel;
-    "?" coupon_uses(code: &CouponCode) -> u32;
+    "?" usage(counters: &[Counter]) -> Usage;
 ]);
 
 around!(Catalog, "catalog", [

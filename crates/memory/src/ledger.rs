@@ -2,9 +2,10 @@ use crate::MemoryStore;
 use crate::store::State;
 use app::ports::{Answer, Change, Committed, Ledger, NoticeId, OrderFilter, OrderPlace, Overdue, PortError};
 use async_trait::async_trait;
+use domain::pricing::{Counter,Usage};
 use domain::cart::Owner;
 use domain::checkout::Checkout;
-use domain::ids::{CartId, CheckoutId, CouponCode, EditionId, OrderId, Version};
+use domain::ids::{CartId, CheckoutId, EditionId, OrderId, Version};
 use domain::order::{Appended, Order, Recorded, Status};
 use domain::planted;
 use domain::stock::StockLevel;
@@ -96,8 +97,8 @@ impl Ledger for MemoryStore {
         Ok(self.state().level_of(edition))
     }
 
-    async fn coupon_uses(&self, code: &CouponCode) -> Result<u32, PortError> {
-        Ok(self.state().uses_of(code))
+    async fn usage(&self, counters: &[Counter]) -> Result<Usage, PortError> {
+        Ok(self.state().usage(counters))
     }
 }
 
@@ -115,7 +116,7 @@ impl State {
             self.admit_order(appended)?;
         }
         let stock = self.plan_stock(&change.stock, now).map_err(Committed::StockShort)?;
-        let coupons = self.plan_coupons(&change.coupons).map_err(Committed::CouponGone)?;
+        let uses = self.plan_uses(&change.uses).map_err(Committed::UsedUp)?;
 
         self.checkouts.extend(change.checkout.map(|(checkout, _)| (checkout.id, checkout)));
         if let Some(Appended { order, events }) = change.order {
@@ -128,7 +129,7 @@ impl State {
         }
         self.outbox.push(change.outbox);
         self.apply_stock(stock);
-        self.apply_coupons(coupons);
+        self.apply_uses(uses);
         self.remember(change.answer);
         Ok(())
     }

@@ -1,10 +1,11 @@
-//! Stock and coupon moves: planned against the state, then applied as a whole.
+//! Stock moves and uses: planned against the state, then applied as a whole.
 
 use crate::store::State;
-use app::ports::{CouponChange, CouponMove};
+use app::ports::{UseChange, UseMove};
 use domain::event::{Event, Outgoing, StockEvent, Subject};
-use domain::ids::{CouponCode, EditionId};
+use domain::ids::EditionId;
 use domain::planted;
+use domain::pricing::{Counter, Usage};
 use domain::refusal::Short;
 use domain::stock::{StockChange, StockLevel, StockMove};
 use domain::time::Timestamp;
@@ -19,9 +20,9 @@ pub(crate) struct StockPlan {
 }
 
 #[derive(Default)]
-pub(crate) struct CouponPlan {
-    uses: BTreeMap<CouponCode, u32>,
-    causes: BTreeSet<(String, CouponCode)>,
+pub(crate) struct UsePlan {
+    uses: BTreeMap<Counter, u64>,
+    causes: BTreeSet<(String, Counter)>,
 }
 
 impl State {
@@ -29,8 +30,8 @@ impl State {
         self.levels.get(&edition).copied().unwrap_or_default()
     }
 
-    pub fn uses_of(&self, code: &CouponCode) -> u32 {
-        self.coupon_uses.get(code).copied().unwrap_or(0)
+    pub fn usage(&self, counters: &[Counter]) -> Usage {
+        Usage(counters.iter().filter_map(|c| Some((c.clone(), *self.uses.get(c)?))).collect())
     }
 
     /// # Errors
@@ -76,33 +77,34 @@ impl State {
     }
 
     /// # Errors
-    /// The first coupon whose uses are gone.
-    pub fn plan_coupons(&self, moves: &[CouponMove]) -> Result<CouponPlan, CouponCode> {
-        let mut plan = CouponPlan::default();
-        for CouponMove { code, change, cause } in moves {
-            let cause_here = (cause.clone(), code.clone());
-            if self.coupon_causes.contains(&cause_here) || plan.causes.contains(&cause_here) {
+    /// The first counter that would exceed its limit.
+    pub fn plan_uses(&self, moves: &[UseMove]) -> Result<UsePlan, Counter> {
+        let mut plan = UsePlan::default();
+        for UseMove { counter, change, cause } in moves {
+            let cause_here = (cause.clone(), counter.clone());
+            if self.use_causes.contains(&cause_here) || plan.causes.contains(&cause_here) {
                 continue;
             }
-            let before = plan.uses.get(code).copied().unwrap_or_else(|| self.uses_of(code));
-            let after = match change {
-                CouponChange::Use { limit }
-                    if limit.is_some_and(|limit| before >= limit + u32::from(planted("coupon-limit-off-by-one"))) =>
-                {
-                    return Err(code.clone());
+            let before = plan.uses.get(counter).or_else(|| self.uses.get(counter)).copied().unwrap_or(0);
+            let after = match *change {
+                UseChange::Use { by, limit } => {
+                    let after = before.saturating_add(by);
+                    if limit.is_some_and(|limit| after > limit + u64::from(planted("coupon-limit-off-by-one"))) {
+                        return Err(counter.clone());
+                    }
+                    after
                 }
-                CouponChange::Use { .. } => before.saturating_add(1),
-                CouponChange::GiveBack => before.saturating_sub(1),
+                UseChange::GiveBack { by } => before.saturating_sub(by),
             };
-            plan.uses.insert(code.clone(), after);
+            plan.uses.insert(counter.clone(), after);
             plan.causes.insert(cause_here);
         }
         Ok(plan)
     }
 
-    pub fn apply_coupons(&mut self, plan: CouponPlan) {
-        self.coupon_uses.extend(plan.uses);
-        self.coupon_causes.extend(plan.causes);
+    pub fn apply_uses(&mut self, plan: UsePlan) {
+        self.uses.extend(plan.uses);
+        self.use_causes.extend(plan.causes);
     }
 }
 

@@ -1,9 +1,10 @@
 use crate::outbox::Queue;
 use app::ports::{Answer, NoticeId};
 use app::snapshot::Snapshot;
+use domain::pricing::Counter;
 use domain::cart::{Cart, Owner};
 use domain::checkout::Checkout;
-use domain::ids::{CartId, CheckoutId, CouponCode, EditionId, OrderId, SessionId};
+use domain::ids::{CartId, CheckoutId, EditionId, OrderId, SessionId};
 use domain::order::{Order, Recorded};
 use domain::session::Session;
 use domain::stock::StockLevel;
@@ -42,8 +43,8 @@ pub(crate) struct State {
     pub levels: BTreeMap<EditionId, StockLevel>,
     /// Causes of stock moves that were applied.
     pub stock_causes: BTreeSet<(String, EditionId)>,
-    pub coupon_uses: BTreeMap<CouponCode, u32>,
-    pub coupon_causes: BTreeSet<(String, CouponCode)>,
+    pub uses: BTreeMap<Counter, u64>,
+    pub use_causes: BTreeSet<(String, Counter)>,
     pub snapshot: Arc<Snapshot>,
     /// Changes of the snapshot and of levels.
     pub changes: u64,

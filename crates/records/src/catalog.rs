@@ -78,6 +78,8 @@ struct EditionRecord {
     price: Money,
     #[serde(with = "stored")]
     sale_price: Option<Money>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weight_g: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]

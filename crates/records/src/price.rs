@@ -2,18 +2,20 @@
 
 use crate::stored::{self, mirrored};
 use domain::catalog::Format;
-use domain::ids::{BookId, CouponCode, EditionId, ItemId, ShippingOptionId, Sku};
+use domain::ids::{BookId, CouponCode, EditionId, ItemId, PromotionId, ShippingOptionId, Sku};
 use domain::limits::{NAME_MAX, TITLE_MAX, URL_MAX};
 use domain::money::{Currency, Money, Ppm};
-use domain::pricing::{Adjustment, AdjustmentKind, Line, NotApplied, Quote, QuotedLine, Reason, WhyNot};
+use domain::pricing::{Adjustment, AdjustmentKind, Counter, Limited, Line, NotApplied, Off, Quote, QuotedLine, Reason, Use, WhyNot};
 use domain::quantity::Quantity;
 use domain::text::Text;
 use domain::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 mirrored! {
     Line as LineRecord;
-    Quote as QuoteRecord;
+    Limited as LimitedRecord;
+    Off as OffRecord;
+    Use as UseRecord;
     QuotedLine as QuotedLineRecord;
     Adjustment as AdjustmentRecord;
     AdjustmentKind as AdjustmentKindRecord;
@@ -29,6 +31,29 @@ struct LineRecord {
     edition: EditionId,
     #[serde(with = "stored")]
     quantity: Quantity,
+}
+
+impl stored::Stored for Quote {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        QuoteRecord::serialize(self, to)
+    }
+
+    /// Before promotions there were only coupons: each was used once, under its own name, and sales were called promotions.
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut quote = QuoteRecord::deserialize(from)?;
+        for adjustment in &mut quote.adjustments {
+            match (adjustment.kind, &adjustment.reason) {
+                (AdjustmentKind::Promotion, Reason::Sale { .. }) => adjustment.kind = AdjustmentKind::Sale,
+                (AdjustmentKind::Coupon, _) if adjustment.promotion.is_none() => {
+                    adjustment.promotion = PromotionId::parse(&adjustment.code);
+                    let counter = adjustment.promotion.clone().map(Counter::Uses);
+                    quote.uses.extend(counter.map(|counter| Use { counter, by: 1, limit: None }));
+                }
+                _ => {}
+            }
+        }
+        Ok(quote)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -59,6 +84,8 @@ struct QuoteRecord {
     adjustments: Vec<Adjustment>,
     #[serde(with = "stored")]
     not_applied: Vec<NotApplied>,
+    #[serde(default, with = "stored", skip_serializing_if = "Vec::is_empty")]
+    uses: Vec<Use>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -91,6 +118,31 @@ struct QuotedLineRecord {
     #[serde(with = "stored")]
     tax: Money,
     available: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    weight_g: u32,
+    #[serde(default, skip_serializing_if = "is_false")]
+    gift: bool,
+    #[serde(default, with = "stored", skip_serializing_if = "Option::is_none")]
+    converted_from: Option<Money>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_false(b: &bool) -> bool {
+    !b
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Use")]
+struct UseRecord {
+    #[serde(with = "stored")]
+    counter: Counter,
+    by: u64,
+    limit: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -105,17 +157,40 @@ struct AdjustmentRecord {
     amount: Money,
     #[serde(with = "stored")]
     item: Option<ItemId>,
+    #[serde(default, with = "stored", skip_serializing_if = "Vec::is_empty")]
+    shares: Vec<(ItemId, Money)>,
+    #[serde(default, with = "stored", skip_serializing_if = "Option::is_none")]
+    promotion: Option<PromotionId>,
+    #[serde(default, with = "stored", skip_serializing_if = "Option::is_none")]
+    limited: Option<Limited>,
     #[serde(with = "stored")]
     reason: Reason,
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "Limited", rename_all = "snake_case")]
+enum LimitedRecord {
+    Cap,
+    Budget,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Off", rename_all = "snake_case")]
+enum OffRecord {
+    Rate(#[serde(with = "stored")] Ppm),
+    Amount(#[serde(with = "stored")] Money),
+    Price(#[serde(with = "stored")] Money),
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(remote = "AdjustmentKind", rename_all = "snake_case")]
 enum AdjustmentKindRecord {
+    Sale,
     Promotion,
     Coupon,
     Shipping,
     Tax,
+    Exemption,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -135,6 +210,57 @@ enum ReasonRecord {
         #[serde(with = "stored")]
         of: Money,
     },
+    Price {
+        #[serde(with = "stored")]
+        price: Money,
+        #[serde(with = "stored")]
+        of: Money,
+    },
+    Each {
+        #[serde(with = "stored")]
+        off: Off,
+        copies: u64,
+        #[serde(with = "stored")]
+        of: Money,
+    },
+    Tier {
+        from: u32,
+        #[serde(with = "stored")]
+        off: Off,
+        copies: u64,
+        #[serde(with = "stored")]
+        of: Money,
+    },
+    Spend {
+        #[serde(with = "stored")]
+        from: Money,
+        #[serde(with = "stored")]
+        off: Off,
+        #[serde(with = "stored")]
+        of: Money,
+    },
+    BuyGet {
+        bought: u32,
+        gotten: u64,
+        #[serde(with = "stored")]
+        rate: Ppm,
+        #[serde(with = "stored")]
+        of: Money,
+    },
+    Bundle {
+        sets: u64,
+        #[serde(with = "stored")]
+        off: Off,
+        #[serde(with = "stored")]
+        of: Money,
+    },
+    Gift,
+    Shipping {
+        #[serde(with = "stored")]
+        off: Off,
+        #[serde(with = "stored")]
+        of: Money,
+    },
     ShippingPrice,
     ShippingFree {
         #[serde(with = "stored")]
@@ -148,13 +274,21 @@ enum ReasonRecord {
         of: Money,
         included: bool,
     },
+    Exempt {
+        #[serde(with = "stored")]
+        of: Money,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "NotApplied")]
 struct NotAppliedRecord {
-    #[serde(with = "stored")]
-    code: CouponCode,
+    #[serde(default, with = "stored", skip_serializing_if = "Option::is_none")]
+    code: Option<CouponCode>,
+    #[serde(default, with = "stored", skip_serializing_if = "Option::is_none")]
+    promotion: Option<PromotionId>,
+    #[serde(default, with = "stored", skip_serializing_if = "Option::is_none")]
+    label: Option<Text<NAME_MAX>>,
     #[serde(with = "stored")]
     why: WhyNot,
 }
@@ -171,11 +305,39 @@ enum WhyNotRecord {
         #[serde(with = "stored")]
         at: Timestamp,
     },
+    Inactive,
+    OffHours,
     Exhausted,
+    UsedByShopper,
     BelowMinimum {
         #[serde(with = "stored")]
         minimum: Money,
     },
+    BelowCopies {
+        least: u32,
+        have: u64,
+    },
     OtherCurrency,
+    NothingMatches,
     NothingLeft,
+    NotInSegment,
+    NotFirstOrder,
+    NotBirthday,
+    NeedsCustomer,
+    ConditionUnmet,
+    ConditionFailed,
+    BetterInGroup {
+        #[serde(with = "stored")]
+        by: PromotionId,
+    },
+    Excluded {
+        #[serde(with = "stored")]
+        by: PromotionId,
+    },
+    StackFull {
+        max: u32,
+    },
+    GivenTwice,
+    OutOfStock,
+    NoShipping,
 }

@@ -5,12 +5,13 @@
 
 use domain::catalog::{Format, HeadingId, Isbn13};
 use domain::ids::{
-    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, RefundId, SessionId,
+    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, PromotionId, RefundId, SessionId,
     ShippingOptionId, Sku, Version,
 };
 use domain::money::{Currency, Money, Ppm};
 use domain::order::{Number, PaymentStatus, Status};
 use domain::person::{Country, Email};
+use domain::pricing::Counter;
 use domain::quantity::Quantity;
 use domain::text::Text;
 use domain::time::Timestamp;
@@ -71,6 +72,16 @@ impl<T: Stored> Stored for Vec<T> {
 
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Ok(Vec::<As<T>>::deserialize(from)?.into_iter().map(|As(value)| value).collect())
+    }
+}
+
+impl<A: Stored, B: Stored> Stored for (A, B) {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        (As(&self.0), As(&self.1)).serialize(to)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        <(As<A>, As<B>)>::deserialize(from).map(|(As(a), As(b))| (a, b))
     }
 }
 
@@ -175,7 +186,7 @@ macro_rules! texts {
     )*};
 }
 
-texts! { CustomerId Sku CouponCode PaymentToken ShippingOptionId Email Country Format Status PaymentStatus }
+texts! { CustomerId Sku CouponCode PaymentToken PromotionId ShippingOptionId Email Country Format Status PaymentStatus }
 
 /// Types that are read and written like their text, but have none at hand.
 macro_rules! displayed {
@@ -192,7 +203,7 @@ macro_rules! displayed {
     )*};
 }
 
-displayed! { HeadingId Isbn13 Number }
+displayed! { Counter HeadingId Isbn13 Number }
 
 impl<const MAX: usize> Stored for Text<MAX> {
     fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {

@@ -128,7 +128,7 @@ impl Keys {
         validation.set_audience(&[&self.audience]);
         let claims = decode::<Claims>(token, &key.decoding, &validation).ok()?.claims;
         let id = CustomerId::parse(&claims.sub)?;
-        let caller = if claims.roles.iter().any(|r| r == "admin") { Caller::Admin(id) } else { Caller::Customer(id) };
+        let caller = if claims.roles.iter().any(|r| r == "admin") { Caller::Admin(id) } else { Caller::Customer(id, Arc::default()) };
         let not_before = at(claims.nbf.unwrap_or(0).saturating_sub(LEEWAY.as_secs()));
         Some(Verified { caller, not_before, expires: at(claims.exp).plus(LEEWAY) })
     }

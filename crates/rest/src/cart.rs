@@ -39,7 +39,7 @@ async fn shown(call: &Call, cart: Arc<Cart>) -> Answer {
     let rendered = match call.edge.rendered.get(call.app(), &cart) {
         Some(rendered) => rendered,
         None => {
-            let (view, basis) = call.app().price_cart(cart).await?;
+            let (view, basis) = call.app().price_cart(&call.caller, cart).await?;
             call.edge.rendered.print(&view, basis)
         }
     };

@@ -9,7 +9,7 @@ use wire::pricing::{CouponBody, TaxRateBody, coupon_kind};
 pub(crate) async fn calculate(mut call: Call) -> Answer {
     call.no_query()?;
     let ask = call.read(wire::pricing::calculate)?;
-    let quote = call.app().calculate(ask).await?;
+    let quote = call.app().calculate(&call.caller, ask).await?;
     Ok(json(&QuoteBody::from(&quote)))
 }
 
@@ -20,7 +20,7 @@ pub(crate) async fn discounts(call: Call) -> Answer {
     let (limit, start) = (query.limit(), start(&call, &mut query)?);
     query.end()?;
     let mut active = call.app().discounts().await?;
-    active.retain(|a| code.as_ref().is_none_or(|c| a.coupon.code == *c) && kind.is_none_or(|k| coupon_kind(a.coupon.kind) == k));
+    active.retain(|a| code.as_ref().is_none_or(|c| a.code == *c) && kind.is_none_or(|k| coupon_kind(&a.promotion.benefit) == k));
     Ok(part(&call, active.iter().map(CouponBody::from).collect(), start, limit))
 }
 
@@ -31,7 +31,7 @@ pub(crate) async fn tax_rates(call: Call) -> Answer {
     let (limit, start) = (query.limit(), start(&call, &mut query)?);
     query.end()?;
     let rates = call.app().rules().taxes().iter();
-    let rates = rates.filter(|r| country.is_none_or(|c| r.country == c) && (region.is_none() || r.region == region));
+    let rates = rates.filter(|r| country.is_none_or(|c| r.place.country == c) && (region.is_none() || r.place.region == region));
     Ok(part(&call, rates.map(TaxRateBody::from).collect(), start, limit))
 }
 

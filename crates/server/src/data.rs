@@ -58,9 +58,9 @@ pub fn check(settings: &Settings, rebuild: bool) -> Result<(), String> {
     let verified = store_embedded::verify(&settings.data_dir).map_err(|e| format!("{dir}: {e}"))?;
     print(&format!("# store in {dir}\n{}\n", counts(&verified)))?;
     if rebuild {
-        let Rebuilt { orders, checkouts, levels, coupons } =
+        let Rebuilt { orders, checkouts, levels, counters } =
             store_embedded::rebuild(&settings.data_dir).map_err(|e| format!("{dir}: {e}"))?;
-        print(&format!("rebuilt and the same: {orders} orders, {checkouts} checkouts, {levels} stock levels, {coupons} coupons\n"))?;
+        print(&format!("rebuilt and the same: {orders} orders, {checkouts} checkouts, {levels} stock levels, {counters} counts of use\n"))?;
     }
     Ok(())
 }

@@ -58,6 +58,8 @@ struct Row {
     ratings_count: Option<u64>,
     sku: Option<String>,
     format: Option<String>,
+    #[serde(rename = "weightGrams")]
+    weight_g: Option<u32>,
     price: Option<i64>,
     currency: Option<String>,
     stock: Option<u32>,
@@ -80,6 +82,8 @@ struct EditionRow {
     format: String,
     price: i64,
     sale_price: Option<i64>,
+    #[serde(rename = "weightGrams")]
+    weight_g: Option<u32>,
     currency: Option<String>,
     stock: Option<u32>,
 }
@@ -223,6 +227,7 @@ fn edition(row: &EditionRow, options: &Options<'_>) -> Result<EditionInput, Stri
         format: Format::parse(&row.format).ok_or("format: hardcover, paperback, ebook or audiobook")?,
         price,
         sale_price,
+        weight_g: row.weight_g,
         stock: Some(row.stock.unwrap_or(options.stock)),
     })
 }
@@ -244,6 +249,7 @@ fn only_edition(row: &Row, id: Option<&str>, prices: &HashMap<String, Money>, op
         format: row.format.as_deref().map_or(Some(Format::Paperback), Format::parse).ok_or("format: unknown")?,
         price,
         sale_price: None,
+        weight_g: row.weight_g,
         stock: Some(row.stock.unwrap_or(options.stock)),
     })
 }

@@ -1,10 +1,12 @@
 //! The file of pricing rules.
 
-use domain::ids::{CouponCode, ShippingOptionId};
+use domain::ids::{CouponCode, ShippingOptionId, TaxName};
 use domain::limits::NAME_MAX;
-use domain::money::{Currency, Money, Ppm, Rounding};
+use domain::money::{Currency, Money, Ppm};
 use domain::person::{Country, Region};
-use domain::pricing::{Coupon, CouponKind, Rules, ShippingOption, TaxRate, Window};
+use domain::pricing::{
+    Basis, Benefit, Budget, Minimum, Needs, Off, Place, Promotion, Rules, ShippingOption, Target, TaxRate, Window,
+};
 use domain::text::Text;
 use domain::time::Timestamp;
 use serde::Deserialize;
@@ -40,6 +42,7 @@ struct CouponEntry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TaxEntry {
+    tax: Option<String>,
     country: String,
     region: Option<String>,
     label: String,
@@ -82,39 +85,40 @@ fn parse(text: &str, shop: Currency) -> Result<Rules, String> {
     Ok(Rules::new(coupons, taxes, shipping))
 }
 
-fn coupon(entry: CouponEntry, shop: Currency) -> Result<Coupon, String> {
+fn coupon(entry: CouponEntry, shop: Currency) -> Result<Promotion, String> {
     let bad = |what: &str| format!("coupon {}: {what}", entry.code);
     let currency = match &entry.currency {
         Some(code) => Currency::parse(code).ok_or_else(|| bad("unknown currency"))?,
         None => shop,
     };
     let money = |minor: i64| Money::new(minor, currency).ok().filter(|m| m.minor() > 0).ok_or_else(|| bad("amounts are positive"));
-    let kind = match (entry.percentage_ppm, entry.amount) {
-        (Some(ppm), None) if (1..=1_000_000).contains(&ppm) => CouponKind::Percentage(Ppm(ppm)),
-        (None, Some(amount)) => CouponKind::Fixed(money(amount)?),
+    let off = match (entry.percentage_ppm, entry.amount) {
+        (Some(ppm), None) if (1..=1_000_000).contains(&ppm) => Off::Rate(Ppm(ppm)),
+        (None, Some(amount)) => Off::Amount(money(amount)?),
         _ => return Err(bad("needs either percentage_ppm between 1 and 1000000 or amount")),
     };
-    Ok(Coupon {
-        code: CouponCode::parse(&entry.code).ok_or_else(|| bad("codes are A-Z, 0-9, - and _"))?,
-        label: label(&entry.label).ok_or_else(|| bad("label"))?,
-        kind,
-        min_subtotal: entry.min_subtotal.map(money).transpose()?,
-        window: Window { from: instant(entry.from.as_ref()).map_err(|e| bad(&e))?, to: instant(entry.to.as_ref()).map_err(|e| bad(&e))? },
-        uses_max: entry.uses_max,
+    let code = CouponCode::parse(&entry.code).ok_or_else(|| bad("codes are A-Z, 0-9, - and _"))?;
+    let minimum = entry.min_subtotal.map(money).transpose()?.map(|amount| Minimum { amount, basis: Basis::Subtotal });
+    let window = Window { from: instant(entry.from.as_ref()).map_err(|e| bad(&e))?, to: instant(entry.to.as_ref()).map_err(|e| bad(&e))? };
+    let benefit = Benefit::Goods { of: Target::default(), off };
+    Ok(Promotion {
+        needs: Needs { minimum, ..Needs::default() },
+        window,
+        budget: Budget { uses: entry.uses_max, ..Budget::default() },
+        ..Promotion::coupon(code, label(&entry.label).ok_or_else(|| bad("label"))?, benefit)
     })
 }
 
 fn tax(entry: TaxEntry) -> Result<TaxRate, String> {
     let bad = |what: &str| format!("tax {}: {what}", entry.country);
     let region = entry.region.as_deref().map(|r| Region::parse(r).ok_or_else(|| bad("region"))).transpose()?;
+    let place = Place { region, ..Place::country(country(&entry.country).ok_or_else(|| bad("country is two capital letters"))?) };
+    let rate = Some(Ppm(entry.rate_ppm)).filter(|r| *r <= Ppm::ONE).ok_or_else(|| bad("rate_ppm is at most 1000000"))?;
+    let tax = TaxName::parse(entry.tax.as_deref().unwrap_or("TAX")).ok_or_else(|| bad("tax is 1 to 64 letters and digits"))?;
     Ok(TaxRate {
-        country: country(&entry.country).ok_or_else(|| bad("country is two capital letters"))?,
-        region,
-        label: label(&entry.label).ok_or_else(|| bad("label"))?,
-        rate: Some(Ppm(entry.rate_ppm)).filter(|r| *r <= Ppm::ONE).ok_or_else(|| bad("rate_ppm is at most 1000000"))?,
         included: entry.included,
         shipping_taxed: entry.shipping_taxed,
-        rounding: Rounding::HalfEven,
+        ..TaxRate::of(tax, place, label(&entry.label).ok_or_else(|| bad("label"))?, rate)
     })
 }
 
@@ -122,16 +126,12 @@ fn shipping(entry: ShippingEntry) -> Result<ShippingOption, String> {
     let bad = |what: &str| format!("shipping {}: {what}", entry.id);
     let currency = Currency::parse(&entry.currency).ok_or_else(|| bad("unknown currency"))?;
     let money = |minor: i64| Money::new(minor, currency).ok().filter(|m| m.minor() >= 0).ok_or_else(|| bad("amounts are not negative"));
+    let id = ShippingOptionId::parse(&entry.id).ok_or_else(|| bad("id"))?;
+    let zone = |c: &String| country(c).map(Place::country).ok_or_else(|| bad("countries are two capital letters"));
     Ok(ShippingOption {
-        id: ShippingOptionId::parse(&entry.id).ok_or_else(|| bad("id"))?,
-        label: label(&entry.label).ok_or_else(|| bad("label"))?,
-        price: money(entry.price)?,
         free_from: entry.free_from.map(money).transpose()?,
-        countries: entry
-            .countries
-            .iter()
-            .map(|c| country(c).ok_or_else(|| bad("countries are two capital letters")))
-            .collect::<Result<_, _>>()?,
+        zones: entry.countries.iter().map(zone).collect::<Result<_, _>>()?,
+        ..ShippingOption::flat(id, label(&entry.label).ok_or_else(|| bad("label"))?, money(entry.price)?)
     })
 }
 
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn the_demo_rules_are_valid() {
         let rules = parse(DEMO, usd()).expect("valid");
-        assert_eq!((rules.coupons().count(), rules.taxes().len()), (3, 9));
+        assert_eq!((rules.promotions().len(), rules.taxes().len()), (3, 9));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::settings::{LogFormat, Settings};
 use crate::start;
 use crate::world::SystemClock;
 use app::ports::Clock;
-use app::{AddItem, App, BookQuery, Calculate, Notice};
+use app::{AddItem, App, BookQuery, Calculate, Caller, Notice};
 use domain::person::Country;
 use domain::pricing::Destination;
 use domain::quantity::Quantity;
@@ -224,11 +224,11 @@ async fn welcome(app: &App, listen: SocketAddr, dir: &Path) -> Result<(), String
     let ask = Calculate {
         items: vec![AddItem { product: book, variant: None, quantity: Quantity::ONE }],
         coupons: vec![],
-        destination: Some(Destination { country: Country::parse("US").expect("invariant: a country"), region: Text::parse("CA") }),
+        destination: Some(Destination { region: Text::parse("CA"), ..Destination::country(Country::parse("US").expect("invariant: a country")) }),
         shipping: None,
         currency: None,
     };
-    let total = app.calculate(ask).await.map_err(|e| e.to_string())?.total;
+    let total = app.calculate(&Caller::Anonymous, ask).await.map_err(|e| e.to_string())?.total;
     let (amount, currency) = (total.minor(), total.currency().code());
     let text = format!(
         r#"

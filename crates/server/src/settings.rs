@@ -6,6 +6,7 @@ use config::{Config, Environment, File, FileFormat};
 use domain::cart::Lifetimes;
 use domain::money::Currency;
 use domain::order::CaptureWhen;
+use app::TimeZone;
 use payments_http::{HttpPayments, Patience};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ pub struct Settings {
     pub data_dir: PathBuf,
     pub ephemeral: bool,
     pub currency: String,
+    pub time_zone: String,
     pub demo_catalog: bool,
     pub log: Log,
     pub cart: Cart,
@@ -209,6 +211,7 @@ impl Settings {
             settings.log.format = format;
         }
         settings.currency()?;
+        settings.time_zone()?;
         settings.webhook_secrets()?;
         if matches!(settings.payments.provider, Provider::Http) {
             settings.provider()?;
@@ -242,11 +245,16 @@ impl Settings {
         Currency::parse(&self.currency).ok_or_else(|| format!("configuration: currency `{}` is not an ISO 4217 code", self.currency))
     }
 
+    fn time_zone(&self) -> Result<TimeZone, String> {
+        TimeZone::get(&self.time_zone).map_err(|_| format!("configuration: time_zone `{}` is not an IANA time zone", self.time_zone))
+    }
+
     pub fn policy(&self) -> Result<Policy, String> {
         let cart = &self.cart;
         let ttl = |own: Span| cart.ttl.unwrap_or(own).0;
         Ok(Policy {
             currency: self.currency()?,
+            time_zone: self.time_zone()?,
             carts: Lifetimes { guest: ttl(cart.guest_ttl), customer: ttl(cart.customer_ttl), empty: ttl(cart.empty_ttl) },
             checkout_ttl: self.checkout.ttl.0,
             reservation_ttl: self.reservation.ttl.0,
@@ -313,6 +321,7 @@ mod tests {
             ("CARTWRIGHT_CART__TTL", "0s", "not between"),
             ("CARTWRIGHT_LISTEN", "nowhere", "socket address"),
             ("CARTWRIGHT_CURRENCY", "usd", "not an ISO 4217 code"),
+            ("CARTWRIGHT_TIME_ZONE", "Mars/Olympus", "not an IANA time zone"),
             ("CARTWRIGHT_PAYMENTS__PROVIDER", "stripe", "stripe"),
             ("CARTWRIGHT_PAYMENTS__CAPTURE", "later", "later"),
             ("CARTWRIGHT_PAYMENTS__PROVIDER", "http", "payments.url: a provider's address is http://"),

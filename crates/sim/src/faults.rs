@@ -10,10 +10,11 @@ use app::ports::{
 };
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
+use domain::pricing::{Counter,Usage};
 use domain::cart::{Cart, Owner};
 use domain::checkout::Checkout;
 use domain::event::Outgoing;
-use domain::ids::{AttemptId, CartId, CheckoutId, CouponCode, EditionId, OrderId, SessionId, Version};
+use domain::ids::{AttemptId, CartId, CheckoutId, EditionId, OrderId, SessionId, Version};
 use domain::order::{Order, Recorded};
 use domain::session::Session;
 use domain::stock::StockLevel;
@@ -343,8 +344,8 @@ impl Ledger for Faulty<dyn Ledger> {
     async fn stock(&self, edition: EditionId) -> Result<StockLevel, PortError> {
         self.read("ledger", self.port.stock(edition)).await
     }
-    async fn coupon_uses(&self, code: &CouponCode) -> Result<u32, PortError> {
-        self.read("ledger", self.port.coupon_uses(code)).await
+    async fn usage(&self, counters: &[Counter]) -> Result<Usage, PortError> {
+        self.read("ledger", self.port.usage(counters)).await
     }
 }
 

@@ -14,7 +14,7 @@ use domain::ids::{AttemptId, BookId, CartId, CheckoutId, EditionId, OrderId};
 use domain::limits::QUANTITY_MAX;
 use domain::money::Money;
 use domain::order::{Order, OrderEvent, PaymentStatus, Status};
-use domain::pricing::{AdjustmentKind, Quote, Rules};
+use domain::pricing::{AdjustmentKind, Counter, Promotion, Quote, Rules};
 use domain::time::Timestamp;
 use futures_util::FutureExt;
 use memory::MemoryStore;
@@ -396,11 +396,12 @@ impl Oracle {
                 (out.get(edition).copied().unwrap_or_default(), self.reports.sold.get(edition).copied().unwrap_or_default());
             self.must(orders == moved, || format!("{edition}: orders took {orders}, the stock gave {moved}"));
         }
-        for coupon in self.rules.coupons() {
-            let uses = read(self.store.coupon_uses(&coupon.code));
-            let known = used.get(coupon.code.as_str()).copied().unwrap_or_default();
-            self.must(uses == known, || format!("{}: {uses} uses counted, {known} known", coupon.code));
-            self.must(coupon.uses_max.is_none_or(|max| uses <= max), || format!("{}: used {uses} times", coupon.code));
+        for Promotion { id, budget, .. } in self.rules.promotions() {
+            let counter = Counter::Uses(id.clone());
+            let uses = read(self.store.usage(std::slice::from_ref(&counter))).of(&counter);
+            let known = u64::from(used.get(id.as_str()).copied().unwrap_or_default());
+            self.must(uses == known, || format!("{id}: {uses} uses counted, {known} known"));
+            self.must(budget.uses.is_none_or(|max| uses <= u64::from(max)), || format!("{id}: used {uses} times"));
         }
     }
 
@@ -532,7 +533,7 @@ pub fn adds_up(quote: &Quote) -> bool {
         && quote.lines.iter().all(|l| 0 <= l.discount.minor() && l.discount.minor() <= l.total.minor())
         && sum(|l| l.total) == minor(quote.subtotal)
         && sum(|l| l.discount) == minor(quote.discount)
-        && adjusted(AdjustmentKind::Coupon) == -minor(quote.discount)
+        && adjusted(AdjustmentKind::Coupon) + adjusted(AdjustmentKind::Promotion) == -minor(quote.discount)
         && adjusted(AdjustmentKind::Shipping) == minor(quote.shipping)
         && adjusted(AdjustmentKind::Tax) == minor(quote.tax)
         && sum(|l| l.tax) <= minor(quote.tax)

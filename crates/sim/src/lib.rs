@@ -116,7 +116,7 @@ impl Simulation {
         world.shopping.set(SHOPPERS);
         for n in 0..SHOPPERS {
             let name = format!("customer{}", n / 2);
-            let caller = app::Caller::Customer(CustomerId::parse(&name).expect("invariant: an id"));
+            let caller = app::Caller::Customer(CustomerId::parse(&name).expect("invariant: an id"), std::sync::Arc::default());
             let device = Device::new(&world, &format!("{name}.{}", n % 2), caller, None, seed.stream(&format!("shopper {n}")));
             executor.start(None, Box::pin(workload::shop(device, options.steps)));
         }

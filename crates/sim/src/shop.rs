@@ -4,13 +4,14 @@ use app::{BookInput, EditionInput, Policy};
 use domain::cart::Lifetimes;
 use domain::catalog::Format;
 use domain::checkout::Details;
-use domain::ids::{CouponCode, ShippingOptionId, Sku};
+use domain::ids::{CouponCode, ShippingOptionId, Sku, TaxName};
 use domain::money::{Currency, Money, Ppm, Rounding};
 use domain::order::CaptureWhen;
 use domain::person::{Address, Country, Email};
-use domain::pricing::{Coupon, CouponKind, Rules, ShippingOption, TaxRate, Window};
+use domain::pricing::{Benefit, Budget, Off, Place, Promotion, Rules, ShippingOption, Target, TaxRate};
 use domain::text::Text;
 use domain::time::Timestamp;
+use app::TimeZone;
 use std::time::Duration;
 
 /// Books on sale: each has one edition. Every fourth is an e-book, which is not shipped.
@@ -69,7 +70,7 @@ pub fn sku(n: u32) -> Sku {
 
 pub fn book(n: u32, price: i64, sale_price: Option<i64>) -> BookInput {
     let format = if n.is_multiple_of(4) { Format::Ebook } else { Format::Paperback };
-    let edition = EditionInput { sku: sku(n), format, price: usd(price), sale_price: sale_price.map(usd), stock: Some(3 + n % 4) };
+    let edition = EditionInput { sku: sku(n), format, price: usd(price), sale_price: sale_price.map(usd), weight_g: None, stock: Some(3 + n % 4) };
     BookInput {
         title: text(&format!("Book {n}")),
         subtitle: None,
@@ -90,6 +91,7 @@ pub fn policy(capture: CaptureWhen) -> Policy {
     let minutes = |n: u64| Duration::from_secs(n * 60);
     Policy {
         currency: currency(),
+        time_zone: TimeZone::UTC,
         carts: Lifetimes { guest: minutes(30), customer: minutes(40), empty: minutes(20) },
         checkout_ttl: minutes(30),
         reservation_ttl: minutes(10),
@@ -101,35 +103,23 @@ pub fn policy(capture: CaptureWhen) -> Policy {
 
 pub fn rules() -> Rules {
     let us = Country::parse("US").expect("invariant: a country");
-    let coupon = |name: &str, kind, uses_max| Coupon {
-        code: code(name),
-        label: text(name),
-        kind,
-        min_subtotal: None,
-        window: Window::default(),
-        uses_max,
+    let coupon = |name: &str, off, uses| Promotion {
+        budget: Budget { uses, ..Budget::default() },
+        ..Promotion::coupon(code(name), text(name), Benefit::Goods { of: Target::default(), off })
     };
     let mut coupons = vec![
-        coupon("TWICE", CouponKind::Percentage(Ppm(333_333)), Some(2)),
-        coupon("OFTEN", CouponKind::Percentage(Ppm(100_000)), None),
-        coupon("FREE", CouponKind::Percentage(Ppm::ONE), None),
+        coupon("TWICE", Off::Rate(Ppm(333_333)), Some(2)),
+        coupon("OFTEN", Off::Rate(Ppm(100_000)), None),
+        coupon("FREE", Off::Rate(Ppm::ONE), None),
     ];
-    coupons.extend((0..HOURS).map(|n| coupon(&format!("HOUR-{n}"), CouponKind::Fixed(usd(200)), Some(1))));
-    let tax = TaxRate {
-        country: us,
-        region: Some(text("CA")),
-        label: text("Sales tax"),
-        rate: Ppm(72_500),
-        included: false,
-        shipping_taxed: true,
-        rounding: Rounding::HalfUp,
-    };
+    coupons.extend((0..HOURS).map(|n| coupon(&format!("HOUR-{n}"), Off::Amount(usd(200)), Some(1))));
+    let california = Place { region: Some(text("CA")), ..Place::country(us) };
+    let tax = TaxRate::of(TaxName::parse("SALES").expect("invariant: a name"), california, text("Sales tax"), Ppm(72_500));
+    let tax = TaxRate { shipping_taxed: true, rounding: Rounding::HalfUp, ..tax };
     let shipping = |id: &str, price, free_from: Option<i64>| ShippingOption {
-        id: ShippingOptionId::parse(id).expect("invariant: an id"),
-        label: text(id),
-        price: usd(price),
         free_from: free_from.map(usd),
-        countries: vec![us],
+        zones: vec![Place::country(us)],
+        ..ShippingOption::flat(ShippingOptionId::parse(id).expect("invariant: an id"), text(id), usd(price))
     };
     Rules::new(coupons, vec![tax], vec![shipping("standard", 499, Some(3000)), shipping("express", 1299, None)])
 }

@@ -1,4 +1,4 @@
-//! Checkouts, orders, stock, coupon uses: one change, one transaction.
+//! Checkouts, orders, stock, uses of promotions: one change, one transaction.
 
 use crate::columns::{change, int, limit, many, one, owner_key, uint, value};
 use crate::fault::Fault;
@@ -6,11 +6,12 @@ use crate::memory::Memory;
 use crate::stock::{self, Levels, Moved};
 use crate::writer::{Guard, Turn, Verdict, encode_all};
 use crate::{EmbeddedStore, answers, chain};
-use app::ports::{Answer, Change, Committed, CouponChange, CouponMove, Ledger, NoticeId, OrderFilter, Overdue, PortError};
+use app::ports::{Answer, Change, Committed, Ledger, NoticeId, OrderFilter, Overdue, PortError, UseChange, UseMove};
 use async_trait::async_trait;
+use domain::pricing::{Counter,Usage};
 use domain::cart::Owner;
 use domain::checkout::Checkout;
-use domain::ids::{CartId, CheckoutId, CouponCode, EditionId, OrderId, Version};
+use domain::ids::{CartId, CheckoutId, EditionId, OrderId, Version};
 use domain::order::{Order, Recorded, Status};
 use domain::refusal::Short;
 use domain::stock::{StockLevel, StockMove};
@@ -26,7 +27,7 @@ struct Encoded {
     order: Option<OrderRow>,
     order_alarm: Option<(OrderId, Timestamp)>,
     stock: Vec<StockMove>,
-    coupons: Vec<CouponMove>,
+    uses: Vec<UseMove>,
     outbox: Vec<Vec<u8>>,
     notice: Option<NoticeId>,
     answer: Option<Answer>,
@@ -61,7 +62,7 @@ impl Encoded {
             order,
             order_alarm: change.order_alarm,
             stock: change.stock,
-            coupons: change.coupons,
+            uses: change.uses,
             outbox: encode_all(&change.outbox),
             notice: change.notice,
             answer: change.answer,
@@ -94,9 +95,9 @@ impl Encoded {
         if let Some(refused) = self.move_stock(turn, levels)? {
             return Ok(Some(refused));
         }
-        for coupon in &self.coupons {
-            if !move_coupon(turn, coupon, self.now)? {
-                return Ok(Some(Committed::CouponGone(coupon.code.clone())));
+        for step in &self.uses {
+            if !count(turn, step, self.now)? {
+                return Ok(Some(Committed::UsedUp(step.counter.clone())));
             }
         }
         for event in &self.outbox {
@@ -208,29 +209,27 @@ impl OrderRow {
     }
 }
 
-fn uses(on: &Connection, code: &CouponCode) -> Result<u32, Fault> {
-    Ok(value(on, "SELECT used FROM coupons WHERE code = ?1", [code.as_str()])?.unwrap_or(0))
+fn used(on: &Connection, counter: &str) -> Result<Option<u64>, Fault> {
+    Ok(value::<i64>(on, "SELECT used FROM counters WHERE name = ?1", [counter])?.map(uint))
 }
 
 /// Whether it holds.
-fn move_coupon(turn: &Turn<'_>, coupon: &CouponMove, now: Timestamp) -> Result<bool, Fault> {
-    let used = uses(turn, &coupon.code)?;
-    let (n, after) = match coupon.change {
-        CouponChange::Use { .. } => (1, used + 1),
-        CouponChange::GiveBack if used == 0 => (0, 0),
-        CouponChange::GiveBack => (-1, used - 1),
+fn count(turn: &Turn<'_>, step: &UseMove, now: Timestamp) -> Result<bool, Fault> {
+    let name = step.counter.to_string();
+    let before = used(turn, &name)?.unwrap_or(0);
+    let (after, limit) = match step.change {
+        UseChange::Use { by, limit } => (before.saturating_add(by), limit),
+        UseChange::GiveBack { by } => (before.saturating_sub(by), None),
     };
-    let line = "INSERT INTO coupon_moves (cause, code, n, at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-    if change(turn, line, (&coupon.cause, coupon.code.as_str(), n, now.0))? == 0 {
+    let line = "INSERT INTO uses (cause, counter, n, at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+    if change(turn, line, (&step.cause, &name, int(after) - int(before), now.0))? == 0 {
         return Ok(true);
     }
-    if let CouponChange::Use { limit: Some(limit) } = coupon.change
-        && used >= limit
-    {
+    if limit.is_some_and(|limit| after > limit) {
         return Ok(false);
     }
-    let sql = "INSERT INTO coupons (code, used) VALUES (?1, ?2) ON CONFLICT (code) DO UPDATE SET used = ?2";
-    change(turn, sql, (coupon.code.as_str(), after))?;
+    let sql = "INSERT INTO counters (name, used) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET used = ?2";
+    change(turn, sql, (name, int(after)))?;
     Ok(true)
 }
 
@@ -357,7 +356,13 @@ impl Ledger for EmbeddedStore {
         self.readers().point(PORT, |on| stock::level(on, edition))
     }
 
-    async fn coupon_uses(&self, code: &CouponCode) -> Result<u32, PortError> {
-        self.readers().point(PORT, |on| uses(on, code))
+    async fn usage(&self, counters: &[Counter]) -> Result<Usage, PortError> {
+        if counters.is_empty() {
+            return Ok(Usage::default());
+        }
+        self.readers().point(PORT, |on| {
+            let known = counters.iter().filter_map(|c| used(on, &c.to_string()).map(|n| Some((c.clone(), n?))).transpose());
+            Ok(Usage(known.collect::<Result<_, Fault>>()?))
+        })
     }
 }

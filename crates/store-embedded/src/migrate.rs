@@ -7,8 +7,11 @@ use rusqlite::{Connection, TransactionBehavior};
 /// What SQL cannot say, done after a step's SQL and in the same transaction.
 type Fill = fn(&Connection) -> rusqlite::Result<()>;
 
-const STEPS: &[(&str, Option<Fill>)] =
-    &[(include_str!("../migrations/0001_initial.sql"), None), (include_str!("../migrations/0002_chain.sql"), Some(chain::fill))];
+const STEPS: &[(&str, Option<Fill>)] = &[
+    (include_str!("../migrations/0001_initial.sql"), None),
+    (include_str!("../migrations/0002_chain.sql"), Some(chain::fill)),
+    (include_str!("../migrations/0003_uses.sql"), None),
+];
 
 /// The format this version writes.
 pub fn supported() -> u32 {

@@ -1,5 +1,5 @@
 //! Everything that follows from something else, made anew from its source and compared with what is stored:
-//! orders from their events; levels of stock from their moves; reservations and coupon uses from the orders
+//! orders from their events; levels of stock from their moves; reservations and uses of promotions from the orders
 //! and from the checkouts that are being paid.
 
 use crate::columns::{owner_key, uint};
@@ -7,7 +7,6 @@ use crate::verify::{Check, VerifyError, check};
 use domain::checkout::{AfterUndo, Checkout, State};
 use domain::ids::EditionId;
 use domain::order::{Order, Status};
-use domain::pricing::AdjustmentKind;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -17,7 +16,7 @@ pub struct Rebuilt {
     pub orders: u64,
     pub checkouts: u64,
     pub levels: u64,
-    pub coupons: u64,
+    pub counters: u64,
 }
 
 /// Rebuilds every projection of a directory's store, as of one instant, and compares. Nothing is written.
@@ -42,8 +41,8 @@ impl Check<'_> {
         let checkouts = self.rebuilt_checkouts(&mut held)?;
         self.levels()?;
         let levels = self.reserved(&held)?;
-        let coupons = self.used(&held)?;
-        Ok(Rebuilt { orders, checkouts, levels, coupons })
+        let counters = self.used(&held)?;
+        Ok(Rebuilt { orders, checkouts, levels, counters })
     }
 
     /// The columns of an order, which queries go by, are what its events say.
@@ -123,13 +122,13 @@ impl Check<'_> {
     }
 
     fn used(&mut self, held: &Held) -> rusqlite::Result<u64> {
-        let mut statement = self.on.prepare("SELECT code, used FROM coupons")?;
+        let mut statement = self.on.prepare("SELECT name, used FROM counters")?;
         let stored: BTreeMap<String, u64> =
             statement.query_map((), |row| Ok((row.get(0)?, uint(row.get(1)?))))?.collect::<Result<_, _>>()?;
-        for code in stored.keys().chain(held.uses.keys().filter(|c| !stored.contains_key(*c))) {
-            let (used, told) = (stored.get(code).copied().unwrap_or(0), held.uses.get(code).copied().unwrap_or(0));
+        for name in stored.keys().chain(held.uses.keys().filter(|c| !stored.contains_key(*c))) {
+            let (used, told) = (stored.get(name).copied().unwrap_or(0), held.uses.get(name).copied().unwrap_or(0));
             if used != told {
-                self.wrong.push(format!("coupon {code} is used {used} times, orders and checkouts being paid use it {told} times"));
+                self.wrong.push(format!("{name} stands at {used}, orders and checkouts being paid use {told}"));
             }
         }
         Ok(stored.len() as u64)
@@ -138,8 +137,8 @@ impl Check<'_> {
 
 impl Held {
     fn uses_of(&mut self, quote: &domain::pricing::Quote) {
-        for coupon in quote.adjustments.iter().filter(|a| a.kind == AdjustmentKind::Coupon) {
-            *self.uses.entry(coupon.code.clone()).or_default() += 1;
+        for one in &quote.uses {
+            *self.uses.entry(one.counter.to_string()).or_default() += one.by;
         }
     }
 }

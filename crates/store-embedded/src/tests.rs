@@ -91,13 +91,14 @@ async fn a_panic_in_the_writer_poisons_the_store() {
 #[tokio::test]
 async fn a_job_with_a_fault_of_its_own_fails_alone() {
     let (_dir, store) = open();
-    let sql = "INSERT INTO coupons (code, used) VALUES ('TEN', 1), ('BAD', -1)";
+    let sql = "INSERT INTO counters (name, used) VALUES ('uses/TEN', 1), ('uses/BAD', -1)";
     let faulty = run(&store, Guard::Savepoint, move |turn| Ok(turn.execute_batch(sql)?));
     let (failed, saved) = tokio::join!(faulty, save(&store, 1));
     assert_eq!(failed.expect_err("a broken constraint").did_it_happen, DidItHappen::No);
     assert!(matches!(saved.expect("a save"), Saved::Done));
-    let uses = app::ports::Ledger::coupon_uses(&store, &conformance::fixtures::code("TEN")).await;
-    assert_eq!(uses.expect("a count"), 0);
+    let ten = conformance::fixtures::uses_of("TEN");
+    let usage = app::ports::Ledger::usage(&store, std::slice::from_ref(&ten)).await;
+    assert_eq!(usage.expect("a count").of(&ten), 0);
 }
 
 #[tokio::test]

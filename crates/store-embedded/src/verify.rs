@@ -80,7 +80,7 @@ impl Check<'_> {
         };
         self.orders()?;
         self.levels()?;
-        self.coupons()?;
+        self.counters()?;
         Ok(verified)
     }
 
@@ -187,14 +187,14 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn coupons(&mut self) -> rusqlite::Result<()> {
-        let sql = "SELECT code, used, (SELECT coalesce(sum(n), 0) FROM coupon_moves m WHERE m.code = c.code) AS moved FROM coupons c
+    fn counters(&mut self) -> rusqlite::Result<()> {
+        let sql = "SELECT name, used, (SELECT coalesce(sum(n), 0) FROM uses u WHERE u.counter = c.name) AS moved FROM counters c
                    WHERE used <> moved";
         let mut statement = self.on.prepare(sql)?;
         let rows = statement.query_map((), |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?;
         for row in rows {
-            let (code, used, moved) = row?;
-            self.wrong.push(format!("coupon {code} is used {used} times, its moves lead to {moved}"));
+            let (name, used, moved) = row?;
+            self.wrong.push(format!("{name} stands at {used}, its uses lead to {moved}"));
         }
         Ok(())
     }

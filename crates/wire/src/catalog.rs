@@ -5,7 +5,7 @@ use crate::scalar::{self, MoneyBody, Show};
 use app::{BookInput, BookPage, BookView, EditionInput, Facets, HeadingView, StockInput, StockView};
 use domain::catalog::{Availability, Edition, Format, Heading, HeadingId, Isbn13, Ratings};
 use domain::ids::{BookId, EditionId, Sku};
-use domain::limits::{BOOK_AUTHORS_MAX, BOOK_CATEGORIES_MAX, BOOK_EDITIONS_MAX, NAME_MAX, REASON_MAX};
+use domain::limits::{BOOK_AUTHORS_MAX, BOOK_CATEGORIES_MAX, BOOK_EDITIONS_MAX, NAME_MAX, REASON_MAX, WEIGHT_G_MAX};
 use domain::money::Money;
 use domain::stock::StockLevel;
 use domain::text::Text;
@@ -80,6 +80,8 @@ struct EditionBody<'a> {
     price: MoneyBody,
     #[serde(skip_serializing_if = "Option::is_none")]
     sale_price: Option<MoneyBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight_grams: Option<u32>,
     availability: &'static str,
     available_quantity: u32,
 }
@@ -92,6 +94,7 @@ impl<'a> EditionBody<'a> {
             format: edition.format.as_str(),
             price: MoneyBody(edition.price),
             sale_price: edition.sale_price.map(MoneyBody),
+            weight_grams: edition.weight_g,
             availability: match Availability::of(level.available()) {
                 Availability::InStock => "in_stock",
                 Availability::LowStock => "low_stock",
@@ -259,12 +262,18 @@ fn edition(o: &mut Object<'_, '_>) -> Option<EditionInput> {
     let format = o.required("format", |v| v.parsed(Format::parse, "hardcover, paperback, ebook or audiobook"));
     let price = o.required("price", scalar::price);
     let sale_price = o.optional("salePrice", scalar::price);
+    let weight_g = o.optional("weightGrams", grams);
     let stock = o.optional("stock", copies);
     let (price, lower) = (price?, |price: Money, sale: Money| sale.currency() == price.currency() && sale.minor() < price.minor());
     if sale_price.is_some_and(|sale| !lower(price, sale)) {
         return o.wrong("salePrice", "INVALID", "Must be lower than the price, in the same currency.");
     }
-    Some(EditionInput { sku: sku?, format: format?, price, sale_price, stock })
+    Some(EditionInput { sku: sku?, format: format?, price, sale_price, weight_g, stock })
+}
+
+fn grams(value: Value<'_, '_>) -> Option<u32> {
+    let grams = u32::try_from(value.int()?).ok().filter(|n| (1..=WEIGHT_G_MAX).contains(n));
+    grams.or_else(|| value.wrong("INVALID", format!("Must be between 1 and {WEIGHT_G_MAX}.")))
 }
 
 fn copies(value: Value<'_, '_>) -> Option<u32> {

@@ -3,7 +3,7 @@ use crate::checkout::address;
 use crate::read::Object;
 use crate::scalar::{self, At, MoneyBody};
 use app::{ActiveCoupon, Calculate};
-use domain::pricing::{CouponKind, Destination, TaxRate};
+use domain::pricing::{Benefit, Destination, Off, TaxRate};
 use serde::Serialize;
 
 /// `POST /pricing/calculate`.
@@ -38,29 +38,38 @@ pub struct CouponBody<'a> {
 }
 
 /// The name of a kind, which is also what lists are filtered by.
-pub fn coupon_kind(kind: CouponKind) -> &'static str {
-    match kind {
-        CouponKind::Percentage(_) => "percentage",
-        CouponKind::Fixed(_) => "fixed",
+pub fn coupon_kind(benefit: &Benefit) -> &'static str {
+    match benefit {
+        Benefit::Goods { off: Off::Rate(_), .. } => "percentage",
+        Benefit::Goods { off: Off::Amount(_), .. } => "fixed",
+        Benefit::Goods { off: Off::Price(_), .. } => "price",
+        Benefit::Each { .. } => "each",
+        Benefit::Tiers { .. } => "tiers",
+        Benefit::BuyGet { .. } => "buy_get",
+        Benefit::Bundle { .. } => "bundle",
+        Benefit::Gift { .. } => "gift",
+        Benefit::Spend { .. } => "spend",
+        Benefit::Shipping { .. } => "shipping",
     }
 }
 
 impl<'a> From<&'a ActiveCoupon> for CouponBody<'a> {
     fn from(active: &'a ActiveCoupon) -> Self {
-        let coupon = &active.coupon;
-        let (rate_ppm, amount) = match coupon.kind {
-            CouponKind::Percentage(rate) => (Some(rate.0), None),
-            CouponKind::Fixed(amount) => (None, Some(MoneyBody(amount))),
+        let promotion = &active.promotion;
+        let (rate_ppm, amount) = match promotion.benefit {
+            Benefit::Goods { off: Off::Rate(rate), .. } => (Some(rate.0), None),
+            Benefit::Goods { off: Off::Amount(amount), .. } => (None, Some(MoneyBody(amount))),
+            _ => (None, None),
         };
         Self {
-            code: coupon.code.as_str(),
-            label: coupon.label.as_str(),
-            kind: coupon_kind(coupon.kind),
+            code: active.code.as_str(),
+            label: promotion.label.as_str(),
+            kind: coupon_kind(&promotion.benefit),
             rate_ppm,
             amount,
-            min_subtotal: coupon.min_subtotal.map(MoneyBody),
-            starts_at: coupon.window.from.map(At),
-            ends_at: coupon.window.to.map(At),
+            min_subtotal: promotion.needs.minimum.map(|m| MoneyBody(m.amount)),
+            starts_at: promotion.window.from.map(At),
+            ends_at: promotion.window.to.map(At),
             uses_left: active.uses_left,
         }
     }
@@ -80,8 +89,8 @@ pub struct TaxRateBody<'a> {
 impl<'a> From<&'a TaxRate> for TaxRateBody<'a> {
     fn from(rate: &'a TaxRate) -> Self {
         Self {
-            country: rate.country.as_str(),
-            region: rate.region.as_ref().map(|r| r.as_str()),
+            country: rate.place.country.as_str(),
+            region: rate.place.region.as_ref().map(|r| r.as_str()),
             label: rate.label.as_str(),
             rate_ppm: rate.rate.0,
             included: rate.included,

@@ -34,7 +34,7 @@ impl<'a> From<&'a Quote> for TotalsBody<'a> {
             tax_included: quote.tax_included,
             settled: quote.settled,
             adjustments: quote.adjustments.iter().map(AdjustmentBody::from).collect(),
-            not_applied: quote.not_applied.iter().map(NotAppliedBody::from).collect(),
+            not_applied: quote.not_applied.iter().filter(|n| n.concerns_shopper()).map(NotAppliedBody::from).collect(),
         }
     }
 }
@@ -56,10 +56,10 @@ impl<'a> From<&'a Adjustment> for AdjustmentBody<'a> {
     fn from(a: &'a Adjustment) -> Self {
         Self {
             kind: match a.kind {
-                AdjustmentKind::Promotion => "promotion",
+                AdjustmentKind::Sale | AdjustmentKind::Promotion => "promotion",
                 AdjustmentKind::Coupon => "coupon",
                 AdjustmentKind::Shipping => "shipping",
-                AdjustmentKind::Tax => "tax",
+                AdjustmentKind::Tax | AdjustmentKind::Exemption => "tax",
             },
             code: &a.code,
             label: a.label.as_str(),
@@ -78,7 +78,7 @@ struct NotAppliedBody<'a> {
 
 impl<'a> From<&'a NotApplied> for NotAppliedBody<'a> {
     fn from(not: &'a NotApplied) -> Self {
-        Self { code: not.code.as_str(), reason: Show(Say(&not.why)) }
+        Self { code: not.name(), reason: Show(Say(&not.why)) }
     }
 }
 

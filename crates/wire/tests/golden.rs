@@ -5,14 +5,11 @@ use app::{CartView, CheckoutView, ShippingOffer};
 use domain::cart::{Cart, Command, Lifetimes, Owner};
 use domain::catalog::{Format, Offer};
 use domain::checkout::{Attempt, Checkout, Details, State};
-use domain::ids::{
-    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, OrderId, PaymentToken, RefundId, SessionId, ShippingOptionId,
-    Sku, Version,
-};
-use domain::money::{Currency, Money, Ppm, Rounding};
+use domain::ids::{AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, OrderId, PaymentToken, RefundId, SessionId, ShippingOptionId, Sku, TaxName, Version};
+use domain::money::{Currency, Money, Ppm};
 use domain::order::{Actor, Number, Order, OrderEvent, RefundOf, RefundRequest, Status};
 use domain::person::{Address, Country, Email};
-use domain::pricing::{Context, Coupon, CouponKind, Line, Rules, ShippingOption, TaxRate, Window, quote};
+use domain::pricing::{Benefit, Context, Given, Line, Off, Place, Promotion, Rules, ShippingOption, Target, TaxRate, quote};
 use domain::quantity::Quantity;
 use domain::refusal::{Refusal, Short};
 use domain::session::Session;
@@ -66,36 +63,18 @@ fn offers(price: i64) -> BTreeMap<EditionId, Offer> {
         list_price: usd(list),
         unit_price: usd(unit),
         available,
+        weight_g: 0,
+        headings: Arc::default(),
     };
     BTreeMap::from([(EditionId(1), offer(1, 1899, price, 25)), (EditionId(2), offer(2, 700, 700, 1)), (EditionId(3), offer(3, 5, 5, 9))])
 }
 
 fn rules() -> Rules {
-    let coupon = Coupon {
-        code: code("WELCOME10"),
-        label: text("10 % off"),
-        kind: CouponKind::Percentage(Ppm(100_000)),
-        min_subtotal: None,
-        window: Window::default(),
-        uses_max: None,
-    };
-    let us = Country::parse("US").expect("a country");
-    let tax = TaxRate {
-        country: us,
-        region: Some(text("TX")),
-        label: text("Sales tax"),
-        rate: Ppm(82_500),
-        included: false,
-        shipping_taxed: false,
-        rounding: Rounding::HalfEven,
-    };
-    let standard = ShippingOption {
-        id: ShippingOptionId::parse("standard").expect("an id"),
-        label: text("Standard"),
-        price: usd(391),
-        free_from: None,
-        countries: vec![],
-    };
+    let off = Benefit::Goods { of: Target::default(), off: Off::Rate(Ppm(100_000)) };
+    let coupon = Promotion::coupon(code("WELCOME10"), text("10 % off"), off);
+    let texas = Place { region: Some(text("TX")), ..Place::country(Country::parse("US").expect("a country")) };
+    let tax = TaxRate::of(TaxName::parse("SALES").expect("a name"), texas, text("Sales tax"), Ppm(82_500));
+    let standard = ShippingOption::flat(ShippingOptionId::parse("standard").expect("an id"), text("Standard"), usd(391));
     Rules::new(vec![coupon], vec![tax], vec![standard])
 }
 
@@ -129,18 +108,22 @@ fn cart() -> Cart {
     created.cart.decide(&commands, &offers(1499), &LIFETIMES, NOW).expect("decided").cart
 }
 
+fn given(cart: &Cart) -> Vec<Given> {
+    cart.coupons.iter().map(|code| rules().given(code)).collect()
+}
+
 fn cart_view() -> CartView {
     let (cart, mut offers) = (cart(), offers(1599));
     offers.remove(&EditionId(3));
     let context = Context::cart(cart.currency);
-    let quote = quote(&cart.lines(), &cart.coupons, &offers, &rules(), &context, NOW).expect("in range");
+    let quote = quote(&cart.lines(), &given(&cart), &offers, &rules(), &context, NOW).expect("in range");
     CartView { warnings: cart.warnings(&quote), cart: Arc::new(cart), quote }
 }
 
 fn checkout() -> Checkout {
     let cart = cart();
     let context = Context { destination: Some((&address()).into()), ..Context::cart(cart.currency) };
-    let quote = quote(&cart.lines(), &cart.coupons, &offers(1499), &rules(), &context, NOW).expect("in range");
+    let quote = quote(&cart.lines(), &given(&cart), &offers(1499), &rules(), &context, NOW).expect("in range");
     let (mut checkout, _) = Checkout::start(CheckoutId(1), &cart, quote, DAY, NOW);
     let email = Email::parse("ada@example.com");
     checkout.fill_in(Details { email, shipping_address: Some(address()), ..Details::default() });

@@ -94,7 +94,8 @@ impl Draft {
             return Err(Refusal::SkuTaken { sku: input.sku.clone() });
         }
         let id = kept.map_or(EditionId(bits("edition", input.sku.as_str())), |e| e.id);
-        Ok(Edition { id, sku: input.sku.clone(), format: input.format, price: input.price, sale_price: input.sale_price })
+        let EditionInput { format, price, sale_price, weight_g, .. } = *input;
+        Ok(Edition { id, sku: input.sku.clone(), format, price, sale_price, weight_g })
     }
 
     fn start_stock(&mut self, edition: &Edition, stock: Option<u32>, old: Option<&Arc<Book>>) {

@@ -48,6 +48,8 @@ pub struct EditionInput {
     pub format: Format,
     pub price: Money,
     pub sale_price: Option<Money>,
+    /// Of one copy, with its packing.
+    pub weight_g: Option<u32>,
     /// Copies a new edition starts with. An edition that is there already keeps its stock.
     pub stock: Option<u32>,
 }

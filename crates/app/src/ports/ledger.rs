@@ -3,15 +3,16 @@ use async_trait::async_trait;
 use domain::cart::Owner;
 use domain::checkout::Checkout;
 use domain::event::Outgoing;
-use domain::ids::{CartId, CheckoutId, CouponCode, EditionId, OrderId, Version};
+use domain::ids::{CartId, CheckoutId, EditionId, OrderId, Version};
 use domain::limits::NOTICE_ID_MAX;
 use domain::order::{Appended, Order, PaymentStatus, Recorded, Status};
+use domain::pricing::{Counter, Usage};
 use domain::refusal::Short;
 use domain::stock::{StockLevel, StockMove};
 use domain::text::Text;
 use domain::time::Timestamp;
 
-/// Checkouts, orders, stock, coupon uses: what must never disagree. An acknowledged change is durable.
+/// Checkouts, orders, stock, uses of promotions: what must never disagree. An acknowledged change is durable.
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Makes every line of the change true, together with its answer and its events, or none.
@@ -22,8 +23,8 @@ pub trait Ledger: Send + Sync {
     /// - An order for a checkout that already has one that did not fail: `OrderConflict`.
     /// - A new order whose number another order has: `NumberTaken`.
     /// - A stock move that the level refuses: `StockShort` with every edition that is short.
-    /// - A coupon is used only while its uses are below the limit; else `CouponGone`.
-    /// - A stock or coupon move whose cause was already applied to the same edition or code is passed over.
+    /// - A use holds only while the count stays within its limit; else `UsedUp`.
+    /// - A stock move or a use whose cause was already applied to the same edition or counter is passed over.
     /// - Every applied stock move leaves a `stock.*` event whose sequence is the level's count of moves.
     /// - A notice is remembered by its id from then on; one that is remembered already is passed over.
     /// - An answer whose key is already answered: `Answered` with the first answer.
@@ -69,8 +70,8 @@ pub trait Ledger: Send + Sync {
     /// The level of an edition; zero when nothing ever moved.
     async fn stock(&self, edition: EditionId) -> Result<StockLevel, PortError>;
 
-    /// How often a coupon is used by orders and by checkouts being paid.
-    async fn coupon_uses(&self, code: &CouponCode) -> Result<u32, PortError>;
+    /// What orders and checkouts being paid use of each counter; what nothing ever used is left out.
+    async fn usage(&self, counters: &[Counter]) -> Result<Usage, PortError>;
 }
 
 /// What must become true together. Either every line of this holds afterwards, or none does.
@@ -82,7 +83,7 @@ pub struct Change {
     /// When to look again at an order whose money is moving.
     pub order_alarm: Option<(OrderId, Timestamp)>,
     pub stock: Vec<StockMove>,
-    pub coupons: Vec<CouponMove>,
+    pub uses: Vec<UseMove>,
     /// In order; the events of stock moves are not among them.
     pub outbox: Vec<Outgoing>,
     /// A notice of the payment provider that has been heeded.
@@ -103,20 +104,19 @@ pub struct Overdue {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CouponMove {
-    pub code: CouponCode,
-    pub change: CouponChange,
-    /// Unique per `(cause, code)`.
+pub struct UseMove {
+    pub counter: Counter,
+    pub change: UseChange,
+    /// Unique per `(cause, counter)`.
     pub cause: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CouponChange {
-    /// Holds only while fewer than `limit` uses are taken.
-    Use {
-        limit: Option<u32>,
-    },
-    GiveBack,
+pub enum UseChange {
+    /// Holds only while the count is at most `limit` afterwards.
+    Use { by: u64, limit: Option<u64> },
+    /// At most what is used.
+    GiveBack { by: u64 },
 }
 
 #[derive(Clone, Debug)]
@@ -128,7 +128,7 @@ pub enum Committed {
     OrderConflict,
     NumberTaken,
     StockShort(Vec<Short>),
-    CouponGone(CouponCode),
+    UsedUp(Counter),
 }
 
 /// Which orders; every field narrows.

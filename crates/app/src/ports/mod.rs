@@ -15,7 +15,7 @@ mod world;
 pub use bus::{Bus, Outbox, Pending};
 pub use carts::{CartChange, CartWrite, Carts, Saved};
 pub use catalog::{BookWrite, Catalog, CatalogChange, CatalogSaved, HeadingWrite, SearchIndex};
-pub use ledger::{Change, Committed, CouponChange, CouponMove, Ledger, NoticeId, OrderFilter, OrderPlace, Overdue};
+pub use ledger::{Change, Committed, Ledger, NoticeId, OrderFilter, OrderPlace, Overdue, UseChange, UseMove};
 pub use payments::{Authorization, Authorize, Charge, ChargeStatus, Payments, Refund, Taken};
 pub use sessions::{Sessions, TokenDigest};
 pub use world::{Clock, Entropy};

@@ -4,7 +4,7 @@
 use crate::checkout::{Processed, give_back, moves};
 use crate::error::Error;
 use crate::once::{Once, answer};
-use crate::ports::{Authorization, Change, Charge, ChargeStatus, CouponMove, PortError, Refund, Taken};
+use crate::ports::{Authorization, Change, Charge, ChargeStatus, PortError, Refund, Taken, UseMove};
 use domain::cart::Owner;
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, PaymentError, State};
 use domain::ids::{AttemptId, RefundId};
@@ -78,7 +78,7 @@ pub fn due(checkout: &Checkout, now: Timestamp) -> Due {
 }
 
 /// Goods and coupons are held for an attempt before anything is asked of the provider.
-pub fn begun(checkout: &Checkout, attempt: Attempt, uses: Vec<CouponMove>, now: Timestamp) -> Result<Step, Error> {
+pub fn begun(checkout: &Checkout, attempt: Attempt, uses: Vec<UseMove>, now: Timestamp) -> Result<Step, Error> {
     let processing = CheckoutEvent::Processing { attempt: attempt.id, amount: attempt.amount };
     let stock = moves(checkout, &attempt, "reserve", StockChange::Reserve);
     let mut step = Step::new(checkout, |c| {
@@ -88,7 +88,7 @@ pub fn begun(checkout: &Checkout, attempt: Attempt, uses: Vec<CouponMove>, now: 
     })?;
     step.announce(processing, now);
     step.change.stock = stock;
-    step.change.coupons = uses;
+    step.change.uses = uses;
     Ok(step)
 }
 
@@ -284,7 +284,7 @@ fn release(step: &mut Step, checkout: &Checkout, attempt: &Attempt) {
         step.change.stock.extend(moves(checkout, attempt, "release again", StockChange::Release));
     }
     if !planted("coupon-kept") {
-        step.change.coupons = give_back(&checkout.quote, &attempt.cause("give-back"));
+        step.change.uses = give_back(&checkout.quote, &attempt.cause("give-back"));
     }
 }
 
@@ -308,7 +308,7 @@ fn capture_refused(checkout: &Checkout, order: &Order, error: PaymentError, now:
     let appended = order.append(vec![failed], &Actor::System, &attempt.id.to_string(), now);
     let mut step = undo(checkout, AfterUndo::Failed, error, now)?;
     step.change.stock = moves(checkout, attempt, "return", StockChange::Return);
-    step.change.coupons = give_back(&checkout.quote, &attempt.cause("give-back"));
+    step.change.uses = give_back(&checkout.quote, &attempt.cause("give-back"));
     step.change.outbox.extend(appended.outgoing());
     step.change.order = Some(appended);
     Ok(step)

@@ -10,9 +10,10 @@ use app::ports::{
 use app::{Answered, App, Caller, Error, Notice, OrderQuery, Processed, StartCheckout};
 use async_trait::async_trait;
 use conformance::fixtures;
+use domain::pricing::{Counter,Usage};
 use domain::cart::{Cart, Owner};
 use domain::checkout::Checkout;
-use domain::ids::{AttemptId, CartId, CheckoutId, CouponCode, EditionId, OrderId};
+use domain::ids::{AttemptId, CartId, CheckoutId, EditionId, OrderId};
 use domain::order::{CaptureWhen, Order, PaymentStatus, Recorded, RefundOf, RefundRequest, Status};
 use domain::pricing::Line;
 use domain::stock::StockLevel;
@@ -124,8 +125,8 @@ impl Ledger for Faulty<dyn Ledger> {
     async fn stock(&self, edition: EditionId) -> Result<StockLevel, PortError> {
         self.port.stock(edition).await
     }
-    async fn coupon_uses(&self, code: &CouponCode) -> Result<u32, PortError> {
-        self.port.coupon_uses(code).await
+    async fn usage(&self, counters: &[Counter]) -> Result<Usage, PortError> {
+        self.port.usage(counters).await
     }
 }
 
@@ -205,7 +206,7 @@ async fn balances(world: &World, app: &App, what: &str) {
         let sold = live.iter().flat_map(|o| o.copies_left()).filter(|l| l.edition.0 == edition).map(|l| l.quantity.get()).sum::<u32>();
         assert_eq!(world.stock(edition).await, (STOCK - sold, 0), "{what}: stock of book {edition}");
     }
-    let left = app.discounts().await.expect("listed").iter().find_map(|d| d.uses_left.filter(|_| d.coupon.code.as_str() == "TWICE"));
+    let left = app.discounts().await.expect("listed").iter().find_map(|d| d.uses_left.filter(|_| d.code.as_str() == "TWICE"));
     assert_eq!(left, Some(2 - u32::try_from(live.len()).expect("few")), "{what}: coupon uses");
     for order in &orders {
         money_agrees(world, order, what).await;

@@ -1,5 +1,6 @@
 //! A shop on the reference adapters: three books, a coupon with two uses, a payment provider with a ledger.
 
+use app::TimeZone;
 use app::ports::{Carts, Ledger, Payments};
 use app::{AddItem, Answered, App, Caller, CheckoutView, Error, Once, OpenCart, Policy, Ports, Process, Processed, StartCheckout, Started};
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use domain::ids::{BookId, CartId, CheckoutId, CustomerId, EditionId, PaymentToke
 use domain::money::{Currency, Money, Ppm};
 use domain::order::{CaptureWhen, Order};
 use domain::person::Email;
-use domain::pricing::{Coupon, CouponKind, Rules, Window};
+use domain::pricing::{Benefit, Budget, Off, Promotion, Rules, Target};
 use domain::quantity::Quantity;
 use domain::stock::{StockChange, StockMove};
 use memory::simulator::PaymentSimulator;
@@ -77,6 +78,7 @@ impl World {
         let day = Duration::from_secs(86_400);
         let policy = Policy {
             currency: usd(),
+            time_zone: TimeZone::UTC,
             carts: Lifetimes { guest: day, customer: day, empty: day },
             checkout_ttl: Duration::from_secs(1800),
             reservation_ttl: Duration::from_secs(600),
@@ -109,22 +111,19 @@ pub fn usd() -> Currency {
 
 fn rules() -> Rules {
     let base = fixtures::rules();
-    let twice = Coupon {
-        code: fixtures::code("TWICE"),
-        label: fixtures::text("Half off, twice"),
-        kind: CouponKind::Percentage(Ppm(500_000)),
-        min_subtotal: None,
-        window: Window::default(),
-        uses_max: Some(2),
+    let coupon = |name: &str, label: &str, rate, uses| Promotion {
+        budget: Budget { uses, ..Budget::default() },
+        ..Promotion::coupon(fixtures::code(name), fixtures::text(label), Benefit::Goods { of: Target::default(), off: Off::Rate(rate) })
     };
-    let free = Coupon { code: fixtures::code("FREE"), kind: CouponKind::Percentage(Ppm::ONE), uses_max: None, ..twice.clone() };
+    let twice = coupon("TWICE", "Half off, twice", Ppm(500_000), Some(2));
+    let free = coupon("FREE", "All off", Ppm::ONE, None);
     let address = fixtures::address();
     let shipping = base.shipping_to(&(&address).into(), usd()).into_iter().cloned().collect();
-    Rules::new(base.coupons().cloned().chain([twice, free]).collect(), base.taxes().to_vec(), shipping)
+    Rules::new(base.promotions().iter().cloned().chain([twice, free]).collect(), base.taxes().to_vec(), shipping)
 }
 
 pub fn customer(name: &str) -> Caller {
-    Caller::Customer(CustomerId::parse(name).expect("an id"))
+    Caller::Customer(CustomerId::parse(name).expect("an id"), Arc::default())
 }
 
 pub fn admin() -> Caller {

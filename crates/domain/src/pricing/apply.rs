@@ -406,7 +406,7 @@ fn closed(promotion: &Promotion, given: Option<&Given>, context: &Context, now: 
         gone.then_some(WhyNot::Exhausted)
     }).or_else(|| {
         let who = context.shopper.who?;
-        let max = promotion.budget.uses_each.or(promotion.needs.first_order.then_some(1))?;
+        let max = promotion.uses_each()?;
         used(Counter::UsesBy(id(), who), max.into()).then_some(WhyNot::UsedByShopper)
     })
 }
@@ -458,8 +458,7 @@ fn uses(promotion: &Promotion, given: Option<&Given>, context: &Context, amount:
     if matches!(promotion.trigger, Trigger::Codes(_)) || budget.uses.is_some() {
         uses.push(Use { counter: Counter::Uses(id()), by: 1, limit: budget.uses.map(u64::from) });
     }
-    let each = budget.uses_each.or(promotion.needs.first_order.then_some(1));
-    if let (Some(max), Some(who)) = (each, context.shopper.who) {
+    if let (Some(max), Some(who)) = (promotion.uses_each(), context.shopper.who) {
         uses.push(Use { counter: Counter::UsesBy(id(), who), by: 1, limit: Some(max.into()) });
     }
     if let Some(max) = budget.amount {

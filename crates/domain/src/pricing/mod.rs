@@ -115,7 +115,7 @@ pub struct Quote {
     /// In the order they were computed.
     pub adjustments: Vec<Adjustment>,
     pub not_applied: Vec<NotApplied>,
-    /// What an order with this quote uses of limited promotions.
+    /// What an order with this quote counts as: uses of limited promotions, and one more order of its shopper.
     pub uses: Vec<Use>,
 }
 
@@ -188,7 +188,8 @@ pub struct Adjustment {
 }
 
 impl Adjustment {
-    fn new(kind: AdjustmentKind, code: String, label: Text<NAME_MAX>, amount: Money, reason: Reason) -> Self {
+    /// An amount that is not divided.
+    pub fn new(kind: AdjustmentKind, code: String, label: Text<NAME_MAX>, amount: Money, reason: Reason) -> Self {
         Self { kind, code, label, amount, item: None, shares: Vec::new(), promotion: None, limited: None, reason }
     }
 }
@@ -302,6 +303,19 @@ pub struct NotApplied {
     pub why: WhyNot,
 }
 
+impl NotApplied {
+    /// Whether a shopper asked for it, or could still do something to have it.
+    pub fn concerns_shopper(&self) -> bool {
+        self.code.is_some() || matches!(self.why, WhyNot::BelowMinimum { .. } | WhyNot::BelowCopies { .. })
+    }
+
+    /// What the shopper knows it by: the code that was given, else the promotion.
+    pub fn name(&self) -> &str {
+        let code = self.code.as_ref().map(CouponCode::as_str);
+        code.or(self.promotion.as_ref().map(PromotionId::as_str)).unwrap_or_default()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyNot {
     Unknown,
@@ -377,6 +391,9 @@ pub fn quote(
     promoting.finish();
     if let Some(destination) = &context.destination {
         tax::tax(&mut quote, rules.taxes(), destination, context.shopper.tax_exempt, now)?;
+    }
+    if let Some(who) = context.shopper.who {
+        quote.uses.push(Use { counter: Counter::Orders(who), by: 1, limit: None });
     }
     let tax_on_top = if quote.tax_included { Money::zero(context.currency) } else { quote.tax };
     let shipping = if planted("shipping-forgotten") { Money::zero(context.currency) } else { quote.shipping };

@@ -1,6 +1,6 @@
 //! What a promotion is: whom and what it is for, what it takes off, when, how often, and beside which others.
 
-use super::Expression;
+use super::{Counter, Expression, Who};
 use super::rules::Window;
 use crate::catalog::{Format, HeadingId};
 use crate::ids::{BookId, CouponCode, EditionId, PromotionGroup, PromotionId, Segment};
@@ -50,6 +50,30 @@ impl Promotion {
             cap: None,
             budget: Budget::default(),
         }
+    }
+
+    /// How often one person may use it.
+    pub(super) fn uses_each(&self) -> Option<u32> {
+        self.budget.uses_each.or(self.needs.first_order.then_some(1))
+    }
+
+    pub(super) fn is_limited(&self) -> bool {
+        self.budget.uses.is_some() || self.budget.amount.is_some() || self.uses_each().is_some()
+    }
+
+    /// The counts that decide whether it still applies.
+    pub(super) fn counters(&self, who: Option<Who>) -> impl Iterator<Item = Counter> + '_ {
+        let uses = self.budget.uses.map(|_| Counter::Uses(self.id.clone()));
+        let spent = self.budget.amount.map(|_| Counter::Spent(self.id.clone()));
+        let by = self.uses_each().and(who).map(|who| Counter::UsesBy(self.id.clone(), who));
+        uses.into_iter().chain(spent).chain(by)
+    }
+
+    /// Whether it depends on the goods alone.
+    pub(super) fn is_steady(&self) -> bool {
+        let Needs { segments, first_order, birthday_within_days, expression, .. } = &self.needs;
+        let about_shopper = !segments.is_empty() || *first_order || birthday_within_days.is_some() || expression.is_some();
+        !self.is_limited() && !about_shopper && self.hours.is_empty() && self.window == Window::default()
     }
 
     /// The currency its amounts are in; `None` when it holds in every one.

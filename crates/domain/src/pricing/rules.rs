@@ -1,6 +1,6 @@
 //! What a shop has decided about prices: promotions, taxes, ways to ship, exchange rates. Made as a whole, never changed in place.
 
-use super::{Destination, Given, Promotion, ShippingOption, TaxRate, Trigger, WhyNot};
+use super::{Counter, Destination, Given, Promotion, ShippingOption, TaxRate, Trigger, Who, WhyNot};
 use crate::ids::{CouponCode, PromotionId};
 use crate::limits::REASON_MAX;
 use crate::money::{Currency, Money, MoneyError, Nano};
@@ -19,6 +19,9 @@ pub struct Rules {
     shipping: Vec<ShippingOption>,
     rates: Vec<ExchangeRate>,
     stack_max: Option<u32>,
+    /// Automatic promotions that are limited.
+    limited: Vec<usize>,
+    steady: bool,
 }
 
 impl Rules {
@@ -30,7 +33,10 @@ impl Rules {
             Trigger::Automatic => Vec::new(),
         });
         let codes = codes.collect();
-        Self { promotions, by_id, codes, taxes, shipping, rates: Vec::new(), stack_max: None }
+        let automatic = || promotions.iter().enumerate().filter(|(_, p)| p.active && p.trigger == Trigger::Automatic);
+        let limited = automatic().filter(|(_, p)| p.is_limited()).map(|(n, _)| n).collect();
+        let steady = automatic().all(|(_, p)| p.is_steady());
+        Self { limited, steady, promotions, by_id, codes, taxes, shipping, rates: Vec::new(), stack_max: None }
     }
 
     /// With rates to sell in other currencies than the catalog's.
@@ -66,6 +72,21 @@ impl Rules {
     /// What the rules themselves know of a code.
     pub fn given(&self, code: &CouponCode) -> Given {
         Given { code: code.clone(), promotion: self.coupon(code).map(|p| p.id.clone()), uses_max: None }
+    }
+
+    /// What a quote with these codes, for this person, has to know the count of.
+    pub fn counters(&self, codes: &[Given], who: Option<Who>) -> Vec<Counter> {
+        let given = codes.iter().filter_map(|g| g.promotion.as_ref()).filter_map(|id| self.promotion(id));
+        let promotions = self.limited.iter().map(|n| &self.promotions[*n]).chain(given);
+        let mut counters: Vec<Counter> = promotions.flat_map(|p| p.counters(who)).collect();
+        counters.extend(codes.iter().filter(|g| g.uses_max.is_some()).map(|g| Counter::Code(g.code.clone())));
+        counters.extend(who.filter(|_| !counters.is_empty()).map(Counter::Orders));
+        counters
+    }
+
+    /// Whether a quote without codes stays the same while its goods do, whoever asks and whenever.
+    pub fn is_steady(&self) -> bool {
+        self.steady && self.rates.is_empty()
     }
 
     pub fn taxes(&self) -> &[TaxRate] {

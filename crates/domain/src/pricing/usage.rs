@@ -32,6 +32,8 @@ pub enum Counter {
     Spent(PromotionId),
     /// Orders that used one code of many.
     Code(CouponCode),
+    /// One person's orders, with promotions or without.
+    Orders(Who),
 }
 
 impl Counter {
@@ -42,6 +44,7 @@ impl Counter {
             "uses" => PromotionId::parse(rest).map(Self::Uses),
             "spent" => PromotionId::parse(rest).map(Self::Spent),
             "code" => CouponCode::parse(rest).map(Self::Code),
+            "orders" => parse_who(rest).map(Self::Orders),
             "by" => {
                 let (who, promotion) = rest.split_once('/')?;
                 Some(Self::UsesBy(PromotionId::parse(promotion)?, parse_who(who)?))
@@ -62,7 +65,7 @@ fn parse_who(text: &str) -> Option<Who> {
     Some(Who(who))
 }
 
-/// `uses/SUMMER`, `by/<who>/SUMMER`, `spent/SUMMER`, `code/A1B2`: the name a ledger keeps it under.
+/// `uses/SUMMER`, `by/<who>/SUMMER`, `spent/SUMMER`, `code/A1B2`, `orders/<who>`: the name a ledger keeps it under.
 impl fmt::Display for Counter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -70,6 +73,7 @@ impl fmt::Display for Counter {
             Self::UsesBy(promotion, who) => write!(f, "by/{who}/{promotion}"),
             Self::Spent(promotion) => write!(f, "spent/{promotion}"),
             Self::Code(code) => write!(f, "code/{code}"),
+            Self::Orders(who) => write!(f, "orders/{who}"),
         }
     }
 }
@@ -101,7 +105,14 @@ mod tests {
         let promotion = || PromotionId::parse("SUMMER").expect("an id");
         let who = Who(*b"0123456789abcdef");
         let code = CouponCode::parse("A1-B2").expect("a code");
-        for counter in [Counter::Uses(promotion()), Counter::UsesBy(promotion(), who), Counter::Spent(promotion()), Counter::Code(code)] {
+        let counters = [
+            Counter::Uses(promotion()),
+            Counter::UsesBy(promotion(), who),
+            Counter::Spent(promotion()),
+            Counter::Code(code),
+            Counter::Orders(who),
+        ];
+        for counter in counters {
             assert_eq!(Counter::parse(&counter.to_string()), Some(counter));
         }
         for wrong in ["", "uses", "uses/", "by/00/SUMMER", "by/zz112233445566778899aabbccddeeff/SUMMER", "code/a", "other/A"] {

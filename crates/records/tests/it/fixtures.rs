@@ -4,14 +4,13 @@ use domain::cart::{Cart, CartEvent, Item, Metadata, OnceMark, Owner, Strategy};
 use domain::catalog::{Book, Edition, Format, Heading, HeadingId, HeadingKind, Isbn13, Ratings};
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, PaymentError, State};
 use domain::event::{BookEvent, Event, Outgoing, StockEvent, Subject};
-use domain::ids::{
-    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, RefundId, SessionId,
-    ShippingOptionId, Sku, Version,
-};
+use domain::ids::{AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, PromotionId, RefundId, SessionId, ShippingOptionId, Sku, Version};
 use domain::money::{Currency, Money, Ppm};
 use domain::order::{Actor, Number, Order, OrderEvent, PaymentStatus, Placed, Recorded, Refund, RefundedItem, Status};
 use domain::person::{Address, Country, Email};
-use domain::pricing::{Adjustment, AdjustmentKind, Line, NotApplied, Quote, QuotedLine, Reason, WhyNot};
+use domain::pricing::{
+    Adjustment, AdjustmentKind, Counter, Limited, Line, NotApplied, Off, Quote, QuotedLine, Reason, Use, WhyNot, Who,
+};
 use domain::quantity::Quantity;
 use domain::session::{Session, SessionEvent};
 use domain::stock::{StockChange, StockLevel};
@@ -120,7 +119,8 @@ fn plain_address() -> Address {
 }
 
 fn adjustment(kind: AdjustmentKind, code: &str, amount: i64, item: Option<ItemId>, reason: Reason) -> Adjustment {
-    Adjustment { kind, code: code.into(), label: text("A label"), amount: usd(amount), item, reason }
+    let promotion = (kind == AdjustmentKind::Coupon).then(|| PromotionId::parse(code).expect("an id"));
+    Adjustment { item, promotion, ..Adjustment::new(kind, code.into(), text("A label"), usd(amount), reason) }
 }
 
 /// Not a sum anyone would compute: every kind of reason is in it.
@@ -149,8 +149,12 @@ fn quote() -> Quote {
         discount: usd(260),
         tax: usd(170),
         available: 5,
+        weight_g: 0,
+        gift: false,
+        converted_from: None,
     };
-    use AdjustmentKind::{Coupon, Promotion, Shipping, Tax};
+    use AdjustmentKind::{Coupon, Sale, Shipping, Tax};
+    let used = |id: &str| Use { counter: Counter::Uses(PromotionId::parse(id).expect("an id")), by: 1, limit: None };
     Quote {
         currency: Currency::parse("USD").expect("a currency"),
         lines: (1..).zip(Format::ALL).map(|(n, format)| line(n, format)).collect(),
@@ -165,7 +169,7 @@ fn quote() -> Quote {
         settled: true,
         shipping_option: Some(option()),
         adjustments: vec![
-            adjustment(Promotion, "SALE", -400, Some(ItemId(bits(1))), Reason::Sale { list: usd(2998) }),
+            adjustment(Sale, "SALE", -400, Some(ItemId(bits(1))), Reason::Sale { list: usd(2998) }),
             adjustment(Coupon, "TEN", -1000, None, Reason::Percentage { rate: Ppm(100_000), of: usd(10_000) }),
             adjustment(Coupon, "WELCOME-5", -40, None, Reason::Fixed { of: usd(40) }),
             adjustment(Shipping, "standard-us", 499, None, Reason::ShippingPrice),
@@ -173,8 +177,76 @@ fn quote() -> Quote {
             adjustment(Shipping, "DIGITAL", 0, None, Reason::NothingToShip),
             adjustment(Tax, "US-CA", 680, None, Reason::Tax { rate: Ppm(72_500), of: usd(9_352), included: true }),
         ],
-        not_applied: why.into_iter().map(|why| NotApplied { code: code("NOPE"), why }).collect(),
+        not_applied: why.into_iter().map(|why| NotApplied { code: Some(code("NOPE")), promotion: None, label: None, why }).collect(),
+        uses: vec![used("TEN"), used("WELCOME-5")],
     }
+}
+
+/// What quotes have grown by since promotions: every kind, reason and count that [`quote`] does not have.
+fn promoted_quote() -> Quote {
+    let id = || PromotionId::parse("summer-sale").expect("an id");
+    let (rate, amount, price) = (Off::Rate(Ppm(100_000)), Off::Amount(usd(100)), Off::Price(usd(500)));
+    let of = usd(2598);
+    let reasons = [
+        Reason::Price { price: usd(500), of },
+        Reason::Each { off: rate, copies: 2, of },
+        Reason::Tier { from: 2, off: amount, copies: 2, of },
+        Reason::Spend { from: usd(1000), off: price, of },
+        Reason::BuyGet { bought: 2, gotten: 1, rate: Ppm(500_000), of },
+        Reason::Bundle { sets: 3, off: price, of },
+        Reason::Gift,
+        Reason::Shipping { off: rate, of },
+        Reason::Exempt { of },
+    ];
+    let adjusted = reasons.into_iter().map(|reason| Adjustment {
+        shares: vec![(ItemId(bits(1)), usd(-60)), (ItemId(bits(2)), usd(-40))],
+        promotion: Some(id()),
+        limited: Some(Limited::Cap),
+        ..Adjustment::new(AdjustmentKind::Promotion, "summer-sale".into(), text("A label"), usd(-100), reason)
+    });
+    let mut adjustments: Vec<_> = adjusted.collect();
+    adjustments[1].limited = Some(Limited::Budget);
+    adjustments[8].kind = AdjustmentKind::Exemption;
+    let why = [
+        WhyNot::Inactive,
+        WhyNot::OffHours,
+        WhyNot::UsedByShopper,
+        WhyNot::BelowCopies { least: 3, have: 2 },
+        WhyNot::NothingMatches,
+        WhyNot::NotInSegment,
+        WhyNot::NotFirstOrder,
+        WhyNot::NotBirthday,
+        WhyNot::NeedsCustomer,
+        WhyNot::ConditionUnmet,
+        WhyNot::ConditionFailed,
+        WhyNot::BetterInGroup { by: id() },
+        WhyNot::Excluded { by: id() },
+        WhyNot::StackFull { max: 3 },
+        WhyNot::GivenTwice,
+        WhyNot::OutOfStock,
+        WhyNot::NoShipping,
+    ];
+    let not_applied = why.into_iter().map(|why| NotApplied { code: None, promotion: Some(id()), label: Some(text("A label")), why });
+    let who = Who(*b"0123456789abcdef");
+    let counters = [Counter::UsesBy(id(), who), Counter::Spent(id()), Counter::Code(code("A1-B2")), Counter::Orders(who)];
+    let uses = counters.into_iter().map(|counter| Use { counter, by: 7, limit: Some(10) }).collect();
+    let mut quote = Quote { adjustments, not_applied: not_applied.collect(), uses, ..quote() };
+    for line in &mut quote.lines {
+        *line = QuotedLine { weight_g: 350, gift: true, converted_from: Some(usd(99)), ..line.clone() };
+    }
+    quote
+}
+
+/// A checkout whose quote has promotions of every kind.
+pub fn promoted_checkout() -> Checkout {
+    Checkout { quote: promoted_quote(), ..checkouts().swap_remove(0) }
+}
+
+/// An edition with a weight.
+pub fn heavy_book() -> Book {
+    let mut book = books().swap_remove(0);
+    book.editions[0].weight_g = Some(350);
+    book
 }
 
 /// The first has something in every field, the second as little as there can be, the others another state each.
@@ -229,6 +301,7 @@ pub fn checkouts() -> Vec<Checkout> {
             shipping_option: None,
             adjustments: vec![],
             not_applied: vec![],
+            uses: vec![],
             ..quote()
         },
         state: State::Open,
@@ -380,6 +453,7 @@ pub fn books() -> Vec<Book> {
         format,
         price: usd(1499),
         sale_price,
+        weight_g: None,
     };
     let rich = Book {
         id: BookId(bits(1)),

@@ -1,16 +1,17 @@
 //! A shop in memory behind the router, and a client that checks what holds for every answer.
 
+use app::TimeZone;
 use app::ports::{Clock, Payments};
 use app::{App, Policy, Ports};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use domain::cart::Lifetimes;
-use domain::ids::{CouponCode, CustomerId, ShippingOptionId};
-use domain::money::{Currency, Money, Ppm, Rounding};
+use domain::ids::{CouponCode, CustomerId, ShippingOptionId, TaxName};
+use domain::money::{Currency, Money, Ppm};
 use domain::order::CaptureWhen;
 use domain::person::Country;
-use domain::pricing::{Coupon, CouponKind, Rules, ShippingOption, TaxRate, Window};
+use domain::pricing::{Benefit, Off, Place, Promotion, Rules, ShippingOption, Target, TaxRate};
 use domain::text::Text;
 use http_body_util::BodyExt;
 use memory::simulator::PaymentSimulator;
@@ -269,6 +270,7 @@ fn money(amount: i64) -> Money {
 fn policy() -> Policy {
     Policy {
         currency: Currency::parse("USD").expect("a currency"),
+        time_zone: TimeZone::UTC,
         carts: Lifetimes { guest: 30 * DAY, customer: 90 * DAY, empty: DAY },
         checkout_ttl: Duration::from_secs(1800),
         reservation_ttl: Duration::from_secs(600),
@@ -280,32 +282,15 @@ fn policy() -> Policy {
 
 fn rules() -> Rules {
     let text = |text: &str| Text::parse(text).expect("a text");
-    let coupon = |code: &str, kind| Coupon {
-        code: CouponCode::parse(code).expect("a code"),
-        label: text(code),
-        kind,
-        min_subtotal: None,
-        window: Window::default(),
-        uses_max: None,
+    let coupon = |code: &str, off| {
+        Promotion::coupon(CouponCode::parse(code).expect("a code"), text(code), Benefit::Goods { of: Target::default(), off })
     };
     let us = Country::parse("US").expect("a country");
+    let texas = Place { region: Some(Text::parse("TX").expect("a region")), ..Place::country(us) };
+    let standard = ShippingOption::flat(ShippingOptionId::parse("standard").expect("an id"), text("Standard"), money(499));
     Rules::new(
-        vec![coupon("TEN", CouponKind::Percentage(Ppm(100_000))), coupon("FIVE", CouponKind::Fixed(money(500)))],
-        vec![TaxRate {
-            country: us,
-            region: Some(Text::parse("TX").expect("a region")),
-            label: text("Sales tax"),
-            rate: Ppm(82_500),
-            included: false,
-            shipping_taxed: false,
-            rounding: Rounding::HalfEven,
-        }],
-        vec![ShippingOption {
-            id: ShippingOptionId::parse("standard").expect("an id"),
-            label: text("Standard"),
-            price: money(499),
-            free_from: None,
-            countries: vec![us],
-        }],
+        vec![coupon("TEN", Off::Rate(Ppm(100_000))), coupon("FIVE", Off::Amount(money(500)))],
+        vec![TaxRate::of(TaxName::parse("SALES").expect("a name"), texas, text("Sales tax"), Ppm(82_500))],
+        vec![ShippingOption { zones: vec![Place::country(us)], ..standard }],
     )
 }

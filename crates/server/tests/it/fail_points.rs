@@ -8,8 +8,9 @@
 use crate::crashes::sequences;
 use crate::shop::{Client, Shop, command, dir};
 use app::ports::{Ledger, Outbox};
+use domain::pricing::Counter;
 use domain::checkout::State;
-use domain::ids::{CouponCode, EditionId};
+use domain::ids::{EditionId, PromotionId};
 use domain::time::Timestamp;
 use futures_util::FutureExt;
 use futures_util::stream::{StreamExt, iter};
@@ -244,8 +245,9 @@ async fn look(stage: &Stage, shop: &Shop, dir: &Path, told: &Told) {
     let level = store.stock(stage.edition).await.expect("read");
     let gone: u64 = sold.iter().flat_map(|o| o["items"].as_array().expect("items")).filter_map(|i| i["quantity"].as_u64()).sum();
     assert_eq!((u64::from(level.on_hand), level.reserved), (u64::from(ON_HAND) - gone, 0), "stock");
-    let uses = store.coupon_uses(&CouponCode::parse("TEN").expect("a code")).await.expect("read") as usize;
-    assert_eq!(uses, sold.iter().filter(|o| o["totals"]["discount"]["amount"] == 100).count(), "coupons");
+    let ten = Counter::Uses(PromotionId::parse("TEN").expect("an id"));
+    let uses = store.usage(std::slice::from_ref(&ten)).await.expect("read").of(&ten);
+    assert_eq!(uses as usize, sold.iter().filter(|o| o["totals"]["discount"]["amount"] == 100).count(), "coupons");
     for (subject, numbers) in sequences(dir) {
         assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "{subject}: every event, in order, once");
     }

@@ -1,6 +1,6 @@
 use app::ports::{CartChange, Carts, Catalog, Ledger, Outbox, Saved, Sessions};
 use conformance::fixtures::{
-    START, add, answer, append, at, cart, cart_of, changed, checkout, commit_checkout, digest, guest, mark, move_coupons, move_stock,
+    START, add, answer, append, at, cart, cart_of, changed, checkout, commit_checkout, count, digest, guest, mark, move_stock,
     moved, new_books, paying, placed, race, save_cart, session, session_event, use_coupon,
 };
 use domain::ids::{BookId, CartId, CheckoutId, EditionId, OrderId, SessionId};
@@ -31,7 +31,7 @@ async fn fill(store: &EmbeddedStore) {
     store.commit(append(placed(1, START)), START).await.expect("an order");
     let stock = [moved(1, StockChange::Receive(5), "delivery"), moved(1, StockChange::Reserve(2), "pay")];
     store.commit(move_stock(stock), START).await.expect("stock");
-    store.commit(move_coupons([use_coupon("TEN", 5, "pay")]), START).await.expect("a coupon");
+    store.commit(count([use_coupon("TEN", 5, "pay")]), START).await.expect("a coupon");
     store.create(session(1), digest(1), session_event(1, 1, SessionEvent::Started)).await.expect("a session");
 }
 
@@ -47,7 +47,7 @@ async fn seen(store: &EmbeddedStore) -> String {
         store.stock(EditionId(1)).await.expect("a level"),
         store.checkout(CheckoutId(1)).await.expect("a checkout"),
         store.order(OrderId(1)).await.expect("an order"),
-        store.coupon_uses(&conformance::fixtures::code("TEN")).await.expect("a coupon"),
+        store.usage(&[conformance::fixtures::uses_of("TEN")]).await.expect("a coupon"),
         Sessions::load(store, SessionId(1), START).await.expect("a session"),
         store.pending(100).await.expect("events"),
     )
@@ -190,7 +190,7 @@ async fn a_sound_store_is_counted_and_every_disagreement_is_found() {
         ("UPDATE stock SET reserved = 3", Some("its moves lead to")),
         ("DELETE FROM stock_moves WHERE kind = 'receive'", Some("is not possible on")),
         ("DELETE FROM stock", Some("the level is None")),
-        ("UPDATE coupons SET used = 2", Some("is used 2 times, its moves lead to 1")),
+        ("UPDATE counters SET used = 2", Some("uses/TEN stands at 2, its uses lead to 1")),
         ("DELETE FROM order_events WHERE sequence = 1", Some("is not what its events say")),
         ("DELETE FROM order_events WHERE sequence = 1", Some("event 2 is not what was written")),
         ("UPDATE order_events SET link = zeroblob(32) WHERE sequence = 2", Some("event 2 is not what was written")),
@@ -263,8 +263,8 @@ async fn everything_that_follows_from_something_else_is_made_anew_and_compared()
         ("UPDATE checkouts SET due_at = due_at + 1", Some("the checkout says")),
         ("UPDATE checkouts SET done = 1", Some("the checkout says")),
         ("UPDATE stock SET reserved = 0; UPDATE stock_moves SET kind = 'count', n = 5 WHERE kind = 'reserve'", Some("are reserved")),
-        ("UPDATE coupons SET used = 3", Some("is used 3 times")),
-        ("DELETE FROM coupons", Some("is used 0 times")),
+        ("UPDATE counters SET used = 3", Some("uses/TEN stands at 3")),
+        ("DELETE FROM counters", Some("uses/TEN stands at 0")),
         ("DELETE FROM order_events WHERE sequence = 2", Some("is not what its events say")),
     ] {
         let dir = dir();
@@ -273,7 +273,7 @@ async fn everything_that_follows_from_something_else_is_made_anew_and_compared()
         drop(store);
         database(dir.path()).execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {damage}")).expect("damage");
         match (rebuild(dir.path()), told) {
-            (Ok(rebuilt), None) => assert_eq!(rebuilt, Rebuilt { orders: 1, checkouts: 2, levels: 1, coupons: 1 }),
+            (Ok(rebuilt), None) => assert_eq!(rebuilt, Rebuilt { orders: 1, checkouts: 2, levels: 1, counters: 1 }),
             (Err(VerifyError::Unsound(wrong)), Some(told)) => assert!(wrong.iter().any(|w| w.contains(told)), "{damage}: {wrong:?}"),
             (other, _) => panic!("{damage}: {other:?}"),
         }
@@ -284,7 +284,7 @@ async fn everything_that_follows_from_something_else_is_made_anew_and_compared()
 async fn buy_one(store: &EmbeddedStore) {
     let stock = [moved(1, StockChange::Receive(5), "delivery"), moved(1, StockChange::Reserve(1), "pay")];
     store.commit(move_stock(stock), START).await.expect("stock");
-    store.commit(move_coupons([use_coupon("TEN", 5, "first"), use_coupon("TEN", 5, "second")]), START).await.expect("a coupon");
+    store.commit(count([use_coupon("TEN", 5, "first"), use_coupon("TEN", 5, "second")]), START).await.expect("a coupon");
     store.commit(append(placed(2, START)), START).await.expect("an order");
     store.commit(commit_checkout(&checkout(3), 0), START).await.expect("an open checkout");
     store.commit(commit_checkout(&paying(1), 0), START).await.expect("a checkout that is being paid");

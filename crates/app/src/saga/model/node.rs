@@ -6,7 +6,7 @@ use super::store::{Bought, Committed, Paying, attempt, key};
 use super::{Mistake, Settings, World};
 use crate::checkout::{cancel, give_back, moves};
 use crate::order::edited;
-use crate::ports::{Authorization, Change, CouponChange, CouponMove, Taken};
+use crate::ports::{Authorization, Change, Taken, UseChange, UseMove};
 use crate::saga::steps::{
     Due, Effect, Left, Step, asked_about, authorized, begun, challenge_undone, due, expire, known, left, performed, settled, taken, voided,
 };
@@ -132,7 +132,7 @@ impl Settings {
         }
         let attempt = attempt(&open, usize::from(paying.attempts), now);
         let uses = give_back(&open.quote, &attempt.cause("use")).into_iter();
-        let uses = uses.map(|u| CouponMove { change: CouponChange::Use { limit: None }, ..u }).collect();
+        let uses = uses.map(|u| UseMove { change: UseChange::Use { by: 1, limit: None }, ..u }).collect();
         let step = begun(&open, attempt, uses, now).expect("an open checkout can be paid");
         if self.store(world, n, &step.change) {
             self.go_on(world, n, Errand::Drive, Paying::of(step.after()), 0);
@@ -364,6 +364,6 @@ fn release_early(step: &mut Step) {
     let after = step.after().clone();
     if let State::Undoing { then: AfterUndo::Open | AfterUndo::Canceled } = after.state {
         step.change.stock = moves(&after, after.current(), "release", StockChange::Release);
-        step.change.coupons = give_back(&after.quote, &after.current().cause("give-back"));
+        step.change.uses = give_back(&after.quote, &after.current().cause("give-back"));
     }
 }

@@ -2,7 +2,7 @@
 //! rules of the ledger port. Versions are kept as distances: only whether they agree matters.
 
 use super::{ATTEMPTS, Mistake, Settings};
-use crate::ports::{Change, CouponChange};
+use crate::ports::{Change, UseChange};
 use conformance::fixtures;
 use domain::checkout::{Attempt, Checkout, State};
 use domain::ids::{AttemptId, OrderId, RefundId, Version};
@@ -156,11 +156,11 @@ impl Store {
     }
 
     fn move_coupons(&mut self, change: &Change) -> Result<(), &'static str> {
-        for step in &change.coupons {
+        for step in &change.uses {
             if self.is_first(&step.cause, 18) {
                 self.uses = match step.change {
-                    CouponChange::Use { .. } => Some(self.uses + 1),
-                    CouponChange::GiveBack => self.uses.checked_sub(1),
+                    UseChange::Use { .. } => Some(self.uses + 1),
+                    UseChange::GiveBack { .. } => self.uses.checked_sub(1),
                 }
                 .ok_or("a coupon given back that was not used")?;
             }
