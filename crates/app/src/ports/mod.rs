@@ -9,6 +9,7 @@ mod carts;
 mod catalog;
 mod ledger;
 mod payments;
+mod prices;
 mod sessions;
 mod world;
 
@@ -17,6 +18,7 @@ pub use carts::{CartChange, CartWrite, Carts, Saved};
 pub use catalog::{BookWrite, Catalog, CatalogChange, CatalogSaved, HeadingWrite, SearchIndex};
 pub use ledger::{Change, Committed, Ledger, NoticeId, OrderFilter, OrderPlace, Overdue, UseChange, UseMove};
 pub use payments::{Authorization, Authorize, Charge, ChargeStatus, Payments, Refund, Taken};
+pub use prices::{Audited, Issued, PriceChange, Prices, PricesSaved, RuleWrite, Why};
 pub use sessions::{Sessions, TokenDigest};
 pub use world::{Clock, Entropy};
 

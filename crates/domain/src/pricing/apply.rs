@@ -444,7 +444,7 @@ fn unmet(promotion: &Promotion, goods: &Goods<'_>, context: &Context) -> Option<
 }
 
 fn expression(promotion: &Promotion, facts: &Facts<'_>) -> Option<WhyNot> {
-    match promotion.needs.expression.as_ref()?.predicate.holds(facts) {
+    match facts.context.evaluator.holds(promotion.needs.expression.as_ref()?, facts) {
         Some(true) => None,
         Some(false) => Some(WhyNot::ConditionUnmet),
         None => Some(WhyNot::ConditionFailed),

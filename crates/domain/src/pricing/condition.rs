@@ -25,29 +25,33 @@ impl fmt::Debug for Facts<'_> {
     }
 }
 
-/// A condition that was checked when it was made: it ends within a known number of steps and cannot panic.
-pub trait Predicate: Send + Sync + fmt::Debug {
-    /// Whether it holds; `None` when it cannot be told (a value of an unexpected kind, a sum out of range).
-    fn holds(&self, facts: &Facts<'_>) -> Option<bool>;
+/// Evaluates conditions that were checked when their promotions were saved: each ends within a known number of steps.
+pub trait Conditions: Send + Sync {
+    /// Whether it holds; `None` when that cannot be told (a value of an unexpected kind, a sum out of range).
+    fn holds(&self, source: &Text<EXPRESSION_MAX>, facts: &Facts<'_>) -> Option<bool>;
 }
 
-/// A condition as it was written, and what it was made into.
-#[derive(Clone)]
-pub struct Expression {
-    pub source: Text<EXPRESSION_MAX>,
-    pub predicate: Arc<dyn Predicate>,
-}
+/// Whoever evaluates conditions, if anybody does; without one no condition can be told to hold.
+#[derive(Clone, Default)]
+pub struct Evaluator(pub Option<Arc<dyn Conditions>>);
 
-impl PartialEq for Expression {
-    fn eq(&self, other: &Self) -> bool {
-        self.source == other.source
+impl Evaluator {
+    pub(super) fn holds(&self, source: &Text<EXPRESSION_MAX>, facts: &Facts<'_>) -> Option<bool> {
+        self.0.as_ref()?.holds(source, facts)
     }
 }
 
-impl Eq for Expression {}
+/// It adds nothing to what a price depends on: a condition says what it says.
+impl PartialEq for Evaluator {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
 
-impl fmt::Debug for Expression {
+impl Eq for Evaluator {}
+
+impl fmt::Debug for Evaluator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.source, f)
+        f.write_str(if self.0.is_some() { "Evaluator" } else { "no Evaluator" })
     }
 }

@@ -7,6 +7,7 @@
 
 mod apply;
 mod benefit;
+mod book;
 mod condition;
 mod place;
 mod promotion;
@@ -17,7 +18,8 @@ mod tax;
 mod tests;
 mod usage;
 
-pub use condition::{Expression, Facts, Predicate};
+pub use book::{Kept, Pricebook, Rule, RuleId, RuleKey, RuleKind};
+pub use condition::{Conditions, Evaluator, Facts};
 pub use place::{Destination, Place, PostalRange};
 pub use promotion::{
     Basis, Benefit, Budget, Hours, Minimum, Needs, Off, Part, Promotion, Selector, Stacking, Step, Target, Tier, Trigger,
@@ -67,6 +69,7 @@ pub struct Context {
     pub local: Local,
     /// How much of limited promotions is used, as of the same instant.
     pub usage: Usage,
+    pub evaluator: Evaluator,
 }
 
 impl Context {
@@ -79,6 +82,7 @@ impl Context {
             shopper: Shopper::default(),
             local: Local::default(),
             usage: Usage::default(),
+            evaluator: Evaluator::default(),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What a promotion is: whom and what it is for, what it takes off, when, how often, and beside which others.
 
-use super::{Counter, Expression, Who};
+use super::{Counter, Who};
 use super::rules::Window;
 use crate::catalog::{Format, HeadingId};
 use crate::ids::{BookId, CouponCode, EditionId, PromotionGroup, PromotionId, Segment};
-use crate::limits::NAME_MAX;
+use crate::limits::{EXPRESSION_MAX, NAME_MAX};
 use crate::money::{Currency, Money, Ppm};
 use crate::text::Text;
 
@@ -223,8 +223,8 @@ pub struct Needs {
     pub first_order: bool,
     /// The shopper's birthday is at most so many days away, before or after.
     pub birthday_within_days: Option<u16>,
-    /// A condition of the shop's own.
-    pub expression: Option<Expression>,
+    /// A condition of the shop's own, in a language an [`super::Evaluator`] knows.
+    pub expression: Option<Text<EXPRESSION_MAX>>,
 }
 
 /// The least the goods have to come to.
