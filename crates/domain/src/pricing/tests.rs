@@ -134,7 +134,7 @@ fn a_coupon_that_does_not_apply_says_why() {
         ("NOPE", WhyNot::Unknown),
         ("PAST", WhyNot::Ended { at: Timestamp(10) }),
         ("SOON", WhyNot::NotYet { from: Timestamp(1000) }),
-        ("MIN50", WhyNot::BelowMinimum { minimum: usd(5000) }),
+        ("MIN50", WhyNot::BelowMinimum { minimum: usd(5000), have: Some(usd(1000)) }),
     ] {
         let q = price(&[(1, 1)], &[name], None, None);
         let why_not: Vec<_> = q.not_applied.into_iter().map(|n| (n.code, n.why)).collect();
