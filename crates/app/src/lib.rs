@@ -27,18 +27,17 @@ pub use error::Error;
 pub use notice::Notice;
 pub use once::{Answered, Once};
 pub use order::{OrderQuery, Page};
-pub use pricing::{ActiveCoupon, Calculate};
+pub use pricing::{ActiveCoupon, Calculate, CodeView, Issue, PutRule, RuleView, Simulate, Simulated};
 pub use session::{NewSession, SessionChange, SessionView};
 
 use domain::cart::Lifetimes;
 use domain::ids::{CheckoutId, id_bits};
 use domain::money::Currency;
 use domain::order::CaptureWhen;
-use domain::pricing::Rules;
 use domain::time::{Local, MonthDay, Timestamp};
 pub use jiff::tz::TimeZone;
 use lane::Lanes;
-use ports::{Bus, Carts, Catalog, Clock, Entropy, Ledger, Outbox, Payments, SearchIndex, Sessions};
+use ports::{Bus, Carts, Catalog, Clock, Entropy, Expressions, Ledger, Outbox, Payments, Prices, SearchIndex, Sessions};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +47,7 @@ pub struct Ports {
     pub carts: Arc<dyn Carts>,
     pub ledger: Arc<dyn Ledger>,
     pub catalog: Arc<dyn Catalog>,
+    pub prices: Arc<dyn Prices>,
     pub search: Arc<dyn SearchIndex>,
     pub sessions: Arc<dyn Sessions>,
     pub payments: Arc<dyn Payments>,
@@ -56,6 +56,7 @@ pub struct Ports {
     pub outboxes: Vec<Arc<dyn Outbox>>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    pub expressions: Arc<dyn Expressions>,
 }
 
 impl std::fmt::Debug for Ports {
@@ -100,11 +101,12 @@ impl Policy {
 pub struct App {
     ports: Ports,
     policy: Policy,
-    rules: Rules,
     carts: cart::CartLanes,
     checkouts: Lanes<CheckoutId, (), ()>,
     /// Catalog changes are decided one after the other: they check names and SKUs against the whole.
     catalog: Lanes<(), (), ()>,
+    /// So are changes of rules: they are checked against all others.
+    prices: Lanes<(), (), ()>,
 }
 
 impl std::fmt::Debug for App {
@@ -114,12 +116,8 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    pub fn new(ports: Ports, rules: Rules, policy: Policy) -> Self {
-        Self { ports, policy, rules, carts: Lanes::default(), checkouts: Lanes::default(), catalog: Lanes::default() }
-    }
-
-    pub fn rules(&self) -> &Rules {
-        &self.rules
+    pub fn new(ports: Ports, policy: Policy) -> Self {
+        Self { ports, policy, carts: Lanes::default(), checkouts: Lanes::default(), catalog: Lanes::default(), prices: Lanes::default() }
     }
 
     pub fn policy(&self) -> &Policy {

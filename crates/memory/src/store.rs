@@ -1,11 +1,12 @@
 use crate::outbox::Queue;
+use crate::prices::PriceShelf;
 use app::ports::{Answer, NoticeId};
 use app::snapshot::Snapshot;
-use domain::pricing::Counter;
 use domain::cart::{Cart, Owner};
 use domain::checkout::Checkout;
 use domain::ids::{CartId, CheckoutId, EditionId, OrderId, SessionId};
 use domain::order::{Order, Recorded};
+use domain::pricing::Counter;
 use domain::session::Session;
 use domain::stock::StockLevel;
 use domain::time::Timestamp;
@@ -51,6 +52,7 @@ pub(crate) struct State {
     pub sessions: BTreeMap<SessionId, Arc<Session>>,
     pub tokens: BTreeMap<[u8; 32], SessionId>,
     pub outbox: Queue,
+    pub prices: PriceShelf,
 }
 
 impl State {

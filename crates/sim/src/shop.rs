@@ -1,5 +1,6 @@
 //! The shop that is simulated: few books in few copies, so that shoppers get in each other's way.
 
+use app::TimeZone;
 use app::{BookInput, EditionInput, Policy};
 use domain::cart::Lifetimes;
 use domain::catalog::Format;
@@ -8,10 +9,9 @@ use domain::ids::{CouponCode, ShippingOptionId, Sku, TaxName};
 use domain::money::{Currency, Money, Ppm, Rounding};
 use domain::order::CaptureWhen;
 use domain::person::{Address, Country, Email};
-use domain::pricing::{Benefit, Budget, Off, Place, Promotion, Rules, ShippingOption, Target, TaxRate};
+use domain::pricing::{Benefit, Budget, Off, Place, Promotion, Rule, ShippingOption, Target, TaxRate};
 use domain::text::Text;
 use domain::time::Timestamp;
-use app::TimeZone;
 use std::time::Duration;
 
 /// Books on sale: each has one edition. Every fourth is an e-book, which is not shipped.
@@ -70,7 +70,8 @@ pub fn sku(n: u32) -> Sku {
 
 pub fn book(n: u32, price: i64, sale_price: Option<i64>) -> BookInput {
     let format = if n.is_multiple_of(4) { Format::Ebook } else { Format::Paperback };
-    let edition = EditionInput { sku: sku(n), format, price: usd(price), sale_price: sale_price.map(usd), weight_g: None, stock: Some(3 + n % 4) };
+    let edition =
+        EditionInput { sku: sku(n), format, price: usd(price), sale_price: sale_price.map(usd), weight_g: None, stock: Some(3 + n % 4) };
     BookInput {
         title: text(&format!("Book {n}")),
         subtitle: None,
@@ -101,7 +102,7 @@ pub fn policy(capture: CaptureWhen) -> Policy {
     }
 }
 
-pub fn rules() -> Rules {
+pub fn rules() -> Vec<Rule> {
     let us = Country::parse("US").expect("invariant: a country");
     let coupon = |name: &str, off, uses| Promotion {
         budget: Budget { uses, ..Budget::default() },
@@ -121,7 +122,8 @@ pub fn rules() -> Rules {
         zones: vec![Place::country(us)],
         ..ShippingOption::flat(ShippingOptionId::parse(id).expect("invariant: an id"), text(id), usd(price))
     };
-    Rules::new(coupons, vec![tax], vec![shipping("standard", 499, Some(3000)), shipping("express", 1299, None)])
+    let others = [Rule::tax(tax), shipping("standard", 499, Some(3000)).into(), shipping("express", 1299, None).into()];
+    coupons.into_iter().map(Rule::from).chain(others).collect()
 }
 
 pub fn address(line1: &str) -> Address {

@@ -1,3 +1,6 @@
+use domain::limits::EXPRESSION_MAX;
+use domain::pricing::{Conditions, Facts};
+use domain::text::Text;
 use domain::time::Timestamp;
 
 /// What time it is. The only way to know.
@@ -23,5 +26,30 @@ impl dyn Entropy {
         let mut bytes = [0; 8];
         self.fill(&mut bytes);
         u64::from_le_bytes(bytes)
+    }
+}
+
+/// A language in which a shop writes conditions of its own.
+pub trait Expressions: Conditions {
+    /// Whether this is a condition that ends within a known number of steps.
+    ///
+    /// # Errors
+    /// What is wrong with it, for whoever wrote it.
+    fn check(&self, source: &Text<EXPRESSION_MAX>) -> Result<(), String>;
+}
+
+/// No such language: every condition is refused, and none holds.
+#[derive(Clone, Copy, Debug)]
+pub struct NoExpressions;
+
+impl Expressions for NoExpressions {
+    fn check(&self, _: &Text<EXPRESSION_MAX>) -> Result<(), String> {
+        Err("this shop knows no language for conditions".into())
+    }
+}
+
+impl Conditions for NoExpressions {
+    fn holds(&self, _: &Text<EXPRESSION_MAX>, _: &Facts<'_>) -> Option<bool> {
+        None
     }
 }

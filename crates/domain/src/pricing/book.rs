@@ -1,11 +1,11 @@
 //! The pricebook: every rule of a shop, each with its version, and what they come to together.
 
-use super::{ExchangeRate, Promotion, Rules, ShippingOption, TaxRate};
-use crate::ids::Version;
+use super::{ExchangeRate, Fault, Promotion, RuleFault, Rules, ShippingOption, TaxRate, Trigger};
+use crate::ids::{CouponCode, Version};
 use crate::limits::RULE_ID_MAX;
 use crate::text::Text;
 use crate::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What a rule is kept under.
@@ -50,11 +50,19 @@ impl RuleKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {
     Promotion(Promotion),
-    TaxRate { id: RuleId, rate: TaxRate },
+    TaxRate {
+        id: RuleId,
+        rate: TaxRate,
+    },
     ShippingOption(ShippingOption),
-    ExchangeRate { id: RuleId, rate: ExchangeRate },
+    ExchangeRate {
+        id: RuleId,
+        rate: ExchangeRate,
+    },
     /// At most so many promotions on one order.
-    Stacking { most: Option<u32> },
+    Stacking {
+        most: Option<u32>,
+    },
 }
 
 impl Rule {
@@ -69,6 +77,32 @@ impl Rule {
         };
         RuleKey { kind, id }
     }
+
+    /// The codes it names.
+    pub fn codes(&self) -> &[CouponCode] {
+        match self {
+            Self::Promotion(Promotion { trigger: Trigger::Codes(codes), .. }) => codes,
+            Self::Promotion(_) | Self::TaxRate { .. } | Self::ShippingOption(_) | Self::ExchangeRate { .. } | Self::Stacking { .. } => &[],
+        }
+    }
+
+    /// A tax rate under the name of its place and its tax, such as `US-CA-SALES`.
+    pub fn tax(rate: TaxRate) -> Self {
+        let name: String = format!("{}-{}", rate.code(), rate.tax).chars().take(RULE_ID_MAX).collect();
+        Self::TaxRate { id: RuleId::parse(&name).expect("invariant: two names"), rate }
+    }
+}
+
+impl From<Promotion> for Rule {
+    fn from(promotion: Promotion) -> Self {
+        Self::Promotion(promotion)
+    }
+}
+
+impl From<ShippingOption> for Rule {
+    fn from(option: ShippingOption) -> Self {
+        Self::ShippingOption(option)
+    }
 }
 
 /// A rule as it is kept.
@@ -77,6 +111,13 @@ pub struct Kept {
     pub rule: Rule,
     pub version: Version,
     pub updated_at: Timestamp,
+}
+
+impl Kept {
+    /// A rule as it is kept first.
+    pub fn first(rule: Rule, at: Timestamp) -> Arc<Self> {
+        Arc::new(Self { rule, version: Version(1), updated_at: at })
+    }
 }
 
 /// All rules as of one instant. Never changed in place.
@@ -108,6 +149,33 @@ impl Pricebook {
 
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()
+    }
+
+    /// Whether a rule goes together with all others, once it is in place of the one with its key.
+    ///
+    /// # Errors
+    /// A tax that is in prices beside one of the same country that is not; a code that another promotion has.
+    pub fn check(&self, rule: &Rule) -> Result<(), RuleFault> {
+        let key = rule.key();
+        let mut others = self.kept.iter().filter(|(other, _)| **other != key).map(|(_, kept)| &kept.rule);
+        match rule {
+            Rule::TaxRate { rate, .. } => {
+                let disagrees = |r: &TaxRate| r.place.country == rate.place.country && r.included != rate.included;
+                let other = others.find(|other| matches!(other, Rule::TaxRate { rate, .. } if disagrees(rate)));
+                other.map_or(Ok(()), |_| Err(Fault::IncludedDisagrees.of("included")))
+            }
+            Rule::Promotion(promotion) => {
+                let taken = rule.codes().iter().find(|code| self.rules.coupon(code).is_some_and(|other| other.id != promotion.id));
+                taken.map_or(Ok(()), |code| Err(Fault::CodeTaken { code: code.clone() }.of("codes")))
+            }
+            Rule::ShippingOption(_) | Rule::ExchangeRate { .. } | Rule::Stacking { .. } => Ok(()),
+        }
+    }
+
+    /// A code that more than one promotion names; there must be none.
+    pub fn code_named_twice(&self) -> Option<&CouponCode> {
+        let mut seen = BTreeSet::new();
+        self.kept.values().flat_map(|kept| kept.rule.codes()).find(|code| !seen.insert(*code))
     }
 
     /// The pricebook after some rules were put and others removed.

@@ -8,9 +8,9 @@
 use crate::crashes::sequences;
 use crate::shop::{Client, Shop, command, dir};
 use app::ports::{Ledger, Outbox};
-use domain::pricing::Counter;
 use domain::checkout::State;
 use domain::ids::{EditionId, PromotionId};
+use domain::pricing::Counter;
 use domain::time::Timestamp;
 use futures_util::FutureExt;
 use futures_util::stream::{StreamExt, iter};
