@@ -287,7 +287,11 @@ impl DevIssuer {
             exp,
             nbf: None,
             roles,
-            segments: if said.segments.is_empty() { Value::Null } else { json!(said.segments.iter().map(Segment::as_str).collect::<Vec<_>>()) },
+            segments: if said.segments.is_empty() {
+                Value::Null
+            } else {
+                json!(said.segments.iter().map(Segment::as_str).collect::<Vec<_>>())
+            },
             birthdate: json!(said.birthdate),
             tax_exempt: if said.tax_exempt { json!(true) } else { Value::Null },
         };

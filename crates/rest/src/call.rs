@@ -121,9 +121,10 @@ impl Call {
             return Ok(None);
         }
         let mut query = self.query()?;
-        let audience = query.explain(&self.caller);
+        let explain = query.flag("explain").unwrap_or(false);
         query.end()?;
-        Ok(audience)
+        let audience = if self.caller.is_admin() { Audience::Shopkeeper } else { Audience::Shopper };
+        Ok(explain.then_some(audience))
     }
 
     /// The place a cursor stands for.

@@ -5,7 +5,7 @@ use domain::refusal::Refusal;
 use serde::Serialize;
 use wire::QuoteBody;
 use wire::explain::Explained;
-use wire::pricing::{CouponBody, SimulatedBody, coupon_kind};
+use wire::pricing::{COUPON_KINDS, CouponBody, SimulatedBody, coupon_kind};
 
 pub(crate) async fn calculate(mut call: Call) -> Answer {
     let explain = call.explain()?;
@@ -17,7 +17,7 @@ pub(crate) async fn calculate(mut call: Call) -> Answer {
 pub(crate) async fn discounts(call: Call) -> Answer {
     let mut query = call.query()?;
     let code = query.get("code", |text| CouponCode::parse(&text.to_uppercase()), "a coupon code");
-    let kind = query.get("kind", |text| ["percentage", "fixed"].into_iter().find(|k| *k == text), "percentage or fixed");
+    let kind = query.get("kind", |text| COUPON_KINDS.into_iter().find(|k| *k == text), &COUPON_KINDS.join(", "));
     let (limit, start) = (query.limit(), start(&call, &mut query)?);
     query.end()?;
     let mut active = call.app().discounts().await?;

@@ -2,14 +2,12 @@
 
 use crate::limits::NAME_TOLD_MAX;
 use crate::problem::Failure;
-use app::Caller;
 use axum::extract::Query as Pairs;
 use axum::http::Uri;
 use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
-use wire::explain::Audience;
 use wire::{FieldError, Invalid};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Query {
     pairs: Vec<(String, String)>,
     errors: Vec<FieldError>,
@@ -35,12 +33,6 @@ impl Query {
 
     pub(crate) fn flag(&mut self, name: &str) -> Option<bool> {
         self.get(name, |text| text.parse().ok(), "true or false")
-    }
-
-    /// For whom the price is to be explained, if it is.
-    pub(crate) fn explain(&mut self, caller: &Caller) -> Option<Audience> {
-        let audience = if caller.is_admin() { Audience::Shopkeeper } else { Audience::Shopper };
-        self.flag("explain").unwrap_or(false).then_some(audience)
     }
 
     pub(crate) fn limit(&mut self) -> usize {

@@ -62,10 +62,13 @@ fn issued(batch: &Batch) -> Bytes {
     reply::made(&format!("/api/v1/pricing/promotions/{}/codes", batch.promotion), &BatchBody::from(batch))
 }
 
-type Wanted = Box<dyn Fn(&Rule) -> bool + Send>;
+/// Ways to ship that are switched off are the shop's own business.
+fn is_for(rule: &Rule, caller: &Caller) -> bool {
+    caller.is_admin() || !matches!(rule, Rule::ShippingOption(option) if !option.active)
+}
 
-/// Which rules of a kind a query asks for. Ways to ship that are switched off are the shop's own business.
-fn wanted(kind: RuleKind, query: &mut Query, caller: &Caller) -> Wanted {
+/// Which rules of a kind a query asks for.
+fn wanted(kind: RuleKind, query: &mut Query) -> Box<dyn Fn(&Rule) -> bool + Send> {
     match kind {
         RuleKind::Promotion => {
             let active = query.flag("active");
@@ -84,21 +87,17 @@ fn wanted(kind: RuleKind, query: &mut Query, caller: &Caller) -> Wanted {
                 country.is_none_or(|c| rate.place.country == c) && (region.is_none() || rate.place.region == region)
             })
         }
-        RuleKind::ShippingOption => {
-            let all = caller.is_admin();
-            Box::new(move |rule| matches!(rule, Rule::ShippingOption(option) if all || option.active))
-        }
-        RuleKind::ExchangeRate | RuleKind::Stacking => Box::new(|_| true),
+        RuleKind::ShippingOption | RuleKind::ExchangeRate | RuleKind::Stacking => Box::new(|_| true),
     }
 }
 
 pub(crate) async fn list(kind: RuleKind, call: Call) -> Answer {
     let mut query = call.query()?;
-    let wanted = wanted(kind, &mut query, &call.caller);
+    let wanted = wanted(kind, &mut query);
     let (limit, start) = (query.limit(), start(&call, &mut query)?);
     query.end()?;
     let book = call.app().pricebook();
-    let mut page: Vec<&Arc<Kept>> = book.of(kind).filter(|kept| wanted(&kept.rule)).skip(start).take(limit + 1).collect();
+    let mut page: Vec<&Arc<Kept>> = book.of(kind).filter(|kept| is_for(&kept.rule, &call.caller) && wanted(&kept.rule)).skip(start).take(limit + 1).collect();
     let next = (page.len() > limit).then(|| ((start + limit) as u64).to_be_bytes());
     page.truncate(limit);
     Ok(call.page(page.into_iter().map(|kept| KeptBody::from(&**kept)).collect(), next.as_ref().map(|b| &b[..])))
@@ -107,8 +106,7 @@ pub(crate) async fn list(kind: RuleKind, call: Call) -> Answer {
 pub(crate) async fn show(kind: RuleKind, call: Call) -> Answer {
     call.no_query()?;
     let (book, key) = (call.app().pricebook(), key(&call, kind)?);
-    let kept = book.get(&key).filter(|kept| wanted(kind, &mut Query::default(), &call.caller)(&kept.rule));
-    let kept = kept.ok_or(Refusal::RuleNotFound)?;
+    let kept = book.get(&key).filter(|kept| is_for(&kept.rule, &call.caller)).ok_or(Refusal::RuleNotFound)?;
     Ok(call.show(kept.version, &KeptBody::from(&**kept)))
 }
 

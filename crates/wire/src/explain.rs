@@ -54,9 +54,16 @@ struct StepBody<'a> {
     step: &'static str,
     lines: Vec<LineBody<'a>>,
     /// What the step changed the total by.
-    amount: MoneyBody,
+    amount: SumBody,
     /// What it has come to after this step.
-    subtotal: MoneyBody,
+    subtotal: SumBody,
+}
+
+/// Money on the way to a total. It may be more than an amount can be, before a later step takes something off.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct SumBody {
+    amount: i64,
+    currency: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -193,7 +200,7 @@ impl Step {
 
 impl<'a> ExplanationBody<'a> {
     pub fn of(quote: &'a Quote, audience: Audience) -> Self {
-        let mut subtotal = Money::zero(quote.currency);
+        let mut subtotal = 0;
         let steps = Step::ALL.into_iter().filter_map(|step| StepBody::of(step, quote, &mut subtotal)).collect();
         let told = |not: &&NotApplied| audience == Audience::Shopkeeper || not.is_public();
         Self {
@@ -205,7 +212,7 @@ impl<'a> ExplanationBody<'a> {
 }
 
 impl<'a> StepBody<'a> {
-    fn of(step: Step, quote: &'a Quote, subtotal: &mut Money) -> Option<Self> {
+    fn of(step: Step, quote: &'a Quote, subtotal: &mut i64) -> Option<Self> {
         let own = |line: &&QuotedLine| step == if line.gift { Step::Gifts } else { Step::Goods };
         let goods = quote.lines.iter().filter(own).map(LineBody::of_goods);
         let adjustments = quote.adjustments.iter().filter(|a| Step::of(a) == step).map(|a| LineBody::of_adjustment(a, quote));
@@ -213,11 +220,10 @@ impl<'a> StepBody<'a> {
         if lines.is_empty() {
             return None;
         }
-        let added = lines.iter().filter(|line| !line.included).map(|line| line.amount.0);
-        let amount = Money::sum(quote.currency, added).and_then(|amount| Ok((amount, subtotal.plus(amount)?)));
-        let (amount, after) = amount.expect("invariant: parts of a quote are in its range");
-        *subtotal = after;
-        Some(Self { step: step.name(), lines, amount: MoneyBody(amount), subtotal: MoneyBody(after) })
+        let changed: i64 = lines.iter().filter(|line| !line.included).map(|line| line.amount.0.minor()).sum();
+        *subtotal += changed;
+        let sum = |amount| SumBody { amount, currency: quote.currency.code() };
+        Some(Self { step: step.name(), lines, amount: sum(changed), subtotal: sum(*subtotal) })
     }
 }
 

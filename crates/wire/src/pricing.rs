@@ -111,7 +111,10 @@ pub struct CouponBody<'a> {
     uses_left: Option<u32>,
 }
 
-/// The name of a kind, which is also what lists are filtered by.
+/// What lists of coupons are filtered by.
+pub const COUPON_KINDS: [&str; 10] = ["percentage", "fixed", "price", "each", "tiers", "buy_get", "bundle", "gift", "spend", "shipping"];
+
+/// The name of a kind: one of [`COUPON_KINDS`].
 pub fn coupon_kind(benefit: &Benefit) -> &'static str {
     match benefit {
         Benefit::Goods { off: Off::Rate(_), .. } => "percentage",

@@ -201,11 +201,9 @@ impl Off {
     pub(super) fn from(self, worth: Money, times: u32) -> Result<Money, MoneyError> {
         match self {
             Self::Rate(rate) => worth.share(rate, Rounding::HalfEven)?.min(worth),
-            Self::Amount(amount) => amount.times(times)?.min(worth),
-            Self::Price(price) => {
-                let lowered = price.times(times)?.min(worth)?;
-                worth.minus(lowered)
-            }
+            // What is too much to be an amount is more than anything is worth.
+            Self::Amount(amount) => amount.times(times).unwrap_or(worth).min(worth),
+            Self::Price(price) => worth.minus(price.times(times).unwrap_or(worth).min(worth)?),
         }
     }
 }

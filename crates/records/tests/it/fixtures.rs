@@ -212,7 +212,6 @@ fn promoted_quote() -> Quote {
         WhyNot::Inactive,
         WhyNot::OffHours,
         WhyNot::UsedByShopper,
-        WhyNot::BelowMinimum { minimum: usd(5000), have: Some(usd(3448)) },
         WhyNot::BelowCopies { least: 3, have: 2 },
         WhyNot::NothingMatches,
         WhyNot::NotInSegment,

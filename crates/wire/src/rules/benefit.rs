@@ -40,17 +40,21 @@ fn off(o: &mut Object<'_, '_>) -> Option<Off> {
 #[serde(tag = "kind", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum BenefitBody {
     Each {
-        of: TargetBody,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        of: Option<TargetBody>,
         off: OffBody,
     },
     Tiers {
-        of: TargetBody,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        of: Option<TargetBody>,
         tiers: Vec<TierBody<u32>>,
     },
     BuyGet {
-        buy: TargetBody,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        buy: Option<TargetBody>,
         buy_count: u32,
-        get: TargetBody,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        get: Option<TargetBody>,
         get_count: u32,
         rate_ppm: u32,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +70,8 @@ pub enum BenefitBody {
         variant_id: Show<EditionId>,
     },
     Goods {
-        of: TargetBody,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        of: Option<TargetBody>,
         off: OffBody,
     },
     Spend {
@@ -86,15 +91,15 @@ pub struct TierBody<T> {
 impl From<&Benefit> for BenefitBody {
     fn from(benefit: &Benefit) -> Self {
         match benefit {
-            Benefit::Each { of, off } => Self::Each { of: of.into(), off: off.into() },
+            Benefit::Each { of, off } => Self::Each { of: TargetBody::unless_all(of), off: off.into() },
             Benefit::Tiers { of, tiers } => {
                 let tiers = tiers.iter().map(|t| TierBody { from: t.from, off: (&t.off).into() }).collect();
-                Self::Tiers { of: of.into(), tiers }
+                Self::Tiers { of: TargetBody::unless_all(of), tiers }
             }
             Benefit::BuyGet { buy, buy_count, get, get_count, off, times_max } => Self::BuyGet {
-                buy: buy.into(),
+                buy: TargetBody::unless_all(buy),
                 buy_count: *buy_count,
-                get: get.into(),
+                get: TargetBody::unless_all(get),
                 get_count: *get_count,
                 rate_ppm: off.0,
                 times_max: *times_max,
@@ -103,7 +108,7 @@ impl From<&Benefit> for BenefitBody {
                 Self::Bundle { parts: parts.iter().map(PartBody::from).collect(), off: off.into(), times_max: *times_max }
             }
             Benefit::Gift { edition } => Self::Gift { variant_id: Show(*edition) },
-            Benefit::Goods { of, off } => Self::Goods { of: of.into(), off: off.into() },
+            Benefit::Goods { of, off } => Self::Goods { of: TargetBody::unless_all(of), off: off.into() },
             Benefit::Spend { tiers } => {
                 Self::Spend { tiers: tiers.iter().map(|t| TierBody { from: MoneyBody(t.from), off: (&t.off).into() }).collect() }
             }

@@ -52,7 +52,7 @@ impl Decimal {
     fn parse(text: &str) -> Option<Nano> {
         let digits = |text: &str, max: usize| (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
         let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
-        if !digits(whole, 10) || !digits(part, 9) {
+        if !digits(whole, 11) || !digits(part, 9) {
             return None;
         }
         let (whole, part): (u64, u64) = (whole.parse().ok()?, format!("{part:0<9}").parse().ok()?);
@@ -63,7 +63,9 @@ impl Decimal {
 pub(super) fn exchange_rate(o: &mut Object<'_, '_>, zone: &TimeZone) -> Option<ExchangeRate> {
     let from = o.required("from", scalar::currency);
     let to = o.required("to", scalar::currency);
-    let rate = o.required("rate", |v| v.parsed(Decimal::parse, "a positive decimal number as text, such as \"1.0825\", with at most nine decimals"));
+    let rate = o.required("rate", |v| {
+        v.parsed(Decimal::parse, "a positive decimal number as text, such as \"1.0825\", with at most nine decimals")
+    });
     let since = o.required("since", |v| scalar::instant(v, zone));
     let source = o.optional("source", scalar::line);
     Some(ExchangeRate { from: from?, to: to?, rate: rate?, since: since?, source })

@@ -20,8 +20,8 @@ pub use shipping::ShippingOptionBody;
 pub use tax::TaxRateBody;
 
 use exchange::exchange_rate;
-pub(crate) use promotion::segment;
 use promotion::promotion;
+pub(crate) use promotion::segment;
 use shipping::shipping_option;
 use tax::tax_rate;
 

@@ -18,10 +18,12 @@ pub struct TargetBody {
     full_price_only: bool,
 }
 
-impl From<&Target> for TargetBody {
-    fn from(target: &Target) -> Self {
+impl TargetBody {
+    /// Left out where it is everything.
+    pub(super) fn unless_all(target: &Target) -> Option<Self> {
         let all = |list: &[Selector]| list.iter().map(SelectorBody::from).collect();
-        Self { any: all(&target.any), except: all(&target.except), full_price_only: target.full_price_only }
+        let body = || Self { any: all(&target.any), except: all(&target.except), full_price_only: target.full_price_only };
+        (!target.is_all()).then(body)
     }
 }
 
@@ -92,13 +94,14 @@ pub(super) fn format(value: Value<'_, '_>) -> Option<Format> {
 /// So many copies of something.
 #[derive(Debug, Serialize)]
 pub struct PartBody {
-    of: TargetBody,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<TargetBody>,
     count: u32,
 }
 
 impl From<&Part> for PartBody {
     fn from(part: &Part) -> Self {
-        Self { of: (&part.of).into(), count: part.count }
+        Self { of: TargetBody::unless_all(&part.of), count: part.count }
     }
 }
 
