@@ -297,7 +297,13 @@ impl App {
     }
 
     /// Another means of payment in place of a challenge, unless that was met meanwhile.
-    async fn pay_otherwise(&self, caller: &Caller, challenged: Checkout, process: &Process, once: &Once<Processed>) -> Result<Checkout, Error> {
+    async fn pay_otherwise(
+        &self,
+        caller: &Caller,
+        challenged: Checkout,
+        process: &Process,
+        once: &Once<Processed>,
+    ) -> Result<Checkout, Error> {
         let asked = self.drive(challenged, None).await?;
         let open = match asked.state {
             State::Challenged => self.undo_challenge(asked).await?,
@@ -463,14 +469,15 @@ impl App {
         let options = match (&checkout.shipping_address, checkout.quote.parcels()) {
             (Some(address), Ok(parcels)) if !parcels.is_empty() => {
                 let options = self.rules.shipping_to(&address.into(), checkout.quote.currency).into_iter();
-                let offer = |o: &ShippingOption| Some(ShippingOffer { id: o.id.clone(), label: o.label.clone(), price: o.price_for(&parcels).ok()? });
+                let offer = |o: &ShippingOption| {
+                    Some(ShippingOffer { id: o.id.clone(), label: o.label.clone(), price: o.price_for(&parcels).ok()? })
+                };
                 options.filter_map(offer).collect()
             }
             _ => Vec::new(),
         };
         CheckoutView { checkout, options }
     }
-
 }
 
 /// Whether it happened is for the next who asks.
@@ -519,7 +526,8 @@ pub(crate) fn moves(checkout: &Checkout, attempt: &Attempt, what: &str, change: 
 
 /// Takes what a quote uses of limited promotions.
 fn used(quote: &Quote, cause: &str) -> Vec<UseMove> {
-    let one = |u: &Use| UseMove { counter: u.counter.clone(), change: UseChange::Use { by: u.by, limit: u.limit }, cause: cause.to_owned() };
+    let one =
+        |u: &Use| UseMove { counter: u.counter.clone(), change: UseChange::Use { by: u.by, limit: u.limit }, cause: cause.to_owned() };
     quote.uses.iter().map(one).collect()
 }
 

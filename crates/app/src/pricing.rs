@@ -86,7 +86,12 @@ impl App {
     }
 
     /// Looks up all that a quote depends on besides the goods. Asks the ledger only about what is limited.
-    pub(crate) async fn terms(&self, codes: impl IntoIterator<Item = &CouponCode>, shopper: Shopper, now: Timestamp) -> Result<Terms, Error> {
+    pub(crate) async fn terms(
+        &self,
+        codes: impl IntoIterator<Item = &CouponCode>,
+        shopper: Shopper,
+        now: Timestamp,
+    ) -> Result<Terms, Error> {
         let mut terms = Terms { codes: Vec::new(), shopper, local: Local::default(), usage: Usage::default() };
         for code in codes {
             if !terms.codes.iter().any(|g| g.code == *code) {

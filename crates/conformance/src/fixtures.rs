@@ -10,8 +10,8 @@ use domain::catalog::{Book, Edition, Format, Heading, HeadingId, HeadingKind, Is
 use domain::checkout::{Attempt, Checkout, Details, State};
 use domain::event::{BookEvent, Event, Outgoing, Subject};
 use domain::ids::{
-    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, OrderId, PaymentToken, PromotionId, SessionId, ShippingOptionId, Sku, TaxName,
-    Version,
+    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, OrderId, PaymentToken, PromotionId, SessionId,
+    ShippingOptionId, Sku, TaxName, Version,
 };
 use domain::money::{Currency, Money, Ppm, Rounding};
 use domain::order::{Actor, Appended, Number, Order};
@@ -121,7 +121,14 @@ pub fn book(n: u32) -> Book {
 }
 
 pub fn edition(n: u32) -> Edition {
-    Edition { id: EditionId(u128::from(n)), sku: sku(n), format: Format::Paperback, price: usd(i64::from(n) * 100 + 99), sale_price: None, weight_g: None }
+    Edition {
+        id: EditionId(u128::from(n)),
+        sku: sku(n),
+        format: Format::Paperback,
+        price: usd(i64::from(n) * 100 + 99),
+        sale_price: None,
+        weight_g: None,
+    }
 }
 
 pub fn sku(n: u32) -> Sku {

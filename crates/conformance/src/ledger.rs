@@ -2,16 +2,16 @@
 
 use crate::Subject;
 use crate::fixtures::{
-    START, answer, append, at, attempt, checkout, checkout_of, code, commit_checkout, count, customer, give_back,
-    guest, mark, move_stock, moved, next, paying, placed, placed_by, race, use_by, use_coupon, uses_of,
+    START, answer, append, at, attempt, checkout, checkout_of, code, commit_checkout, count, customer, give_back, guest, mark, move_stock,
+    moved, next, paying, placed, placed_by, race, use_by, use_coupon, uses_of,
 };
 use app::ports::{Change, Committed, Ledger, OrderFilter, OrderPlace, Overdue, UseChange, UseMove};
 use domain::cart::Owner;
 use domain::checkout::{AfterUndo, Checkout, CheckoutEvent, PaymentError, State};
 use domain::event::Event;
 use domain::ids::{CartId, CheckoutId, EditionId, OrderId, PromotionId, Version};
-use domain::pricing::{Counter, Usage, Who};
 use domain::order::{Actor, Appended, Number, Order, OrderEvent, PaymentStatus, Status};
+use domain::pricing::{Counter, Usage, Who};
 use domain::stock::{StockChange, StockLevel};
 use domain::time::Timestamp;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 use crate::outbox::Queue;
 use app::ports::{Answer, NoticeId};
 use app::snapshot::Snapshot;
-use domain::pricing::Counter;
 use domain::cart::{Cart, Owner};
 use domain::checkout::Checkout;
 use domain::ids::{CartId, CheckoutId, EditionId, OrderId, SessionId};
 use domain::order::{Order, Recorded};
+use domain::pricing::Counter;
 use domain::session::Session;
 use domain::stock::StockLevel;
 use domain::time::Timestamp;

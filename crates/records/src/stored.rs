@@ -5,8 +5,8 @@
 
 use domain::catalog::{Format, HeadingId, Isbn13};
 use domain::ids::{
-    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, PromotionId, RefundId, SessionId,
-    ShippingOptionId, Sku, Version,
+    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, PromotionId, RefundId,
+    SessionId, ShippingOptionId, Sku, Version,
 };
 use domain::money::{Currency, Money, Ppm};
 use domain::order::{Number, PaymentStatus, Status};

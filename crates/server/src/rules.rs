@@ -4,9 +4,7 @@ use domain::ids::{CouponCode, ShippingOptionId, TaxName};
 use domain::limits::NAME_MAX;
 use domain::money::{Currency, Money, Ppm};
 use domain::person::{Country, Region};
-use domain::pricing::{
-    Basis, Benefit, Budget, Minimum, Needs, Off, Place, Promotion, Rules, ShippingOption, Target, TaxRate, Window,
-};
+use domain::pricing::{Basis, Benefit, Budget, Minimum, Needs, Off, Place, Promotion, Rules, ShippingOption, Target, TaxRate, Window};
 use domain::text::Text;
 use domain::time::Timestamp;
 use serde::Deserialize;

@@ -224,7 +224,10 @@ async fn welcome(app: &App, listen: SocketAddr, dir: &Path) -> Result<(), String
     let ask = Calculate {
         items: vec![AddItem { product: book, variant: None, quantity: Quantity::ONE }],
         coupons: vec![],
-        destination: Some(Destination { region: Text::parse("CA"), ..Destination::country(Country::parse("US").expect("invariant: a country")) }),
+        destination: Some(Destination {
+            region: Text::parse("CA"),
+            ..Destination::country(Country::parse("US").expect("invariant: a country"))
+        }),
         shipping: None,
         currency: None,
     };

@@ -2,11 +2,11 @@
 //! key anywhere is an error. What is secret prints as `***` by its type.
 
 use app::Policy;
+use app::TimeZone;
 use config::{Config, Environment, File, FileFormat};
 use domain::cart::Lifetimes;
 use domain::money::Currency;
 use domain::order::CaptureWhen;
-use app::TimeZone;
 use payments_http::{HttpPayments, Patience};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::net::SocketAddr;

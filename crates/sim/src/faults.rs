@@ -10,12 +10,12 @@ use app::ports::{
 };
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
-use domain::pricing::{Counter,Usage};
 use domain::cart::{Cart, Owner};
 use domain::checkout::Checkout;
 use domain::event::Outgoing;
 use domain::ids::{AttemptId, CartId, CheckoutId, EditionId, OrderId, SessionId, Version};
 use domain::order::{Order, Recorded};
+use domain::pricing::{Counter, Usage};
 use domain::session::Session;
 use domain::stock::StockLevel;
 use domain::time::Timestamp;

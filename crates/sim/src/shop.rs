@@ -1,5 +1,6 @@
 //! The shop that is simulated: few books in few copies, so that shoppers get in each other's way.
 
+use app::TimeZone;
 use app::{BookInput, EditionInput, Policy};
 use domain::cart::Lifetimes;
 use domain::catalog::Format;
@@ -11,7 +12,6 @@ use domain::person::{Address, Country, Email};
 use domain::pricing::{Benefit, Budget, Off, Place, Promotion, Rules, ShippingOption, Target, TaxRate};
 use domain::text::Text;
 use domain::time::Timestamp;
-use app::TimeZone;
 use std::time::Duration;
 
 /// Books on sale: each has one edition. Every fourth is an e-book, which is not shipped.
@@ -70,7 +70,8 @@ pub fn sku(n: u32) -> Sku {
 
 pub fn book(n: u32, price: i64, sale_price: Option<i64>) -> BookInput {
     let format = if n.is_multiple_of(4) { Format::Ebook } else { Format::Paperback };
-    let edition = EditionInput { sku: sku(n), format, price: usd(price), sale_price: sale_price.map(usd), weight_g: None, stock: Some(3 + n % 4) };
+    let edition =
+        EditionInput { sku: sku(n), format, price: usd(price), sale_price: sale_price.map(usd), weight_g: None, stock: Some(3 + n % 4) };
     BookInput {
         title: text(&format!("Book {n}")),
         subtitle: None,

@@ -5,7 +5,10 @@ use app::{CartView, CheckoutView, ShippingOffer};
 use domain::cart::{Cart, Command, Lifetimes, Owner};
 use domain::catalog::{Format, Offer};
 use domain::checkout::{Attempt, Checkout, Details, State};
-use domain::ids::{AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, OrderId, PaymentToken, RefundId, SessionId, ShippingOptionId, Sku, TaxName, Version};
+use domain::ids::{
+    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, OrderId, PaymentToken, RefundId, SessionId, ShippingOptionId,
+    Sku, TaxName, Version,
+};
 use domain::money::{Currency, Money, Ppm};
 use domain::order::{Actor, Number, Order, OrderEvent, RefundOf, RefundRequest, Status};
 use domain::person::{Address, Country, Email};

@@ -44,8 +44,14 @@ pub struct PriceChange {
 #[derive(Clone, Debug)]
 pub enum RuleWrite {
     /// The rule carries its next version.
-    Put { kept: Arc<Kept>, expected: Version },
-    Delete { key: RuleKey, expected: Version },
+    Put {
+        kept: Arc<Kept>,
+        expected: Version,
+    },
+    Delete {
+        key: RuleKey,
+        expected: Version,
+    },
 }
 
 /// Who changed something, and for what reason.

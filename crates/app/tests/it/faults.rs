@@ -10,12 +10,12 @@ use app::ports::{
 use app::{Answered, App, Caller, Error, Notice, OrderQuery, Processed, StartCheckout};
 use async_trait::async_trait;
 use conformance::fixtures;
-use domain::pricing::{Counter,Usage};
 use domain::cart::{Cart, Owner};
 use domain::checkout::Checkout;
 use domain::ids::{AttemptId, CartId, CheckoutId, EditionId, OrderId};
 use domain::order::{CaptureWhen, Order, PaymentStatus, Recorded, RefundOf, RefundRequest, Status};
 use domain::pricing::Line;
+use domain::pricing::{Counter, Usage};
 use domain::stock::StockLevel;
 use domain::time::Timestamp;
 use std::sync::Arc;
@@ -263,7 +263,7 @@ async fn a_crash_at_any_call_leaves_money_stock_and_coupons_balanced() {
     ] {
         for token in tokens {
             for when in [When::Before, When::After] {
-                points += crashes(token, when, story).await;
+                points += Box::pin(crashes(token, when, story)).await;
             }
         }
     }

@@ -10,7 +10,9 @@
 use super::benefit::{Goods, Outcome, Taken};
 use super::promotion::{Basis, Benefit, Promotion, Stacking, Step, Trigger};
 use super::usage::{Counter, Use};
-use super::{Adjustment, AdjustmentKind, Context, Facts, Given, Hours, Limited, NotApplied, Quote, QuotedLine, Reason, Rules, ShippingOption, WhyNot};
+use super::{
+    Adjustment, AdjustmentKind, Context, Facts, Given, Hours, Limited, NotApplied, Quote, QuotedLine, Reason, Rules, ShippingOption, WhyNot,
+};
 use crate::catalog::{HeadingId, Offers};
 use crate::ids::{EditionId, ItemId, ShippingOptionId};
 use crate::money::{Money, MoneyError};
@@ -396,19 +398,24 @@ fn closed(promotion: &Promotion, given: Option<&Given>, context: &Context, now: 
     }
     let used = |counter: Counter, limit: u64| context.usage.of(&counter) >= limit;
     let id = || promotion.id.clone();
-    promotion.window.closed(now).or_else(|| {
-        let open = |h: &Hours| h.weekday == context.local.weekday && (h.from_minute..h.to_minute).contains(&context.local.minute);
-        (!promotion.hours.is_empty() && !promotion.hours.iter().any(open)).then_some(WhyNot::OffHours)
-    }).or_else(|| {
-        let gone = given.is_some_and(|g| g.uses_max.is_some_and(|max| used(Counter::Code(g.code.clone()), max.into())))
-            || promotion.budget.uses.is_some_and(|max| used(Counter::Uses(id()), max.into()))
-            || promotion.budget.amount.is_some_and(|max| used(Counter::Spent(id()), max.minor().unsigned_abs()));
-        gone.then_some(WhyNot::Exhausted)
-    }).or_else(|| {
-        let who = context.shopper.who?;
-        let max = promotion.uses_each()?;
-        used(Counter::UsesBy(id(), who), max.into()).then_some(WhyNot::UsedByShopper)
-    })
+    promotion
+        .window
+        .closed(now)
+        .or_else(|| {
+            let open = |h: &Hours| h.weekday == context.local.weekday && (h.from_minute..h.to_minute).contains(&context.local.minute);
+            (!promotion.hours.is_empty() && !promotion.hours.iter().any(open)).then_some(WhyNot::OffHours)
+        })
+        .or_else(|| {
+            let gone = given.is_some_and(|g| g.uses_max.is_some_and(|max| used(Counter::Code(g.code.clone()), max.into())))
+                || promotion.budget.uses.is_some_and(|max| used(Counter::Uses(id()), max.into()))
+                || promotion.budget.amount.is_some_and(|max| used(Counter::Spent(id()), max.minor().unsigned_abs()));
+            gone.then_some(WhyNot::Exhausted)
+        })
+        .or_else(|| {
+            let who = context.shopper.who?;
+            let max = promotion.uses_each()?;
+            used(Counter::UsesBy(id(), who), max.into()).then_some(WhyNot::UsedByShopper)
+        })
 }
 
 /// Whether a condition does not hold that no other promotion can change.

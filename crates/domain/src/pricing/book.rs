@@ -47,14 +47,23 @@ impl RuleKind {
 }
 
 /// One decision of a shop about prices.
+#[expect(clippy::large_enum_variant, reason = "rules are few and kept behind an Arc")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {
     Promotion(Promotion),
-    TaxRate { id: RuleId, rate: TaxRate },
+    TaxRate {
+        id: RuleId,
+        rate: TaxRate,
+    },
     ShippingOption(ShippingOption),
-    ExchangeRate { id: RuleId, rate: ExchangeRate },
+    ExchangeRate {
+        id: RuleId,
+        rate: ExchangeRate,
+    },
     /// At most so many promotions on one order.
-    Stacking { most: Option<u32> },
+    Stacking {
+        most: Option<u32>,
+    },
 }
 
 impl Rule {

@@ -1,7 +1,7 @@
 //! What a promotion is: whom and what it is for, what it takes off, when, how often, and beside which others.
 
-use super::{Counter, Who};
 use super::rules::Window;
+use super::{Counter, Who};
 use crate::catalog::{Format, HeadingId};
 use crate::ids::{BookId, CouponCode, EditionId, PromotionGroup, PromotionId, Segment};
 use crate::limits::{EXPRESSION_MAX, NAME_MAX};

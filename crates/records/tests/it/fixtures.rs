@@ -4,13 +4,14 @@ use domain::cart::{Cart, CartEvent, Item, Metadata, OnceMark, Owner, Strategy};
 use domain::catalog::{Book, Edition, Format, Heading, HeadingId, HeadingKind, Isbn13, Ratings};
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, PaymentError, State};
 use domain::event::{BookEvent, Event, Outgoing, StockEvent, Subject};
-use domain::ids::{AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, PromotionId, RefundId, SessionId, ShippingOptionId, Sku, Version};
+use domain::ids::{
+    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, PromotionId, RefundId,
+    SessionId, ShippingOptionId, Sku, Version,
+};
 use domain::money::{Currency, Money, Ppm};
 use domain::order::{Actor, Number, Order, OrderEvent, PaymentStatus, Placed, Recorded, Refund, RefundedItem, Status};
 use domain::person::{Address, Country, Email};
-use domain::pricing::{
-    Adjustment, AdjustmentKind, Counter, Limited, Line, NotApplied, Off, Quote, QuotedLine, Reason, Use, WhyNot, Who,
-};
+use domain::pricing::{Adjustment, AdjustmentKind, Counter, Limited, Line, NotApplied, Off, Quote, QuotedLine, Reason, Use, Who, WhyNot};
 use domain::quantity::Quantity;
 use domain::session::{Session, SessionEvent};
 use domain::stock::{StockChange, StockLevel};

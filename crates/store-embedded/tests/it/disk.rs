@@ -1,7 +1,7 @@
 use app::ports::{CartChange, Carts, Catalog, Ledger, Outbox, Saved, Sessions};
 use conformance::fixtures::{
-    START, add, answer, append, at, cart, cart_of, changed, checkout, commit_checkout, count, digest, guest, mark, move_stock,
-    moved, new_books, paying, placed, race, save_cart, session, session_event, use_coupon,
+    START, add, answer, append, at, cart, cart_of, changed, checkout, commit_checkout, count, digest, guest, mark, move_stock, moved,
+    new_books, paying, placed, race, save_cart, session, session_event, use_coupon,
 };
 use domain::ids::{BookId, CartId, CheckoutId, EditionId, OrderId, SessionId};
 use domain::session::SessionEvent;
