@@ -81,7 +81,9 @@ mod tests {
     #[test]
     fn days_between_days_of_a_year_go_the_shorter_way() {
         let day = |month, day| MonthDay::new(month, day).expect("a day");
-        for (a, b, days) in [(day(1, 1), day(1, 1), 0), (day(12, 31), day(1, 1), 1), (day(2, 28), day(3, 1), 2), (day(1, 1), day(7, 2), 183)] {
+        for (a, b, days) in
+            [(day(1, 1), day(1, 1), 0), (day(12, 31), day(1, 1), 1), (day(2, 28), day(3, 1), 2), (day(1, 1), day(7, 2), 183)]
+        {
             assert_eq!((a.days_from(b), b.days_from(a)), (days, days), "{a:?} {b:?}");
         }
         for (month, day) in [(0, 1), (13, 1), (2, 30), (4, 31), (1, 0)] {

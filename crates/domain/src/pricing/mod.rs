@@ -21,9 +21,7 @@ mod usage;
 pub use book::{Kept, Pricebook, Rule, RuleId, RuleKey, RuleKind};
 pub use condition::{Conditions, Evaluator, Facts};
 pub use place::{Destination, Place, PostalRange};
-pub use promotion::{
-    Basis, Benefit, Budget, Hours, Minimum, Needs, Off, Part, Promotion, Selector, Stacking, Step, Target, Tier, Trigger,
-};
+pub use promotion::{Basis, Benefit, Budget, Hours, Minimum, Needs, Off, Part, Promotion, Selector, Stacking, Step, Target, Tier, Trigger};
 pub use rules::{ExchangeRate, Rules, Window};
 pub use shipping::{Parcel, Scale, ShippingOption, Step as ShippingStep};
 pub use tax::{Level, TaxRate};
@@ -408,13 +406,7 @@ pub fn quote(
 type Headings = Vec<Arc<[HeadingId]>>;
 
 /// The goods at their offers' prices, and what each line's book is under.
-fn goods(
-    lines: &[Line],
-    offers: &dyn Offers,
-    rules: &Rules,
-    currency: Currency,
-    now: Timestamp,
-) -> Result<(Quote, Headings), MoneyError> {
+fn goods(lines: &[Line], offers: &dyn Offers, rules: &Rules, currency: Currency, now: Timestamp) -> Result<(Quote, Headings), MoneyError> {
     let mut quote = Quote::empty(currency, lines.len());
     let mut headings = Vec::with_capacity(lines.len());
     for line in lines {

@@ -140,9 +140,14 @@ mod tests {
 
     #[test]
     fn a_range_has_bounds_of_one_length_in_order() {
-        for (from, to, valid) in
-            [("10115", "14199", true), ("SW1A 1AA", "SW1A-9ZZ", true), ("2", "10", false), ("b", "a", false), ("", "", false), ("é", "é", false)]
-        {
+        for (from, to, valid) in [
+            ("10115", "14199", true),
+            ("SW1A 1AA", "SW1A-9ZZ", true),
+            ("2", "10", false),
+            ("b", "a", false),
+            ("", "", false),
+            ("é", "é", false),
+        ] {
             assert_eq!(PostalRange::new(from, to).is_some(), valid, "{from}..{to}");
         }
     }

@@ -119,7 +119,13 @@ pub(super) fn ship(quote: &mut Quote, options: &[&ShippingOption], chosen: Optio
         quote.settled = true;
         if !quote.lines.is_empty() {
             let nothing = Money::zero(quote.currency);
-            quote.adjustments.push(Adjustment::new(AdjustmentKind::Shipping, "DIGITAL".into(), label("No shipping"), nothing, Reason::NothingToShip));
+            quote.adjustments.push(Adjustment::new(
+                AdjustmentKind::Shipping,
+                "DIGITAL".into(),
+                label("No shipping"),
+                nothing,
+                Reason::NothingToShip,
+            ));
         }
         return Ok(());
     }

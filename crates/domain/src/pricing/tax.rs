@@ -206,8 +206,7 @@ fn relieve(quote: &mut Quote, bases: &[Base<'_>]) -> Result<(), MoneyError> {
     quote.discount = quote.discount.plus(relief)?;
     if !bases.is_empty() {
         let amount = Money::zero(quote.currency).minus(relief)?;
-        let adjustment =
-            Adjustment::new(AdjustmentKind::Exemption, "EXEMPT".into(), label("Tax exemption"), amount, Reason::Exempt { of });
+        let adjustment = Adjustment::new(AdjustmentKind::Exemption, "EXEMPT".into(), label("Tax exemption"), amount, Reason::Exempt { of });
         quote.adjustments.push(Adjustment { shares, ..adjustment });
     }
     Ok(())
