@@ -78,7 +78,7 @@ impl<'a> Promoting<'a> {
                 unknown.push(NotApplied { code: Some(given.code.clone()), promotion: None, label: None, why: WhyNot::Unknown });
                 continue;
             };
-            let twice = candidates.iter().any(|c| c.given.is_some() && c.promotion.id == promotion.id);
+            let twice = candidates.iter().any(|c| c.promotion.id == promotion.id);
             let step = promotion.benefit.step().max(Step::Coupons);
             let barred = twice.then_some(WhyNot::GivenTwice);
             candidates.push(Candidate { promotion, given: Some(given), step, barred, out: None, applied: false });
@@ -193,8 +193,7 @@ impl<'a> Promoting<'a> {
             self.exclude(*winner, of);
             return Ok(());
         }
-        for (n, _) in &worth {
-            let Stacking::BestOf(_) = stacking(*n) else { continue };
+        for (n, _) in worth.iter().filter(|(n, worth)| *worth > 0 && *stacking(*n) != Stacking::Exclusive) {
             let members = worth.iter().filter(|(m, _)| stacking(*m) == stacking(*n));
             let best = members.max_by_key(|(m, worth)| (*worth, first(*m))).map_or(*n, |(m, _)| *m);
             if best != *n {
@@ -217,15 +216,22 @@ impl<'a> Promoting<'a> {
         }
     }
 
+    /// What it would take off goods, or shipping, that nothing else has touched.
     fn worth_alone(&self, n: usize) -> Result<i64, MoneyError> {
         let promotion = self.candidates[n].promotion;
         if let Benefit::Shipping { off } = promotion.benefit {
             return Ok(self.limit(promotion, off.from(self.quote.shipping, 1)?)?.0.minor());
         }
-        if let Benefit::Gift { edition } = promotion.benefit {
-            return Ok(self.offers.offer(edition).map_or(0, |o| o.unit_price.minor()));
+        if self.below_discounted(promotion, Money::zero(self.quote.currency))?.is_some() {
+            return Ok(0);
         }
         let lines = &self.quote.lines[..self.whole.len()];
+        if let Benefit::Gift { edition } = promotion.benefit {
+            return match lines.iter().find(|l| l.edition == edition) {
+                Some(line) => Ok(self.limit(promotion, line.unit_price)?.0.minor()),
+                None => Ok(self.gift(promotion, edition)?.map_or(0, |line| line.total.minor())),
+            };
+        }
         let goods = Goods { lines, headings: self.headings, left: &self.whole, subtotal: self.subtotal };
         let Ok(taken) = goods.take(&promotion.benefit)? else { return Ok(0) };
         let sum = Money::sum(self.quote.currency, taken.shares.iter().map(|(_, part)| *part))?;
@@ -238,7 +244,7 @@ impl<'a> Promoting<'a> {
             return Ok(Err(why));
         }
         if let Benefit::Gift { edition } = promotion.benefit {
-            return self.give(edition);
+            return self.give(promotion, edition);
         }
         let lines = &self.quote.lines[..self.whole.len()];
         let left = lines.iter().map(|l| l.total.minus(l.discount)).collect::<Result<Vec<_>, _>>()?;
@@ -246,15 +252,13 @@ impl<'a> Promoting<'a> {
     }
 
     /// One copy for nothing: the cheapest of those in the cart, else one that is added.
-    fn give(&mut self, edition: EditionId) -> Outcome {
+    fn give(&mut self, promotion: &Promotion, edition: EditionId) -> Outcome {
         let n = match self.quote.lines.iter().position(|l| l.edition == edition) {
             Some(n) => n,
-            None => {
-                if let Err(why) = self.add_gift(edition)? {
-                    return Ok(Err(why));
-                }
-                self.quote.lines.len() - 1
-            }
+            None => match self.gift(promotion, edition)? {
+                Ok(line) => self.add(line)?,
+                Err(why) => return Ok(Err(why)),
+            },
         };
         let line = &self.quote.lines[n];
         let left = line.total.minus(line.discount)?;
@@ -262,16 +266,23 @@ impl<'a> Promoting<'a> {
         Ok(if one.is_zero() { Err(WhyNot::NothingLeft) } else { Ok(Taken { shares: vec![(n, one)], reason: Reason::Gift }) })
     }
 
-    fn add_gift(&mut self, edition: EditionId) -> Result<Result<(), WhyNot>, MoneyError> {
+    /// A copy to add to the lines, unless a part of it would have to be paid: nobody asked for it.
+    fn gift(&self, promotion: &Promotion, edition: EditionId) -> Result<Result<QuotedLine, WhyNot>, MoneyError> {
         let Some(offer) = self.offers.offer(edition).filter(|o| o.available > 0) else { return Ok(Err(WhyNot::OutOfStock)) };
         if offer.unit_price.currency() != self.quote.currency {
             return Ok(Err(WhyNot::OtherCurrency));
         }
-        let line = QuotedLine { gift: true, ..QuotedLine::of(&offer, Quantity::ONE)? };
+        if self.limit(promotion, offer.unit_price)?.1.is_some() {
+            return Ok(Err(WhyNot::Exhausted));
+        }
+        Ok(Ok(QuotedLine { gift: true, ..QuotedLine::of(&offer, Quantity::ONE)? }))
+    }
+
+    fn add(&mut self, line: QuotedLine) -> Result<usize, MoneyError> {
         self.quote.subtotal = self.quote.subtotal.plus(line.total)?;
         self.quote.item_count += 1;
         self.quote.lines.push(line);
-        Ok(Ok(()))
+        Ok(self.quote.lines.len() - 1)
     }
 
     /// Takes it off, or notes why not.

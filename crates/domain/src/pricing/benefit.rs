@@ -127,21 +127,25 @@ impl Goods<'_> {
         runs.sort_by_key(|run| (run.floor, run.dear, run.line));
         let bought = self.copies(buy.0);
         let gotten: u64 = runs.iter().map(|r| u64::from(r.copies)).sum();
+        if gotten == 0 {
+            return Ok(Err(WhyNot::NothingMatches));
+        }
         // Copies that are gotten cannot also be bought.
-        let fits = |k: u64| {
+        let bought_beside = |k: u64| {
             let both = first(&runs, k).filter(|(run, _)| self.is_for(run.line, buy.0)).map(|(_, n)| n).sum::<u64>();
-            bought - both >= k.div_ceil(u64::from(get.1)).saturating_mul(u64::from(buy.1))
+            bought - both
         };
+        let fits = |k: u64| bought_beside(k) >= k.div_ceil(u64::from(get.1)).saturating_mul(u64::from(buy.1));
         let most = times_max.map_or(gotten, |times| gotten.min(u64::from(times) * u64::from(get.1)));
         let k = largest(most, fits);
         if k == 0 {
-            return Ok(Err(WhyNot::BelowCopies { least: buy.1, have: bought }));
+            return Ok(Err(WhyNot::BelowCopies { least: buy.1, have: bought_beside(1) }));
         }
         let (mut shares, mut of) = (Vec::new(), self.zero());
         for (run, n) in first(&runs, k) {
             let worth = self.money(run.cheapest(n))?;
             of = of.plus(worth)?;
-            shares.push((run.line, worth.share(off, Rounding::HalfEven)?));
+            shares.push((run.line, Off::Rate(off).from(worth, 1)?));
         }
         shares.retain(|(_, part)| !part.is_zero());
         shares.sort_by_key(|(n, _)| *n);
