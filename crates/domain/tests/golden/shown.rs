@@ -133,6 +133,7 @@ fn used(used: &Use) -> String {
         Counter::UsesBy(id, _) => format!("by {id}"),
         Counter::Spent(id) => format!("spent {id}"),
         Counter::Code(code) => format!("code {code}"),
+        Counter::Orders(_) => "order".into(),
     };
     let limit = used.limit.map(|limit| format!("/{limit}")).unwrap_or_default();
     format!("{what} {}{limit}", used.by)
