@@ -272,7 +272,7 @@ fn declined(checkout: &Checkout, error: PaymentError, once: Option<&Once<Process
     release(&mut step, checkout, attempt);
     step.announce(CheckoutEvent::PaymentDeclined { attempt: attempt.id, error: error.clone() }, now);
     step.announce(CheckoutEvent::Failed { attempt: attempt.id, error: error.clone() }, now);
-    step.change.answer = answer(once, &Processed::Declined(error), now);
+    step.change.answer = answer(once, &Processed::Declined { attempt: attempt.id, error }, now);
     Ok(step.waiting())
 }
 
@@ -338,7 +338,7 @@ fn undone(checkout: &Checkout, then: AfterUndo, once: Option<&Once<Processed>>, 
     if then != AfterUndo::Open {
         step.announce(CheckoutEvent::Canceled, now);
     }
-    step.change.answer = answer(once, &Processed::Declined(error), now);
+    step.change.answer = answer(once, &Processed::Declined { attempt: attempt.id, error }, now);
     Ok(if then == AfterUndo::Open { step.waiting() } else { step })
 }
 
