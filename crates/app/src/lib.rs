@@ -38,6 +38,7 @@ use domain::pricing::Rules;
 use domain::time::Timestamp;
 use lane::Lanes;
 use ports::{Bus, Carts, Catalog, Clock, Entropy, Ledger, Outbox, Payments, SearchIndex, Sessions};
+use saga::failures::Failures;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +89,7 @@ pub struct App {
     checkouts: Lanes<CheckoutId, (), ()>,
     /// Catalog changes are decided one after the other: they check names and SKUs against the whole.
     catalog: Lanes<(), (), ()>,
+    provider_failures: Failures,
 }
 
 impl std::fmt::Debug for App {
@@ -98,7 +100,15 @@ impl std::fmt::Debug for App {
 
 impl App {
     pub fn new(ports: Ports, rules: Rules, policy: Policy) -> Self {
-        Self { ports, policy, rules, carts: Lanes::default(), checkouts: Lanes::default(), catalog: Lanes::default() }
+        Self {
+            ports,
+            policy,
+            rules,
+            carts: Lanes::default(),
+            checkouts: Lanes::default(),
+            catalog: Lanes::default(),
+            provider_failures: Failures::default(),
+        }
     }
 
     pub fn rules(&self) -> &Rules {

@@ -1,6 +1,5 @@
 //! An order whose money is moving.
 
-use super::effect;
 use super::steps::performed;
 use crate::App;
 use crate::error::Error;
@@ -17,7 +16,7 @@ impl App {
     /// Performs what an order owes and commits what came of it: takes, releases or pays back its money.
     pub(crate) async fn drive_order(&self, order: Order) -> Result<Order, Error> {
         let Some(owed) = order.owed() else { return Ok(order) };
-        let effect = effect(self.perform(&order, owed).await);
+        let effect = self.effect(self.perform(&order, owed).await);
         let now = self.now();
         let Some(events) = performed(&order, owed, effect) else { return self.wait_for_order(order, now).await };
         let cause = match owed {

@@ -383,7 +383,8 @@ fn later(checkout: &Checkout, now: Timestamp) -> Result<Step, Error> {
         c.due_at = now.plus(wait);
         Ok(())
     })?;
-    tracing::warn!(checkout = %checkout.id, tries = step.after().current().tries, "a payment effect is tried again later");
+    // Why was told where it failed.
+    tracing::debug!(checkout = %checkout.id, tries = step.after().current().tries, "a payment effect is tried again later");
     Ok(step.waiting())
 }
 
