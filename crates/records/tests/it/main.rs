@@ -67,6 +67,9 @@ fn json_records_as_they_have_grown() {
     agrees("checkout_challenged.json", &[fixtures::challenged_checkout()], records::encode_checkout, records::decode_checkout);
     agrees("recorded_refunds.json", &fixtures::later_history(), records::encode_recorded, records::decode_recorded);
     agrees("order_refunded.json", &[fixtures::refunded_order()], records::encode_order, records::decode_order);
+    agrees("recorded_refused.json", &fixtures::refused_history(), records::encode_recorded, records::decode_recorded);
+    agrees("order_refused.json", &[fixtures::refused_order()], records::encode_order, records::decode_order);
+    agrees("outgoing_refused.json", &fixtures::refused_outgoing(), records::encode_outgoing, records::decode_outgoing);
     agrees("outgoing_refunds.json", &fixtures::later_outgoing(), records::encode_outgoing, records::decode_outgoing);
 }
 
@@ -90,6 +93,9 @@ fn golden_files_are_written_once() {
         ("recorded_refunds.json", json(&fixtures::later_history(), records::encode_recorded)),
         ("order_refunded.json", json(&[fixtures::refunded_order()], records::encode_order)),
         ("outgoing_refunds.json", json(&fixtures::later_outgoing(), records::encode_outgoing)),
+        ("recorded_refused.json", json(&fixtures::refused_history(), records::encode_recorded)),
+        ("order_refused.json", json(&[fixtures::refused_order()], records::encode_order)),
+        ("outgoing_refused.json", json(&fixtures::refused_outgoing(), records::encode_outgoing)),
     ] {
         if !golden(name).exists() {
             std::fs::write(golden(name), lines.join("\n") + "\n").expect("a file");
@@ -110,7 +116,7 @@ fn every_event_is_tagged_by_its_name() {
         assert_eq!(json["sequence"], event.sequence);
         assert_eq!(json["time"], event.at.micros());
     }
-    for recorded in fixtures::history().into_iter().chain(fixtures::later_history()) {
+    for recorded in fixtures::history().into_iter().chain(fixtures::later_history()).chain(fixtures::refused_history()) {
         let json: serde_json::Value = serde_json::from_slice(&records::encode_recorded(&recorded)).expect("JSON");
         assert_eq!(json["type"], recorded.event.name());
     }

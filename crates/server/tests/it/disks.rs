@@ -117,6 +117,12 @@ async fn keep_adding(client: Client, book: String, told: Arc<Mutex<Told>>) {
     }
 }
 
+async fn keep_buying(client: Client, book: String, told: Arc<Mutex<Told>>) {
+    loop {
+        buy_until_it_dies(client.clone(), book.clone(), told.clone()).await;
+    }
+}
+
 /// What is left is at least what was told before the cut, and balances. It only reads.
 async fn look(dir: &Path, edition: EditionId, before: &Told, after: &Told) {
     let store = EmbeddedStore::open_read_only(dir).expect("a store");
@@ -169,7 +175,9 @@ impl Syncs {
                 traced
             }
         };
-        Shop::try_start_by(command, &[("CARTWRIGHT_DEMO_CATALOG", "false")]).expect("the store gets ready")
+        // It is stopped now and then, for longer than a customer would wait.
+        let patient = ("CARTWRIGHT_CHECKOUT__ANSWER_WITHIN", "10m");
+        Shop::try_start_by(command, &[("CARTWRIGHT_DEMO_CATALOG", "false"), patient]).expect("the store gets ready")
     }
 }
 
@@ -203,7 +211,7 @@ async fn cut(disk: &Disk, syncs: Syncs, cuts: usize, dice: &mut Dice, all: &mut 
     let edition = EditionId::parse(&edition).expect("an id");
     let told = Arc::new(Mutex::new(Told::default()));
     let adding = (0..8).map(|_| tokio::spawn(keep_adding(shop.client(), book.clone(), told.clone())));
-    let buying = (0..4).map(|_| tokio::spawn(buy_until_it_dies(shop.client(), book.clone(), told.clone())));
+    let buying = (0..4).map(|_| tokio::spawn(keep_buying(shop.client(), book.clone(), told.clone())));
     let load: Vec<_> = adding.chain(buying).collect();
     let now = || told.lock().expect("not poisoned").clone();
     let mut before = now();
@@ -212,6 +220,8 @@ async fn cut(disk: &Disk, syncs: Syncs, cuts: usize, dice: &mut Dice, all: &mut 
         before = now();
         tokio::task::block_in_place(|| disk.cut());
         let after = now();
+        // Looking is for a store that does not grow meanwhile.
+        let _paused = shop.pause();
         let mounted = tokio::task::block_in_place(|| disk.after_the_cut());
         let held = AssertUnwindSafe(hold(&mounted.0.join(&name), edition, &before, &after)).catch_unwind().await;
         all.lost.extend(held.err().map(|why| why.downcast_ref::<String>().cloned().unwrap_or_default()));
