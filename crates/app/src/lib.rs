@@ -39,6 +39,7 @@ use domain::time::{Local, MonthDay, Timestamp};
 pub use jiff::tz::TimeZone;
 use lane::Lanes;
 use ports::{Bus, Carts, Catalog, Clock, Entropy, Ledger, Outbox, Payments, SearchIndex, Sessions};
+use saga::failures::Failures;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,6 +106,7 @@ pub struct App {
     checkouts: Lanes<CheckoutId, (), ()>,
     /// Catalog changes are decided one after the other: they check names and SKUs against the whole.
     catalog: Lanes<(), (), ()>,
+    provider_failures: Failures,
 }
 
 impl std::fmt::Debug for App {
@@ -115,7 +117,15 @@ impl std::fmt::Debug for App {
 
 impl App {
     pub fn new(ports: Ports, rules: Rules, policy: Policy) -> Self {
-        Self { ports, policy, rules, carts: Lanes::default(), checkouts: Lanes::default(), catalog: Lanes::default() }
+        Self {
+            ports,
+            policy,
+            rules,
+            carts: Lanes::default(),
+            checkouts: Lanes::default(),
+            catalog: Lanes::default(),
+            provider_failures: Failures::default(),
+        }
     }
 
     pub fn rules(&self) -> &Rules {
