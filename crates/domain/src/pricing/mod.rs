@@ -23,7 +23,7 @@ pub use condition::{Conditions, Evaluator, Facts};
 pub use place::{Destination, Place, PostalRange};
 pub use promotion::{Basis, Benefit, Budget, Hours, Minimum, Needs, Off, Part, Promotion, Selector, Stacking, Step, Target, Tier, Trigger};
 pub use rules::{ExchangeRate, Rules, Window};
-pub use shipping::{Parcel, Scale, ShippingOption, Step as ShippingStep};
+pub use shipping::{Parcel, Parcels, Scale, ShippingOption, Step as ShippingStep};
 pub use tax::{Level, TaxRate};
 pub use usage::{Counter, Usage, Use, Who};
 

@@ -113,6 +113,7 @@ fn quotes_add_up_as_a_shopkeeper_would_by_hand() {
         (&[(1, 1)], &[], Some("US-CA"), Some("express"), [1000, 0, 1499, 72, 2571], true),
         (&[(1, 1)], &[], Some("US"), None, [1000, 0, 499, 0, 1499], true),
         (&[(1, 4)], &[], Some("US"), None, [4000, 0, 0, 0, 4000], true),
+        (&[(1, 1), (9, 3)], &[], Some("US"), None, [4000, 0, 0, 0, 4000], true), // e-books count for free shipping
         (&[(1, 4)], &["TEN"], Some("US"), None, [4000, 400, 0, 0, 3600], true),
         (&[(1, 4)], &["FIVE", "TEN"], Some("US"), None, [4000, 850, 499, 0, 3649], true),
         (&[(1, 1)], &[], Some("DE"), None, [1000, 0, 499, 98, 1499], true), // included: 65 + 33
