@@ -445,7 +445,7 @@ fn unmet(promotion: &Promotion, goods: &Goods<'_>, context: &Context) -> Option<
         }
     }
     if !needs.segments.is_empty() && !needs.segments.iter().any(|s| shopper.segments.contains(s)) {
-        return Some(WhyNot::NotInSegment);
+        return Some(if shopper.orders.is_none() { WhyNot::NeedsCustomer } else { WhyNot::NotInSegment });
     }
     if needs.first_order {
         match shopper.orders {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::catalog::Offer;
-use crate::ids::TaxName;
+use crate::ids::{PromotionId, Segment, TaxName};
 use crate::person::Country;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -157,6 +157,50 @@ fn every_amount_has_its_reason() {
             ("US-CA", 196, Reason::Tax { rate: Ppm(72_500), of: usd(2700), included: false }),
         ]
     );
+}
+
+/// Everybody's promotions on editions at 10.00, 20.00 (15.00 on sale) and 3.33.
+fn promote(promotions: &[Promotion], goods: &[(u128, i64)], context: &Context) -> Quote {
+    let rules = Rules::new(promotions.to_vec(), Vec::new(), rules().shipping().to_vec());
+    let offers = offers(&[(1000, None), (2000, Some(1500)), (333, None)]);
+    quote(&lines(goods), &[], &offers, &rules, context, Timestamp(100)).expect("in range")
+}
+
+fn automatic(id: &str, benefit: Benefit) -> Promotion {
+    Promotion::automatic(PromotionId::parse(id).expect("an id"), text(id), benefit)
+}
+
+fn of_each(off: Off) -> Benefit {
+    Benefit::Each { of: Target::default(), off }
+}
+
+fn whys(quote: &Quote) -> Vec<WhyNot> {
+    quote.not_applied.iter().map(|n| n.why.clone()).collect()
+}
+
+#[test]
+fn a_promotion_that_depends_on_who_buys_says_so() {
+    let who = Who(*b"0123456789abcdef");
+    let tenth = || automatic("TENTH", of_each(Off::Rate(Ppm(100_000))));
+    let first = Promotion {
+        needs: Needs { first_order: true, ..Needs::default() },
+        budget: Budget { uses_each: Some(2), ..Budget::default() },
+        ..tenth()
+    };
+    let gold = Promotion { needs: Needs { segments: vec![Segment::parse("gold").expect("a segment")], ..Needs::default() }, ..tenth() };
+    let known = Shopper { who: Some(who), orders: Some(0), ..Shopper::default() };
+    let used = Usage([(Counter::UsesBy(first.id.clone(), who), 1)].into());
+    for (promotion, shopper, usage, expected) in [
+        (&first, known.clone(), used, vec![WhyNot::UsedByShopper]), // a first order is there once, whatever the limit
+        (&first, known.clone(), Usage::default(), vec![]),
+        (&first, Shopper::default(), Usage::default(), vec![WhyNot::NeedsCustomer]),
+        (&gold, known, Usage::default(), vec![WhyNot::NotInSegment]),
+        (&gold, Shopper::default(), Usage::default(), vec![WhyNot::NeedsCustomer]),
+    ] {
+        let context = Context { shopper: shopper.clone(), usage, ..Context::cart(usd(0).currency()) };
+        let q = promote(std::slice::from_ref(promotion), &[(1, 1)], &context);
+        assert_eq!(whys(&q), expected, "{promotion:?} for {shopper:?}");
+    }
 }
 
 proptest! {
