@@ -210,9 +210,9 @@ impl Off {
     pub(super) fn from(self, worth: Money, times: u32) -> Result<Money, MoneyError> {
         match self {
             Self::Rate(rate) => worth.share(rate, Rounding::HalfEven)?.min(worth),
-            Self::Amount(amount) => amount.times(times)?.min(worth),
+            Self::Amount(amount) => amount.times_at_most(times, worth),
             Self::Price(price) => {
-                let lowered = price.times(times)?.min(worth)?;
+                let lowered = price.times_at_most(times, worth)?;
                 worth.minus(lowered)
             }
         }

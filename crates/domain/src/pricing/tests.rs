@@ -203,6 +203,20 @@ fn a_promotion_that_depends_on_who_buys_says_so() {
     }
 }
 
+#[test]
+fn an_amount_of_a_rule_may_be_any_amount() {
+    let most = usd(crate::limits::AMOUNT_MAX);
+    let set = Part { of: Target::default(), count: 1 };
+    for (benefit, discount) in [
+        (of_each(Off::Amount(most)), 2000),
+        (of_each(Off::Price(most)), 0),
+        (Benefit::Bundle { parts: vec![set], off: Off::Amount(most), times_max: None }, 2000),
+    ] {
+        let q = promote(&[automatic("ANY", benefit.clone())], &[(1, 2)], &Context::cart(usd(0).currency()));
+        assert_eq!(q.discount, usd(discount), "{benefit:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_quote_is_the_sum_of_its_parts(
