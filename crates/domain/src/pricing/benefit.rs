@@ -36,7 +36,11 @@ impl Goods<'_> {
                 self.buy_get((buy, *buy_count), (get, *get_count), *off, *times_max)
             }
             Benefit::Bundle { parts, off, times_max } => self.bundle(parts, *off, *times_max),
-            Benefit::Goods { of, off } => self.sum(of, *off, |reason| reason),
+            Benefit::Goods { of, off } => self.sum(of, *off, |off, of| match off {
+                Off::Rate(rate) => Reason::Percentage { rate, of },
+                Off::Amount(_) => Reason::Fixed { of },
+                Off::Price(price) => Reason::Price { price, of },
+            }),
             Benefit::Spend { tiers } => self.spend(tiers),
             Benefit::Gift { .. } | Benefit::Shipping { .. } => Ok(Err(WhyNot::NothingMatches)),
         }
@@ -93,16 +97,11 @@ impl Goods<'_> {
     }
 
     /// Lowers the matching goods as one sum; each line bears its part.
-    fn sum(&self, of: &Target, off: Off, reason: impl FnOnce(Reason) -> Reason) -> Outcome {
+    fn sum(&self, of: &Target, off: Off, reason: impl FnOnce(Off, Money) -> Reason) -> Outcome {
         let lines: Vec<usize> = self.matching(of).collect();
         let sum = Money::sum(self.subtotal.currency(), lines.iter().map(|n| self.left[*n]))?;
         let amount = off.from(sum, 1)?;
-        let why = match off {
-            Off::Rate(rate) => Reason::Percentage { rate, of: sum },
-            Off::Amount(_) => Reason::Fixed { of: sum },
-            Off::Price(price) => Reason::Price { price, of: sum },
-        };
-        Ok(self.taken(!lines.is_empty(), self.spread(amount, &lines), || reason(why)))
+        Ok(self.taken(!lines.is_empty(), self.spread(amount, &lines), || reason(off, sum)))
     }
 
     /// An amount divided over lines by what is left of them.
@@ -119,7 +118,7 @@ impl Goods<'_> {
             let minimum = tiers.first().map_or(self.zero(), |t| t.from);
             return Ok(Err(WhyNot::BelowMinimum { minimum }));
         };
-        self.sum(&Target::default(), tier.off, |_| Reason::Spend { from: tier.from, off: tier.off, of: self.subtotal })
+        self.sum(&Target::default(), tier.off, |_, of| Reason::Spend { from: tier.from, off: tier.off, of })
     }
 
     fn buy_get(&self, buy: (&Target, u32), get: (&Target, u32), off: Ppm, times_max: Option<u32>) -> Outcome {

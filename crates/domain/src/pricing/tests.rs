@@ -217,6 +217,15 @@ fn an_amount_of_a_rule_may_be_any_amount() {
     }
 }
 
+#[test]
+fn what_spending_earns_is_told_of_what_is_left() {
+    let tiers = vec![Tier { from: usd(1000), off: Off::Rate(Ppm(100_000)) }];
+    let promotions = [automatic("A", of_each(Off::Amount(usd(100)))), automatic("B", Benefit::Spend { tiers })];
+    let q = promote(&promotions, &[(1, 1)], &Context::cart(usd(0).currency()));
+    let spent = q.adjustments.into_iter().find(|a| a.code == "B").map(|a| (a.amount, a.reason));
+    assert_eq!(spent, Some((usd(-90), Reason::Spend { from: usd(1000), off: Off::Rate(Ppm(100_000)), of: usd(900) })));
+}
+
 proptest! {
     #[test]
     fn a_quote_is_the_sum_of_its_parts(
