@@ -5,6 +5,7 @@ use super::{QuotedLine, Reason, WhyNot};
 use crate::catalog::HeadingId;
 use crate::money::{Money, MoneyError, Ppm, Rounding};
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The goods a benefit looks at.
@@ -122,8 +123,8 @@ impl Goods<'_> {
     }
 
     fn buy_get(&self, buy: (&Target, u32), get: (&Target, u32), off: Ppm, times_max: Option<u32>) -> Outcome {
-        let mut runs: Vec<Run> = self.runs(get.0);
-        runs.sort_by_key(|run| (run.floor, run.dear, run.line));
+        let mut runs = self.runs(self.matching(get.0));
+        runs.sort_by_key(|run| (run.each, run.line));
         let bought = self.copies(buy.0);
         let gotten: u64 = runs.iter().map(|r| u64::from(r.copies)).sum();
         if gotten == 0 {
@@ -141,30 +142,30 @@ impl Goods<'_> {
             return Ok(Err(WhyNot::BelowCopies { least: buy.1, have: bought_beside(1) }));
         }
         let (mut shares, mut of) = (Vec::new(), self.zero());
-        for (run, n) in first(&runs, k) {
-            let worth = self.money(run.cheapest(n))?;
+        for (line, worth) in by_line(first(&runs, k)) {
+            let worth = self.money(worth)?;
             of = of.plus(worth)?;
-            shares.push((run.line, Off::Rate(off).from(worth, 1)?));
+            shares.push((line, Off::Rate(off).from(worth, 1)?));
         }
         shares.retain(|(_, part)| !part.is_zero());
-        shares.sort_by_key(|(n, _)| *n);
         Ok(self.taken(true, shares, || Reason::BuyGet { bought: buy.1, gotten: k, rate: off, of }))
     }
 
     fn bundle(&self, parts: &[Part], off: Off, times_max: Option<u32>) -> Outcome {
-        let mut runs: Vec<(u64, Vec<Run>)> = parts.iter().map(|p| (u64::from(p.count), Vec::new())).collect();
+        let mut lines: Vec<Vec<usize>> = vec![Vec::new(); parts.len()];
         for n in 0..self.lines.len() {
             if let Some(at) = parts.iter().position(|p| self.is_for(n, &p.of)) {
-                runs[at].1.push(Run::of(n, self.left[n], self.lines[n].quantity.get()));
+                lines[at].push(n);
             }
         }
+        let mut runs: Vec<(u64, Vec<Run>)> = parts.iter().zip(lines).map(|(p, lines)| (p.count.into(), self.runs(lines))).collect();
         for (_, runs) in &mut runs {
-            runs.sort_by_key(|run| (Reverse(run.floor), Reverse(run.dear), run.line));
+            runs.sort_by_key(|run| (Reverse(run.each), run.line));
         }
         let there = |(count, runs): &(u64, Vec<Run>)| runs.iter().map(|r| u64::from(r.copies)).sum::<u64>() / count;
         let possible = runs.iter().map(there).min().unwrap_or(0).min(times_max.map_or(u64::MAX, u64::from));
         let worth = |sets: u64| {
-            let part = |(count, runs): &(u64, Vec<Run>)| first(runs, sets * count).map(|(run, n)| run.dearest(n)).sum::<i128>();
+            let part = |(count, runs): &(u64, Vec<Run>)| first(runs, sets * count).map(|(run, n)| run.worth(n)).sum::<i128>();
             runs.iter().map(part).sum::<i128>()
         };
         let sets = match off {
@@ -179,16 +180,15 @@ impl Goods<'_> {
         }
         let of = self.money(worth(sets))?;
         let amount = off.from(of, u32::try_from(sets).unwrap_or(u32::MAX))?;
-        let mut taken: Vec<(usize, i128)> =
-            runs.iter().flat_map(|(count, runs)| first(runs, sets * count).map(|(run, n)| (run.line, run.dearest(n)))).collect();
-        taken.sort_by_key(|(n, _)| *n);
-        let weights: Vec<u64> = taken.iter().map(|(_, worth)| u64::try_from(*worth).unwrap_or(0)).collect();
-        let shares = taken.iter().map(|(n, _)| *n).zip(amount.allocate(&weights)).filter(|(_, part)| !part.is_zero()).collect();
+        let taken = by_line(runs.iter().flat_map(|(count, runs)| first(runs, sets * count)));
+        let weights: Vec<u64> = taken.values().map(|worth| u64::try_from(*worth).unwrap_or(0)).collect();
+        let shares = taken.into_keys().zip(amount.allocate(&weights)).filter(|(_, part)| !part.is_zero()).collect();
         Ok(self.taken(true, shares, || Reason::Bundle { sets, off, of }))
     }
 
-    fn runs(&self, target: &Target) -> Vec<Run> {
-        self.matching(target).map(|n| Run::of(n, self.left[n], self.lines[n].quantity.get())).collect()
+    fn runs(&self, lines: impl IntoIterator<Item = usize>) -> Vec<Run> {
+        let runs = lines.into_iter().flat_map(|n| Run::of(n, self.left[n], self.lines[n].quantity.get()));
+        runs.filter(|run| run.copies > 0).collect()
     }
 
     fn money(&self, minor: i128) -> Result<Money, MoneyError> {
@@ -218,29 +218,33 @@ impl Off {
     }
 }
 
-/// Copies of one line: what is left of it is divided as evenly as it goes, so `dear` copies are worth one
-/// minor unit more than the others.
+/// Copies of one line that are worth the same.
 struct Run {
     line: usize,
     copies: u32,
-    floor: i64,
-    dear: u32,
+    each: i64,
 }
 
 impl Run {
-    fn of(line: usize, left: Money, copies: u32) -> Self {
-        let (floor, dear) = (left.minor() / i64::from(copies), left.minor() % i64::from(copies));
-        Self { line, copies, floor, dear: u32::try_from(dear).unwrap_or(0) }
+    /// What is left of a line is divided over its copies as evenly as it goes: some are worth one minor unit more than the others.
+    fn of(line: usize, left: Money, copies: u32) -> [Self; 2] {
+        let (each, dear) = (left.minor() / i64::from(copies), left.minor() % i64::from(copies));
+        let dear = u32::try_from(dear).unwrap_or(0);
+        [Self { line, copies: copies - dear, each }, Self { line, copies: dear, each: each + 1 }]
     }
 
-    fn cheapest(&self, n: u64) -> i128 {
-        let plain = u64::from(self.copies - self.dear);
-        i128::from(n) * i128::from(self.floor) + i128::from(n.saturating_sub(plain))
+    fn worth(&self, n: u64) -> i128 {
+        i128::from(n) * i128::from(self.each)
     }
+}
 
-    fn dearest(&self, n: u64) -> i128 {
-        i128::from(n) * i128::from(self.floor) + i128::from(n.min(u64::from(self.dear)))
+/// What copies are worth, by line.
+fn by_line<'a>(copies: impl Iterator<Item = (&'a Run, u64)>) -> BTreeMap<usize, i128> {
+    let mut worth = BTreeMap::new();
+    for (run, n) in copies {
+        *worth.entry(run.line).or_default() += run.worth(n);
     }
+    worth
 }
 
 /// The first `k` copies: how many of each run.

@@ -218,6 +218,21 @@ fn an_amount_of_a_rule_may_be_any_amount() {
 }
 
 #[test]
+fn copies_count_by_what_they_are_worth_whatever_line_they_are_on() {
+    // 4000 less 0.025 % is 3999 on each of two lines of four: copies at 1000, 1000, 1000 and 999, twice.
+    let less = || automatic("A", of_each(Off::Rate(Ppm(250))));
+    let all = Target::default;
+    let sets = Benefit::Bundle { parts: vec![Part { of: all(), count: 1 }], off: Off::Price(usd(999)), times_max: Some(7) };
+    let two = Benefit::BuyGet { buy: all(), buy_count: 1, get: all(), get_count: 1, off: Ppm::ONE, times_max: Some(2) };
+    for (benefit, discount) in [(sets, 2 + 6), (two, 2 + 2 * 999)] {
+        let offers = offers(&[(1000, None), (1000, None)]);
+        let rules = Rules::new(vec![less(), automatic("B", benefit.clone())], Vec::new(), Vec::new());
+        let q = quote(&lines(&[(1, 4), (2, 4)]), &[], &offers, &rules, &Context::cart(usd(0).currency()), Timestamp(100));
+        assert_eq!(q.expect("in range").discount, usd(discount), "{benefit:?}");
+    }
+}
+
+#[test]
 fn what_spending_earns_is_told_of_what_is_left() {
     let tiers = vec![Tier { from: usd(1000), off: Off::Rate(Ppm(100_000)) }];
     let promotions = [automatic("A", of_each(Off::Amount(usd(100)))), automatic("B", Benefit::Spend { tiers })];
