@@ -1,6 +1,7 @@
 use super::*;
 use crate::catalog::Offer;
 use crate::ids::{PromotionId, Segment, TaxName};
+use crate::money::Nano;
 use crate::person::Country;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -229,6 +230,20 @@ fn copies_count_by_what_they_are_worth_whatever_line_they_are_on() {
         let rules = Rules::new(vec![less(), automatic("B", benefit.clone())], Vec::new(), Vec::new());
         let q = quote(&lines(&[(1, 4), (2, 4)]), &[], &offers, &rules, &Context::cart(usd(0).currency()), Timestamp(100));
         assert_eq!(q.expect("in range").discount, usd(discount), "{benefit:?}");
+    }
+}
+
+#[test]
+fn a_gift_is_converted_like_other_goods_and_not_added_when_it_is_worth_nothing() {
+    let gift = || automatic("GIFT", Benefit::Gift { edition: EditionId(3) });
+    let euro = Currency::parse("EUR").expect("a currency");
+    // 3.33 dollars at 0.5 are 1.665 euros, half even; at 0.001 they are none.
+    for (rate, subtotal, discount, expected) in [(500_000_000, 666, 166, vec![]), (1_000_000, 1, 0, vec![WhyNot::NothingLeft])] {
+        let rate = ExchangeRate { from: usd(0).currency(), to: euro, rate: Nano(rate), since: Timestamp(0), source: None };
+        let rules = Rules::new(vec![gift()], Vec::new(), Vec::new()).with_rates(vec![rate.clone()]);
+        let offers = offers(&[(1000, None), (1000, None), (333, None)]);
+        let q = quote(&lines(&[(1, 1)]), &[], &offers, &rules, &Context::cart(euro), Timestamp(100)).expect("in range");
+        assert_eq!((q.subtotal.minor(), q.discount.minor(), whys(&q)), (subtotal, discount, expected), "{rate:?}");
     }
 }
 
