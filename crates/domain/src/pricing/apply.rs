@@ -159,9 +159,6 @@ impl<'a> Promoting<'a> {
         if self.quote.shipping_option.is_none() {
             return Ok(Some(WhyNot::NoShipping));
         }
-        if self.quote.shipping.is_zero() {
-            return Ok(Some(WhyNot::NothingLeft));
-        }
         Ok(self.full().or(self.below_discounted(promotion, Money::zero(self.quote.currency))?))
     }
 
@@ -220,11 +217,11 @@ impl<'a> Promoting<'a> {
     /// What it would take off goods, or shipping, that nothing else has touched.
     fn worth_alone(&self, n: usize) -> Result<i64, MoneyError> {
         let promotion = self.candidates[n].promotion;
-        if let Benefit::Shipping { off } = promotion.benefit {
-            return Ok(self.limit(promotion, off.from(self.quote.shipping, 1)?)?.0.minor());
-        }
         if self.below_discounted(promotion, Money::zero(self.quote.currency))?.is_some() {
             return Ok(0);
+        }
+        if let Benefit::Shipping { off } = promotion.benefit {
+            return Ok(self.limit(promotion, off.from(self.quote.shipping, 1)?)?.0.minor());
         }
         let lines = &self.quote.lines[..self.whole.len()];
         if let Benefit::Gift { edition } = promotion.benefit {

@@ -234,6 +234,20 @@ fn copies_count_by_what_they_are_worth_whatever_line_they_are_on() {
 }
 
 #[test]
+fn an_exclusive_promotion_for_shipping_that_cannot_hold_excludes_nobody() {
+    let minimum = Minimum { amount: usd(5000), basis: Basis::Discounted };
+    let alone = Promotion {
+        stacking: Stacking::Exclusive,
+        needs: Needs { minimum: Some(minimum), ..Needs::default() },
+        ..automatic("ALONE", Benefit::Shipping { off: Off::Rate(Ppm::ONE) })
+    };
+    let less = automatic("LESS", Benefit::Shipping { off: Off::Amount(usd(100)) });
+    let context = Context { destination: Some(to("US")), ..Context::cart(usd(0).currency()) };
+    let q = promote(&[alone, less], &[(1, 1)], &context);
+    assert_eq!((q.shipping, whys(&q)), (usd(399), vec![WhyNot::BelowMinimum { minimum: usd(5000) }]));
+}
+
+#[test]
 fn a_gift_is_converted_like_other_goods_and_not_added_when_it_is_worth_nothing() {
     let gift = || automatic("GIFT", Benefit::Gift { edition: EditionId(3) });
     let euro = Currency::parse("EUR").expect("a currency");
