@@ -147,17 +147,16 @@ pub(super) fn tax(quote: &mut Quote, rates: &[TaxRate], to: &Destination, exempt
 fn bases<'a>(quote: &Quote, rates: &'a [TaxRate], to: &Destination, now: Timestamp) -> Result<Vec<Base<'a>>, MoneyError> {
     let mut bases: Vec<Base<'a>> = Vec::new();
     let mut known: Vec<(Format, Vec<&TaxRate>)> = Vec::with_capacity(Format::ALL.len());
-    let mut add = |applied: &[&'a TaxRate], what: Result<(usize, Money), Money>| {
+    let mut add = |applied: &[&'a TaxRate], line: Option<usize>, of: Money| {
         let inside = Ppm(applied.iter().filter(|r| r.included).map(|r| r.rate.0).sum());
         for rate in applied {
             let at = bases.iter().position(|b| std::ptr::eq(b.rate, *rate) && b.inside == inside).unwrap_or_else(|| {
                 bases.push(Base { rate, inside, lines: Vec::new(), shipping: None });
                 bases.len() - 1
             });
-            match what {
-                Ok(line) => bases[at].lines.push(line),
-                Err(shipping) if rate.shipping_taxed => bases[at].shipping = Some(shipping),
-                Err(_) => {}
+            match line {
+                Some(line) => bases[at].lines.push((line, of)),
+                None => bases[at].shipping = Some(of),
             }
         }
     };
@@ -166,12 +165,13 @@ fn bases<'a>(quote: &Quote, rates: &'a [TaxRate], to: &Destination, now: Timesta
             known.push((line.format, rates_on(rates, line.format, to, now)));
         }
         let applied = known.iter().find(|(format, _)| *format == line.format).map_or(&[][..], |(_, rates)| rates);
-        add(applied, Ok((n, line.total.minus(line.discount)?)));
+        add(applied, Some(n), line.total.minus(line.discount)?);
     }
     if !quote.shipping.is_zero()
         && let Some((_, applied)) = known.iter().find(|(format, _)| format.ships())
     {
-        add(applied, Err(quote.shipping));
+        let applied: Vec<_> = applied.iter().copied().filter(|r| r.shipping_taxed).collect();
+        add(&applied, None, quote.shipping);
     }
     Ok(bases)
 }

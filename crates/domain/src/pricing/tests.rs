@@ -262,6 +262,20 @@ fn a_gift_is_converted_like_other_goods_and_not_added_when_it_is_worth_nothing()
 }
 
 #[test]
+fn the_price_of_shipping_contains_only_the_taxes_that_touch_it() {
+    let rate = |name: &str, ppm, shipping_taxed| {
+        let tax = TaxName::parse(name).expect("a name");
+        TaxRate { included: true, shipping_taxed, ..TaxRate::of(tax, Place::country(country("US")), text(name), Ppm(ppm)) }
+    };
+    let rules = Rules::new(Vec::new(), vec![rate("GST", 50_000, false), rate("VAT", 100_000, true)], rules().shipping().to_vec());
+    let context = Context { destination: Some(to("US")), ..Context::cart(usd(0).currency()) };
+    let q = quote(&lines(&[(1, 1)]), &[], &offers(&[(1000, None)]), &rules, &context, Timestamp(100)).expect("in range");
+    let taxes: Vec<_> = q.adjustments.iter().filter(|a| a.kind == AdjustmentKind::Tax).map(|a| a.amount.minor()).collect();
+    // 1000 × 5 ÷ 115, 1000 × 10 ÷ 115, and of shipping 499 × 10 ÷ 110
+    assert_eq!((taxes, q.tax), (vec![43, 87, 45], usd(175)));
+}
+
+#[test]
 fn what_spending_earns_is_told_of_what_is_left() {
     let tiers = vec![Tier { from: usd(1000), off: Off::Rate(Ppm(100_000)) }];
     let promotions = [automatic("A", of_each(Off::Amount(usd(100)))), automatic("B", Benefit::Spend { tiers })];
