@@ -261,18 +261,36 @@ fn a_gift_is_converted_like_other_goods_and_not_added_when_it_is_worth_nothing()
     }
 }
 
-#[test]
-fn the_price_of_shipping_contains_only_the_taxes_that_touch_it() {
+/// 10.00 to the US, where prices contain 5 % that does not touch shipping and 10 % that does.
+fn with_two_taxes_inside(shopper: Shopper) -> Quote {
     let rate = |name: &str, ppm, shipping_taxed| {
         let tax = TaxName::parse(name).expect("a name");
         TaxRate { included: true, shipping_taxed, ..TaxRate::of(tax, Place::country(country("US")), text(name), Ppm(ppm)) }
     };
     let rules = Rules::new(Vec::new(), vec![rate("GST", 50_000, false), rate("VAT", 100_000, true)], rules().shipping().to_vec());
-    let context = Context { destination: Some(to("US")), ..Context::cart(usd(0).currency()) };
-    let q = quote(&lines(&[(1, 1)]), &[], &offers(&[(1000, None)]), &rules, &context, Timestamp(100)).expect("in range");
+    let context = Context { destination: Some(to("US")), shopper, ..Context::cart(usd(0).currency()) };
+    quote(&lines(&[(1, 1)]), &[], &offers(&[(1000, None)]), &rules, &context, Timestamp(100)).expect("in range")
+}
+
+#[test]
+fn the_price_of_shipping_contains_only_the_taxes_that_touch_it() {
+    let q = with_two_taxes_inside(Shopper::default());
     let taxes: Vec<_> = q.adjustments.iter().filter(|a| a.kind == AdjustmentKind::Tax).map(|a| a.amount.minor()).collect();
     // 1000 × 5 ÷ 115, 1000 × 10 ÷ 115, and of shipping 499 × 10 ÷ 110
     assert_eq!((taxes, q.tax), (vec![43, 87, 45], usd(175)));
+}
+
+#[test]
+fn an_exemption_from_several_taxes_is_one_discount_of_the_goods() {
+    let q = with_two_taxes_inside(Shopper { tax_exempt: true, ..Shopper::default() });
+    let exemptions = q.adjustments.iter().filter(|a| a.code == "EXEMPT");
+    let told: Vec<_> = exemptions.map(|a| (a.kind, a.amount.minor(), a.shares.clone(), a.reason.clone())).collect();
+    let item = ItemId::from(EditionId(1));
+    let expected = [
+        (AdjustmentKind::Shipping, -45, vec![], Reason::Exempt { of: usd(499) }),
+        (AdjustmentKind::Exemption, -130, vec![(item, usd(-130))], Reason::Exempt { of: usd(1000) }),
+    ];
+    assert_eq!((told.as_slice(), q.total), (expected.as_slice(), usd(1000 - 130 + 499 - 45)));
 }
 
 #[test]
