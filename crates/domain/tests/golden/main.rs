@@ -5,11 +5,11 @@ mod shop;
 mod shown;
 
 use domain::ids::{CouponCode, EditionId, PromotionId, Segment, ShippingOptionId};
-use domain::money::{Currency, MoneyError};
+use domain::money::MoneyError;
 use domain::pricing::{Context, Counter, Evaluator, Given, Line, Rules, Usage, Who, quote};
 use domain::quantity::Quantity;
 use domain::time::{MonthDay, Timestamp};
-use shop::{Shop, Words, bits, destination, money};
+use shop::{Shop, Told, Words, bits, destination, money};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,10 +24,6 @@ struct Case {
     now: Timestamp,
 }
 
-fn context(currency: Currency) -> Context {
-    Context { evaluator: Evaluator(Some(Arc::new(shop::Told))), ..Context::cart(currency) }
-}
-
 impl Case {
     /// `2 a, 1 b | TEN FIVE | to US-CA, by express`
     fn parse(row: &str, shop: &Shop, rules: &Rules) -> Self {
@@ -35,7 +31,12 @@ impl Case {
         let goods = columns.next().unwrap_or_default().split(',').filter(|item| !item.trim().is_empty());
         let lines = goods.map(|item| line(Words::new(item, shop.currency))).collect();
         let codes = columns.next().unwrap_or_default().split_whitespace().map(|word| given(word, rules)).collect();
-        let mut case = Self { lines, codes, context: context(shop.currency), now: Timestamp(100) };
+        let mut case = Self {
+            lines,
+            codes,
+            context: Context { evaluator: Evaluator(Some(Arc::new(Told))), ..Context::cart(shop.currency) },
+            now: Timestamp(100),
+        };
         for clause in columns.next().unwrap_or_default().split(',').filter(|c| !c.trim().is_empty()) {
             case.circumstance(Words::new(clause, shop.currency));
         }

@@ -232,17 +232,16 @@ pub fn destination(words: &str) -> Destination {
     Destination { country: Country::parse(country).expect("a country"), region, city, postal_code: postal }
 }
 
-/// Conditions that say what they are: `holds`, `not`, and anything else cannot be told.
-#[derive(Debug)]
+/// Conditions that say what they are told to: `holds`, `not` or `broken`.
 pub struct Told;
 
 impl Conditions for Told {
     fn holds(&self, source: &Text<EXPRESSION_MAX>, _: &Facts<'_>) -> Option<bool> {
-        match source.as_str() {
-            "holds" => Some(true),
-            "not" => Some(false),
-            _ => None,
-        }
+        [("holds", Some(true)), ("not", Some(false)), ("broken", None)]
+            .into_iter()
+            .find(|(word, _)| *word == source.as_str())
+            .expect("a condition")
+            .1
     }
 }
 
