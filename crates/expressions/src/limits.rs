@@ -9,7 +9,7 @@ pub const OPERATORS_MAX: usize = 500;
 /// Levels of the tree that is made of a condition: terms of a sum, parts of a name and brackets add up.
 pub const DEPTH_MAX: usize = 64;
 /// Steps one evaluation may take, counted for the largest cart. A step takes 10 to 35 ns (`docs/performance.md`), up to twice that
-/// without link-time optimization, so that no condition takes longer than a millisecond. One `exists` over all lines with
+/// without link-time optimization, so that no condition takes longer than about a millisecond. One `exists` over all lines with
 /// five comparisons takes 25,000 steps; a second one inside it takes hundreds of times as many.
 pub const STEPS_MAX: u64 = 30_000;
 /// Characters of a text an author writes: as many as the longest fact it can be compared with, a city, may have.
