@@ -18,7 +18,6 @@ use crate::ids::{EditionId, ItemId, ShippingOptionId};
 use crate::money::{Money, MoneyError};
 use crate::quantity::Quantity;
 use crate::time::Timestamp;
-use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -95,7 +94,7 @@ impl<'a> Promoting<'a> {
 
     /// Sets aside what cannot apply whatever the others do.
     fn bar(&mut self) -> Result<(), MoneyError> {
-        let facts = Facts { quote: self.quote, headings: self.headings, context: self.context, memo: OnceCell::new() };
+        let facts = Facts { quote: self.quote, headings: self.headings, context: self.context };
         let goods = Goods { lines: &self.quote.lines, headings: self.headings, left: &self.whole, subtotal: self.quote.subtotal };
         for candidate in self.candidates.iter_mut().filter(|c| c.barred.is_none()) {
             candidate.barred = closed(candidate.promotion, candidate.given, self.context, self.now)
