@@ -6,6 +6,7 @@
 //! what it takes off is allocated to lines by largest remainder, so the lines always add up to the totals.
 
 mod apply;
+mod audit;
 mod benefit;
 mod book;
 mod check;
@@ -19,6 +20,7 @@ mod tax;
 mod tests;
 mod usage;
 
+pub use audit::{Audited, Batch, Deed, Issued, PriceLine, Why};
 pub use book::{Kept, Pricebook, Rule, RuleId, RuleKey, RuleKind};
 pub use check::{Fault, RuleFault};
 pub use condition::{Conditions, Evaluator, Facts};
