@@ -20,11 +20,12 @@ use domain::limits::{CONFLICT_RETRIES_MAX, DRIVE_LEASE, NAME_MAX, URL_MAX};
 use domain::money::Money;
 use domain::order::{Number, Order};
 use domain::planted;
-use domain::pricing::{Context, Counter, Quote, QuotedLine, ShippingOption, Use, WhyNot, quote};
+use domain::pricing::{Context, Counter, Pricebook, Quote, QuotedLine, ShippingOption, Use, WhyNot, quote};
 use domain::refusal::{Refusal, Short};
 use domain::stock::{StockChange, StockMove};
 use domain::text::Text;
 use domain::time::Timestamp;
+use std::sync::Arc;
 
 #[derive(Clone, Debug)]
 pub struct StartCheckout {
@@ -96,7 +97,7 @@ impl App {
             return Ok(again);
         }
         for _ in 0..CONFLICT_RETRIES_MAX {
-            let now = self.now();
+            let (now, book) = (self.now(), self.pricebook());
             let cart = self.cart_to_check_out(&owner, start.cart, now).await?;
             let mut created = false;
             let (mut checkout, expected, events) = match self.ports.ledger.checkout_of_cart(cart.id).await? {
@@ -105,10 +106,10 @@ impl App {
                     continue;
                 }
                 Some(open) if open.state == State::Open => (open.clone(), open.version, vec![]),
-                Some(busy) => return self.remember(once.as_ref(), Started { view: self.checkout_view(busy), created }).await,
+                Some(busy) => return self.remember(once.as_ref(), Started { view: checkout_view(busy, &book), created }).await,
                 None => {
                     created = true;
-                    let (checkout, event) = self.new_checkout(&cart, now).await?;
+                    let (checkout, event) = self.new_checkout(&cart, &book, now).await?;
                     (checkout, Version(0), vec![event])
                 }
             };
@@ -116,9 +117,9 @@ impl App {
                 checkout.freeze(&cart);
             }
             checkout.fill_in(start.details.clone());
-            self.reprice(caller, &mut checkout, now).await?;
+            self.reprice(caller, &mut checkout, &book, now).await?;
             checkout.version = expected.next();
-            let started = Started { view: self.checkout_view(checkout.clone()), created };
+            let started = Started { view: checkout_view(checkout.clone(), &book), created };
             let answer = answer(once.as_ref(), &started, now);
             let change = Change { checkout: Some((checkout, expected)), outbox: events, answer, ..Change::default() };
             match (self.ports.ledger.commit(change, now).await?, &once) {
@@ -130,7 +131,7 @@ impl App {
         Err(Refusal::CartBusy.into())
     }
 
-    async fn cart_to_check_out(&self, owner: &Owner, cart: Option<CartId>, now: Timestamp) -> Result<std::sync::Arc<Cart>, Error> {
+    async fn cart_to_check_out(&self, owner: &Owner, cart: Option<CartId>, now: Timestamp) -> Result<Arc<Cart>, Error> {
         let id = match cart {
             Some(id) => id,
             None => self.ports.carts.of_owner(owner, now).await?.ok_or(Refusal::CartNotFound)?,
@@ -140,10 +141,10 @@ impl App {
     }
 
     /// Puts the cart on hold and freezes it. A hold without a checkout (a crash in between) is taken over.
-    async fn new_checkout(&self, cart: &Cart, now: Timestamp) -> Result<(Checkout, Outgoing), Error> {
+    async fn new_checkout(&self, cart: &Cart, book: &Pricebook, now: Timestamp) -> Result<(Checkout, Outgoing), Error> {
         let id = CheckoutId(self.fresh_bits(now));
         let held = self.command_cart(&cart.owner, cart.id, hold(cart.checkout, id)).await?.ok_or(Refusal::CartNotFound)?;
-        let bare = quote(&[], &[], &self.shelf(), &self.rules, &Context::cart(held.currency), now)?;
+        let bare = quote(&[], &[], &self.shelf(), book.rules(), &Context::cart(held.currency), now)?;
         Ok(Checkout::start(id, &held, bare, self.policy.checkout_ttl, now))
     }
 
@@ -151,7 +152,7 @@ impl App {
         let checkout = self.owned_checkout(&caller.owner()?, id).await?;
         match checkout.ensure_open(self.now()) {
             Err(Refusal::CheckoutExpired) => Err(Refusal::CheckoutExpired.into()),
-            _ => Ok(self.checkout_view(checkout)),
+            _ => Ok(checkout_view(checkout, &self.pricebook())),
         }
     }
 
@@ -211,13 +212,13 @@ impl App {
             return Ok(again);
         }
         for _ in 0..CONFLICT_RETRIES_MAX {
-            let now = self.now();
+            let (now, book) = (self.now(), self.pricebook());
             let mut checkout = self.owned_checkout(&owner, id).await?;
             ensure_version(if_match, checkout.version)?;
             let expected = checkout.version;
-            let outbox = self.edit(caller, &mut checkout, edit, now).await?;
+            let outbox = self.edit(caller, &mut checkout, edit, &book, now).await?;
             checkout.version = expected.next();
-            let view = self.checkout_view(checkout.clone());
+            let view = checkout_view(checkout.clone(), &book);
             let answer = answer(once.as_ref(), &view, now);
             let change = Change { checkout: Some((checkout, expected)), outbox, answer, ..Change::default() };
             match (self.ports.ledger.commit(change, now).await?, &once) {
@@ -229,7 +230,14 @@ impl App {
         Err(Refusal::CartBusy.into())
     }
 
-    async fn edit(&self, caller: &Caller, checkout: &mut Checkout, edit: &Edit, now: Timestamp) -> Result<Vec<Outgoing>, Error> {
+    async fn edit(
+        &self,
+        caller: &Caller,
+        checkout: &mut Checkout,
+        edit: &Edit,
+        book: &Arc<Pricebook>,
+        now: Timestamp,
+    ) -> Result<Vec<Outgoing>, Error> {
         match edit {
             Edit::FillIn(details) => {
                 checkout.ensure_open(now)?;
@@ -237,7 +245,7 @@ impl App {
                     checkout.freeze(&cart);
                 }
                 checkout.fill_in((**details).clone());
-                self.reprice(caller, checkout, now).await?;
+                self.reprice(caller, checkout, book, now).await?;
                 Ok(vec![])
             }
             Edit::Cancel => Ok(cancel(checkout, now)?.into_iter().collect()),
@@ -412,7 +420,7 @@ impl App {
         let agrees = checkout.agrees_with(&cart);
         checkout.freeze(&cart);
         if !(agrees && planted("price-not-renewed")) {
-            self.reprice(caller, checkout, now).await?;
+            self.reprice(caller, checkout, &self.pricebook(), now).await?;
         }
         let refusal = if !agrees {
             Some(Refusal::CartChanged { total: checkout.quote.total })
@@ -456,33 +464,32 @@ impl App {
     }
 
     /// Prices what is frozen, for the address and shipping chosen so far.
-    async fn reprice(&self, caller: &Caller, checkout: &mut Checkout, now: Timestamp) -> Result<(), Error> {
-        let terms = self.terms(&checkout.coupons, caller.shopper(checkout.email.as_ref()), now).await?;
+    async fn reprice(&self, caller: &Caller, checkout: &mut Checkout, book: &Arc<Pricebook>, now: Timestamp) -> Result<(), Error> {
+        let terms = self.terms(Arc::clone(book), &checkout.coupons, caller.shopper(checkout.email.as_ref()), now).await?;
         let context = Context {
             destination: checkout.shipping_address.as_ref().map(Into::into),
             shipping: checkout.shipping_option.clone(),
             ..terms.context(checkout.quote.currency)
         };
-        checkout.quote = quote(&checkout.lines, &terms.given(&checkout.coupons), &self.shelf(), &self.rules, &context, now)?;
+        checkout.quote = terms.quote(&checkout.lines, &checkout.coupons, &self.shelf(), &context, now)?;
         if context.destination.is_some() && context.shipping.is_some() && !checkout.quote.settled {
             return Err(Refusal::ShippingUnavailable.into());
         }
         Ok(())
     }
+}
 
-    pub(crate) fn checkout_view(&self, checkout: Checkout) -> CheckoutView {
-        let options = match (&checkout.shipping_address, checkout.quote.parcels()) {
-            (Some(address), Ok(parcels)) if !parcels.is_empty() => {
-                let options = self.rules.shipping_to(&address.into(), checkout.quote.currency).into_iter();
-                let offer = |o: &ShippingOption| {
-                    Some(ShippingOffer { id: o.id.clone(), label: o.label.clone(), price: o.price_for(&parcels).ok()? })
-                };
-                options.filter_map(offer).collect()
-            }
-            _ => Vec::new(),
-        };
-        CheckoutView { checkout, options }
-    }
+fn checkout_view(checkout: Checkout, book: &Pricebook) -> CheckoutView {
+    let options = match (&checkout.shipping_address, checkout.quote.parcels()) {
+        (Some(address), Ok(parcels)) if !parcels.is_empty() => {
+            let options = book.rules().shipping_to(&address.into(), checkout.quote.currency).into_iter();
+            let offer =
+                |o: &ShippingOption| Some(ShippingOffer { id: o.id.clone(), label: o.label.clone(), price: o.price_for(&parcels).ok()? });
+            options.filter_map(offer).collect()
+        }
+        _ => Vec::new(),
+    };
+    CheckoutView { checkout, options }
 }
 
 /// Whether it happened is for the next who asks.

@@ -27,18 +27,18 @@ pub use error::Error;
 pub use notice::Notice;
 pub use once::{Answered, Once};
 pub use order::{OrderQuery, Page};
-pub use pricing::{ActiveCoupon, Calculate};
+pub use pricing::{ActiveCoupon, Applied, Calculate, CodeView, Issue, PutRule, RuleView, Simulate, Simulated};
 pub use session::{NewSession, SessionChange, SessionView};
 
 use domain::cart::Lifetimes;
 use domain::ids::{CheckoutId, id_bits};
 use domain::money::Currency;
 use domain::order::CaptureWhen;
-use domain::pricing::Rules;
+use domain::pricing::Conditions;
 use domain::time::{Local, MonthDay, Timestamp};
 pub use jiff::tz::TimeZone;
 use lane::Lanes;
-use ports::{Bus, Carts, Catalog, Clock, Entropy, Ledger, Outbox, Payments, SearchIndex, Sessions};
+use ports::{Bus, Carts, Catalog, Clock, Entropy, Ledger, Outbox, Payments, Prices, SearchIndex, Sessions};
 use saga::failures::Failures;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +49,7 @@ pub struct Ports {
     pub carts: Arc<dyn Carts>,
     pub ledger: Arc<dyn Ledger>,
     pub catalog: Arc<dyn Catalog>,
+    pub prices: Arc<dyn Prices>,
     pub search: Arc<dyn SearchIndex>,
     pub sessions: Arc<dyn Sessions>,
     pub payments: Arc<dyn Payments>,
@@ -57,6 +58,7 @@ pub struct Ports {
     pub outboxes: Vec<Arc<dyn Outbox>>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    pub expressions: Arc<dyn Conditions>,
 }
 
 impl std::fmt::Debug for Ports {
@@ -101,12 +103,13 @@ impl Policy {
 pub struct App {
     ports: Ports,
     policy: Policy,
-    rules: Rules,
     carts: cart::CartLanes,
     checkouts: Lanes<CheckoutId, (), ()>,
     /// Catalog changes are decided one after the other: they check names and SKUs against the whole.
     catalog: Lanes<(), (), ()>,
     provider_failures: Failures,
+    /// So are changes of rules: they are checked against all others.
+    prices: Lanes<(), (), ()>,
 }
 
 impl std::fmt::Debug for App {
@@ -116,20 +119,16 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    pub fn new(ports: Ports, rules: Rules, policy: Policy) -> Self {
+    pub fn new(ports: Ports, policy: Policy) -> Self {
         Self {
             ports,
             policy,
-            rules,
             carts: Lanes::default(),
             checkouts: Lanes::default(),
             catalog: Lanes::default(),
+            prices: Lanes::default(),
             provider_failures: Failures::default(),
         }
-    }
-
-    pub fn rules(&self) -> &Rules {
-        &self.rules
     }
 
     pub fn policy(&self) -> &Policy {

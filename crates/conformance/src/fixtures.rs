@@ -17,7 +17,8 @@ use domain::money::{Currency, Money, Ppm, Rounding};
 use domain::order::{Actor, Appended, Number, Order};
 use domain::person::{Address, Country, Email};
 use domain::pricing::{
-    Benefit, Budget, Context, Counter, Destination, Off, Place, Promotion, Quote, Rules, ShippingOption, Target, TaxRate, quote,
+    Benefit, Budget, Context, Counter, Destination, Kept, Off, Place, Pricebook, Promotion, Quote, Rule, ShippingOption, Target, TaxRate,
+    quote,
 };
 use domain::quantity::Quantity;
 use domain::session::{Session, SessionEvent};
@@ -217,7 +218,7 @@ pub fn address() -> Address {
 }
 
 /// 10 % off with `TEN`, Californian tax, one way to ship.
-pub fn rules() -> Rules {
+pub fn rules() -> Vec<Rule> {
     let us = Country::parse("US").expect("a country");
     let off = Benefit::Goods { of: Target::default(), off: Off::Rate(Ppm(100_000)) };
     let ten = Promotion::coupon(code("TEN"), text("10 % off"), off);
@@ -227,15 +228,21 @@ pub fn rules() -> Rules {
     let tax = TaxRate { rounding: Rounding::HalfUp, ..tax };
     let standard = ShippingOption::flat(ShippingOptionId::parse("standard").expect("an id"), text("Standard"), usd(499));
     let standard = ShippingOption { zones: vec![Place::country(us)], ..standard };
-    Rules::new(vec![ten], vec![tax], vec![standard])
+    vec![ten.into(), Rule::tax(tax), standard.into()]
+}
+
+/// [`rules`] as they are kept.
+pub fn pricebook() -> Pricebook {
+    Pricebook::new(rules().into_iter().map(|rule| Kept::first(rule, START)))
 }
 
 /// A cart's price at [`address`] by [`rules`].
 pub fn quoted(cart: &Cart) -> Quote {
     let context = Context { destination: Some(Destination::from(&address())), ..Context::cart(cart.currency) };
-    let rules = rules();
+    let book = pricebook();
+    let rules = book.rules();
     let codes: Vec<_> = cart.coupons.iter().map(|code| rules.given(code)).collect();
-    quote(&cart.lines(), &codes, &Shelf, &rules, &context, START).expect("a sum in range")
+    quote(&cart.lines(), &codes, &Shelf, rules, &context, START).expect("a sum in range")
 }
 
 /// An open checkout of [`cart`]`(n)` at version 1, ready to be paid, due at `at(60)`.

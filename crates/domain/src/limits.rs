@@ -32,6 +32,12 @@ pub const RULE_ID_MAX: usize = 64;
 pub const EXPRESSION_MAX: usize = 2000;
 /// Things a target names, tiers of a scale, parts of a bundle, hours of a week, places of a zone.
 pub const RULE_PARTS_MAX: usize = 100;
+/// Codes issued at once: a large campaign; a million codes are ten requests.
+pub const CODES_MAX: u32 = 100_000;
+/// Codes written in one commit: other changes wait no longer than a few milliseconds for it.
+pub const CODES_CHUNK: usize = 500;
+/// Characters of what issued codes begin with.
+pub const CODE_PREFIX_MAX: usize = 32;
 pub const NOTE_MAX: usize = 1000;
 
 pub const TITLE_MAX: usize = 500;

@@ -6,8 +6,10 @@
 //! what it takes off is allocated to lines by largest remainder, so the lines always add up to the totals.
 
 mod apply;
+mod audit;
 mod benefit;
 mod book;
+mod check;
 mod condition;
 mod place;
 mod promotion;
@@ -18,7 +20,9 @@ mod tax;
 mod tests;
 mod usage;
 
+pub use audit::{Audited, Batch, Deed, Issued, PriceLine, Why};
 pub use book::{Kept, Pricebook, Rule, RuleId, RuleKey, RuleKind};
+pub use check::{Fault, RuleFault};
 pub use condition::{Conditions, Evaluator, Facts};
 pub use place::{Destination, Place, PostalRange};
 pub use promotion::{Basis, Benefit, Budget, Hours, Minimum, Needs, Off, Part, Promotion, Selector, Stacking, Step, Target, Tier, Trigger};

@@ -1,0 +1,87 @@
+//! Quotes for anybody, without a cart.
+
+use super::Terms;
+use crate::App;
+use crate::caller::Caller;
+use crate::cart::AddItem;
+use crate::error::Error;
+use domain::ids::{CouponCode, ShippingOptionId};
+use domain::limits::{CART_ITEMS_MAX, COUPON_CODES_MAX};
+use domain::money::Currency;
+use domain::pricing::{Context, Counter, Destination, Line, Promotion, Quote, Trigger};
+use domain::refusal::Refusal;
+use domain::time::Timestamp;
+
+#[derive(Clone, Debug)]
+pub struct Calculate {
+    pub items: Vec<AddItem>,
+    pub coupons: Vec<CouponCode>,
+    pub destination: Option<Destination>,
+    pub shipping: Option<ShippingOptionId>,
+    pub currency: Option<Currency>,
+}
+
+impl Calculate {
+    pub(super) fn ensure_bounded(&self) -> Result<(), Refusal> {
+        if self.items.len() > CART_ITEMS_MAX {
+            return Err(Refusal::CartFull);
+        }
+        if self.coupons.len() > COUPON_CODES_MAX { Err(Refusal::CouponsTooMany) } else { Ok(()) }
+    }
+}
+
+/// A coupon that can be used now.
+#[derive(Clone, Debug)]
+pub struct ActiveCoupon {
+    pub code: CouponCode,
+    pub promotion: Promotion,
+    /// Unlimited when left out.
+    pub uses_left: Option<u32>,
+}
+
+impl App {
+    /// Quotes anything, without a cart.
+    pub async fn calculate(&self, caller: &Caller, ask: Calculate) -> Result<Quote, Error> {
+        ask.ensure_bounded()?;
+        let now = self.now();
+        let terms = self.terms(self.pricebook(), &ask.coupons, caller.shopper(None), now).await?;
+        self.quote_by(&terms, &ask, now)
+    }
+
+    pub(super) fn quote_by(&self, terms: &Terms, ask: &Calculate, now: Timestamp) -> Result<Quote, Error> {
+        let shelf = self.shelf();
+        let mut lines: Vec<Line> = Vec::with_capacity(ask.items.len());
+        for item in &ask.items {
+            let edition = shelf.edition(item.product, item.variant)?;
+            match lines.iter_mut().find(|l| l.edition == edition) {
+                Some(line) => line.quantity = line.quantity.plus(item.quantity)?,
+                None => lines.push(Line { edition, quantity: item.quantity }),
+            }
+        }
+        let currency = ask.currency.unwrap_or(self.policy.currency);
+        let context = Context { destination: ask.destination.clone(), shipping: ask.shipping.clone(), ..terms.context(currency) };
+        Ok(terms.quote(&lines, &ask.coupons, &shelf, &context, now)?)
+    }
+
+    /// The coupons that can be used now.
+    pub async fn discounts(&self) -> Result<Vec<ActiveCoupon>, Error> {
+        let (now, book) = (self.now(), self.pricebook());
+        let mut active = Vec::new();
+        for promotion in book.rules().promotions().iter().filter(|p| p.active && p.window.is_open(now)) {
+            let Trigger::Codes(codes) = &promotion.trigger else { continue };
+            let counter = Counter::Uses(promotion.id.clone());
+            let uses_left = match promotion.budget.uses {
+                Some(limit) => {
+                    let used = self.ports.ledger.usage(std::slice::from_ref(&counter)).await?.of(&counter);
+                    Some(limit.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX)))
+                }
+                None => None,
+            };
+            if uses_left != Some(0) {
+                active.extend(codes.iter().map(|code| ActiveCoupon { code: code.clone(), promotion: promotion.clone(), uses_left }));
+            }
+        }
+        active.sort_by(|a, b| a.code.cmp(&b.code));
+        Ok(active)
+    }
+}
