@@ -2,12 +2,14 @@
 
 use crate::limits::NAME_TOLD_MAX;
 use crate::problem::Failure;
+use app::Caller;
 use axum::extract::Query as Pairs;
 use axum::http::Uri;
 use domain::limits::{PAGE_DEFAULT, PAGE_MAX};
+use wire::explain::Audience;
 use wire::{FieldError, Invalid};
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Query {
     pairs: Vec<(String, String)>,
     errors: Vec<FieldError>,
@@ -35,9 +37,21 @@ impl Query {
         self.get(name, |text| text.parse().ok(), "true or false")
     }
 
+    /// For whom the price is to be explained, if it is.
+    pub(crate) fn explain(&mut self, caller: &Caller) -> Option<Audience> {
+        let audience = if caller.is_admin() { Audience::Shopkeeper } else { Audience::Shopper };
+        self.flag("explain").unwrap_or(false).then_some(audience)
+    }
+
     pub(crate) fn limit(&mut self) -> usize {
         let limit = self.get("limit", |t| t.parse().ok().filter(|n| (1..=PAGE_MAX).contains(n)), "an integer between 1 and 100");
         limit.unwrap_or(PAGE_DEFAULT)
+    }
+
+    /// Notes that a parameter is needed beside another.
+    pub(crate) fn missing<T>(&mut self, name: &str) -> Option<T> {
+        self.wrong(name, "REQUIRED", "Is required here.".to_owned());
+        None
     }
 
     fn wrong(&mut self, name: &str, code: &'static str, message: String) {

@@ -7,7 +7,7 @@ use crate::world::SystemClock;
 use app::ports::Clock;
 use domain::ids::CustomerId;
 use indicatif::{ProgressBar, ProgressStyle};
-use rest::auth::{DevIssuer, Role};
+use rest::auth::{DevIssuer, Role, Said};
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -40,9 +40,9 @@ fn report(summary: &Summary) -> Result<(), String> {
     print(&format!("{} created, {} updated, {} unchanged, {} bad rows\n", done.created, done.updated, done.unchanged, summary.bad.len()))
 }
 
-pub fn token(settings: &Settings, sub: &str, role: Role, ttl: Duration) -> Result<(), String> {
+pub fn token(settings: &Settings, sub: &str, role: Role, said: &Said, ttl: Duration) -> Result<(), String> {
     let sub = CustomerId::parse(sub).ok_or("--sub is 1 to 255 visible ASCII characters")?;
-    print(&format!("{}\n", issuer(&settings.data_dir)?.token(&sub, role, ttl, SystemClock.now())))
+    print(&format!("{}\n", issuer(&settings.data_dir)?.token_saying(&sub, role, said, ttl, SystemClock.now())))
 }
 
 pub fn issuer(dir: &Path) -> Result<DevIssuer, String> {

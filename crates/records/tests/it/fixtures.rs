@@ -131,7 +131,7 @@ fn quote() -> Quote {
         WhyNot::NotYet { from: at(100) },
         WhyNot::Ended { at: at(-100) },
         WhyNot::Exhausted,
-        WhyNot::BelowMinimum { minimum: usd(5000) },
+        WhyNot::BelowMinimum { minimum: usd(5000), have: None },
         WhyNot::OtherCurrency,
         WhyNot::NothingLeft,
     ];
@@ -212,6 +212,7 @@ fn promoted_quote() -> Quote {
         WhyNot::Inactive,
         WhyNot::OffHours,
         WhyNot::UsedByShopper,
+        WhyNot::BelowMinimum { minimum: usd(5000), have: Some(usd(3448)) },
         WhyNot::BelowCopies { least: 3, have: 2 },
         WhyNot::NothingMatches,
         WhyNot::NotInSegment,
