@@ -72,7 +72,10 @@ pub enum Processed {
     Completed(Box<Order>),
     /// Being paid, or waiting for the customer; the checkout tells.
     Waiting(Box<Checkout>),
-    Declined(PaymentError),
+    Declined {
+        attempt: AttemptId,
+        error: PaymentError,
+    },
 }
 
 /// What a client may do to its checkout besides paying it.
@@ -288,7 +291,7 @@ impl App {
         match (self.ports.ledger.answer(once.mark.key).await?, &processed) {
             (Some(first), _) if first.body == (once.render)(&processed) => Ok(Answered::Fresh(processed)),
             (Some(first), _) => once.again(first),
-            (None, Processed::Completed(_) | Processed::Declined(_)) => self.remember(Some(once), processed).await,
+            (None, Processed::Completed(_) | Processed::Declined { .. }) => self.remember(Some(once), processed).await,
             (None, Processed::Waiting(_)) => Ok(Answered::Fresh(processed)),
         }
     }
@@ -363,7 +366,9 @@ impl App {
             (State::Authorizing | State::Challenged | State::Capturing | State::Undoing { .. }, _) => {
                 Ok(Processed::Waiting(Box::new(checkout)))
             }
-            (State::Open | State::Canceled { .. }, Some(error)) => Ok(Processed::Declined(error.clone())),
+            (State::Open | State::Canceled { .. }, Some(error)) => {
+                Ok(Processed::Declined { attempt: checkout.current().id, error: error.clone() })
+            }
             (State::Expired { .. }, _) => Err(Refusal::CheckoutExpired.into()),
             (state @ (State::Open | State::Canceled { .. }), None) => Err(Refusal::CheckoutState { state: state.kind() }.into()),
         }

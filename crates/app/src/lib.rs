@@ -27,17 +27,19 @@ pub use error::Error;
 pub use notice::Notice;
 pub use once::{Answered, Once};
 pub use order::{OrderQuery, Page};
-pub use pricing::{ActiveCoupon, Calculate, CodeView, Issue, PutRule, RuleView, Simulate, Simulated};
+pub use pricing::{ActiveCoupon, Applied, Calculate, CodeView, Issue, PutRule, RuleView, Simulate, Simulated};
 pub use session::{NewSession, SessionChange, SessionView};
 
 use domain::cart::Lifetimes;
 use domain::ids::{CheckoutId, id_bits};
 use domain::money::Currency;
 use domain::order::CaptureWhen;
+use domain::pricing::Conditions;
 use domain::time::{Local, MonthDay, Timestamp};
 pub use jiff::tz::TimeZone;
 use lane::Lanes;
-use ports::{Bus, Carts, Catalog, Clock, Entropy, Expressions, Ledger, Outbox, Payments, Prices, SearchIndex, Sessions};
+use ports::{Bus, Carts, Catalog, Clock, Entropy, Ledger, Outbox, Payments, Prices, SearchIndex, Sessions};
+use saga::failures::Failures;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +58,7 @@ pub struct Ports {
     pub outboxes: Vec<Arc<dyn Outbox>>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
-    pub expressions: Arc<dyn Expressions>,
+    pub expressions: Arc<dyn Conditions>,
 }
 
 impl std::fmt::Debug for Ports {
@@ -105,6 +107,7 @@ pub struct App {
     checkouts: Lanes<CheckoutId, (), ()>,
     /// Catalog changes are decided one after the other: they check names and SKUs against the whole.
     catalog: Lanes<(), (), ()>,
+    provider_failures: Failures,
     /// So are changes of rules: they are checked against all others.
     prices: Lanes<(), (), ()>,
 }
@@ -117,7 +120,15 @@ impl std::fmt::Debug for App {
 
 impl App {
     pub fn new(ports: Ports, policy: Policy) -> Self {
-        Self { ports, policy, carts: Lanes::default(), checkouts: Lanes::default(), catalog: Lanes::default(), prices: Lanes::default() }
+        Self {
+            ports,
+            policy,
+            carts: Lanes::default(),
+            checkouts: Lanes::default(),
+            catalog: Lanes::default(),
+            prices: Lanes::default(),
+            provider_failures: Failures::default(),
+        }
     }
 
     pub fn policy(&self) -> &Policy {

@@ -4,9 +4,9 @@ use crate::Side;
 use crate::plan::{late, reach};
 use app::Ports;
 use app::ports::{
-    Answer, Audited, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Clock,
-    Committed, Issued, Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PriceChange, Prices, PricesSaved,
-    Refund, Saved, SearchIndex, Sessions, Taken, TokenDigest,
+    Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Clock, Committed,
+    Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PriceChange, Prices, PricesSaved, Refund, Saved,
+    SearchIndex, Sessions, Taken, TokenDigest,
 };
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use domain::checkout::Checkout;
 use domain::event::Outgoing;
 use domain::ids::{AttemptId, BookId, CartId, CheckoutId, CouponCode, EditionId, OrderId, PromotionId, SessionId, Version};
 use domain::order::{Order, Recorded};
-use domain::pricing::{Counter, Pricebook, RuleKey, Usage};
+use domain::pricing::{Audited, Counter, Issued, Pricebook, RuleKey, Usage};
 use domain::session::Session;
 use domain::stock::StockLevel;
 use domain::time::Timestamp;

@@ -1,10 +1,11 @@
 use crate::MemoryStore;
 use crate::store::State;
-use app::ports::{Answer, Audited, CodeWrite, Deed, Issued, PortError, PriceChange, Prices, PricesSaved, RuleWrite, Why};
+use app::Applied;
+use app::ports::{Answer, CodeWrite, PortError, PriceChange, Prices, PricesSaved, RuleWrite};
 use async_trait::async_trait;
 use domain::ids::{CouponCode, PromotionId, Version};
 use domain::order::Actor;
-use domain::pricing::{Kept, Pricebook, Rule, RuleId, RuleKey, RuleKind};
+use domain::pricing::{Audited, Issued, Kept, Pricebook, Rule, RuleKey, Why};
 use domain::time::Timestamp;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -16,6 +17,8 @@ pub(crate) struct PriceShelf {
     book: Arc<Pricebook>,
     audit: Vec<Audited>,
     issued: BTreeMap<CouponCode, Issued>,
+    /// How many codes each batch has.
+    batches: BTreeMap<u128, u32>,
 }
 
 #[async_trait]
@@ -75,89 +78,47 @@ impl State {
         if let Some(first) = self.answered(&change.answer) {
             return Err(PricesSaved::Answered(first));
         }
-        let next = self.prices.after(&change.rules)?;
-        self.prices.ensure_free(&next, &change)?;
-        let writes = change.rules.iter().map(|write| (write.key(), self.prices.deed(write)));
-        let lines: Vec<_> = writes.chain(change.codes.as_ref().and_then(begun)).collect();
-        for (key, deed) in lines {
+        let Applied { book, deeds } = change.applied(&self.prices.book)?;
+        self.prices.ensure_free(&book, &change)?;
+        for (key, deed) in deeds {
             let sequence = self.prices.audit.len() as u64 + 1;
             self.prices.audit.push(Audited { sequence, key, at: now, why: change.why.clone(), deed });
         }
         if !change.rules.is_empty() {
-            self.prices.book = Arc::new(next);
+            self.prices.book = Arc::new(book);
         }
-        if let Some(CodeWrite { batch, uses_max, codes, .. }) = change.codes {
-            let issued = |code| Issued { code, promotion: batch.promotion.clone(), uses_max, batch: batch.id, at: now };
-            self.prices.issued.extend(codes.into_iter().map(|code| (code.clone(), issued(code))));
+        if let Some(write) = change.codes {
+            self.prices.issue(write, now);
         }
         self.remember(change.answer);
         Ok(())
     }
 }
 
-/// The line that a batch leaves with its first codes.
-fn begun(write: &CodeWrite) -> Option<(RuleKey, Deed)> {
-    let id = RuleId::parse(write.batch.promotion.as_str()).expect("invariant: an id is a rule's id");
-    let key = RuleKey { kind: RuleKind::Promotion, id };
-    (write.expected == 0).then_some((key, Deed::Issued { batch: write.batch.id, count: write.batch.count }))
-}
-
 impl PriceShelf {
     fn issued_in(&self, batch: u128) -> u32 {
-        u32::try_from(self.issued.values().filter(|issued| issued.batch == batch).count()).expect("invariant: a batch is bounded")
+        self.batches.get(&batch).copied().unwrap_or(0)
     }
 
-    /// The pricebook after these writes.
-    fn after(&self, writes: &[RuleWrite]) -> Result<Pricebook, PricesSaved> {
-        let (mut put, mut removed) = (Vec::new(), Vec::new());
-        for write in writes {
-            let stored = self.book.get(&write.key()).map_or(Version(0), |kept| kept.version);
-            let expected = match write {
-                RuleWrite::Put { kept, expected } => {
-                    put.push(Arc::clone(kept));
-                    expected
-                }
-                RuleWrite::Delete { key, expected } => {
-                    removed.push(key.clone());
-                    expected
-                }
-            };
-            if stored != *expected {
+    /// No code leads to two promotions, and the batch has as many as expected.
+    fn ensure_free(&self, next: &Pricebook, change: &PriceChange) -> Result<(), PricesSaved> {
+        let is_issued = |code: &&CouponCode| self.issued.contains_key(*code);
+        let mut taken = change.named().find(is_issued);
+        if let Some(write) = &change.codes {
+            if self.issued_in(write.batch.id) != write.expected {
                 return Err(PricesSaved::Conflict);
             }
+            let is_taken = |code: &&CouponCode| is_issued(code) || next.rules().coupon(code).is_some();
+            taken = taken.or_else(|| write.codes.iter().find(is_taken));
         }
-        Ok(self.book.with(put, &removed))
+        taken.map_or(Ok(()), |code| Err(PricesSaved::CodeTaken(code.clone())))
     }
 
-    /// Each code leads to one promotion, and the batch has as many as expected.
-    fn ensure_free(&self, next: &Pricebook, change: &PriceChange) -> Result<(), PricesSaved> {
-        let taken = |code: &CouponCode| Err(PricesSaved::CodeTaken(code.clone()));
-        if let Some(code) = next.code_named_twice() {
-            return taken(code);
-        }
-        let named = change.rules.iter().flat_map(|write| match write {
-            RuleWrite::Put { kept, .. } => kept.rule.codes(),
-            RuleWrite::Delete { .. } => &[],
-        });
-        if let Some(code) = named.into_iter().find(|code| self.issued.contains_key(code)) {
-            return taken(code);
-        }
-        let Some(write) = &change.codes else { return Ok(()) };
-        if self.issued_in(write.batch.id) != write.expected {
-            return Err(PricesSaved::Conflict);
-        }
-        match write.codes.iter().find(|code| self.issued.contains_key(code) || next.rules().coupon(code).is_some()) {
-            Some(code) => taken(code),
-            None => Ok(()),
-        }
-    }
-
-    fn deed(&self, write: &RuleWrite) -> Deed {
-        let before = self.book.get(&write.key()).map(|kept| Box::new(kept.rule.clone()));
-        match (write, before) {
-            (RuleWrite::Put { kept, .. }, before) => Deed::Put { before, after: Box::new(kept.rule.clone()) },
-            (RuleWrite::Delete { .. }, Some(before)) => Deed::Deleted { before },
-            (RuleWrite::Delete { .. }, None) => unreachable!("its version was compared"),
-        }
+    fn issue(&mut self, write: CodeWrite, now: Timestamp) {
+        let CodeWrite { batch, uses_max, expected, codes } = write;
+        let count = u32::try_from(codes.len()).expect("invariant: a batch is bounded");
+        self.batches.insert(batch.id, expected + count);
+        let issued = |code| Issued { code, promotion: batch.promotion.clone(), uses_max, batch: batch.id, at: now };
+        self.issued.extend(codes.into_iter().map(|code| (code.clone(), issued(code))));
     }
 }

@@ -4,8 +4,9 @@ use crate::import;
 use crate::rules;
 use crate::settings::{Provider, Settings};
 use crate::world::{LocalBus, SystemClock, SystemEntropy};
-use app::ports::{NoExpressions, Payments};
+use app::ports::Payments;
 use app::{App, Ports};
+use expressions::Cel;
 use memory::MemoryStore;
 use memory::simulator::PaymentSimulator;
 use payments_http::CHALLENGES;
@@ -49,7 +50,7 @@ pub fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, Str
         outboxes: vec![shared],
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
-        expressions: Arc::new(NoExpressions),
+        expressions: Arc::new(Cel::default()),
     });
     Ok(Opened { app: Arc::new(App::new(ports, settings.policy()?)), store, simulator })
 }

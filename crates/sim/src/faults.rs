@@ -5,9 +5,9 @@
 use crate::chance::happens;
 use crate::executor::{Spawner, Time};
 use app::ports::{
-    Answer, Audited, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Committed,
-    Issued, Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PortErrorKind, PriceChange, Prices, PricesSaved,
-    Refund, Saved, Sessions, Taken, TokenDigest,
+    Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Committed, Ledger,
+    NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PortErrorKind, PriceChange, Prices, PricesSaved, Refund, Saved,
+    Sessions, Taken, TokenDigest,
 };
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use domain::checkout::Checkout;
 use domain::event::Outgoing;
 use domain::ids::{AttemptId, CartId, CheckoutId, CouponCode, EditionId, OrderId, PromotionId, SessionId, Version};
 use domain::order::{Order, Recorded};
-use domain::pricing::{Counter, Pricebook, RuleKey, Usage};
+use domain::pricing::{Audited, Counter, Issued, Pricebook, RuleKey, Usage};
 use domain::session::Session;
 use domain::stock::StockLevel;
 use domain::time::Timestamp;

@@ -13,6 +13,9 @@ const STEPS: &[(&str, Option<Fill>)] = &[
     (include_str!("../migrations/0003_uses.sql"), None),
 ];
 
+/// The format from which on all uses are counted, not only those of coupons.
+pub const COUNTERS_SINCE: u32 = 3;
+
 /// The format this version writes.
 pub fn supported() -> u32 {
     u32::try_from(STEPS.len()).expect("invariant: few migrations")

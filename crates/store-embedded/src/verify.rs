@@ -46,11 +46,20 @@ pub fn verify(dir: &Path) -> Result<Verified, VerifyError> {
     check(dir, |check| check.all())
 }
 
+/// What the counts of a store are that was not opened since they were coupons'.
+const OLD_COUNTERS: &str = "
+    CREATE TEMP VIEW counters AS SELECT 'uses/' || code AS name, used FROM coupons;
+    CREATE TEMP VIEW uses AS SELECT cause, 'uses/' || code AS counter, n, at FROM coupon_moves;";
+
 /// Looks at a directory's store as of one instant; what it finds wrong is the error.
 pub(crate) fn check<T>(dir: &Path, look: impl FnOnce(&mut Check<'_>) -> rusqlite::Result<T>) -> Result<T, VerifyError> {
     let connection = existing(dir)?;
     connection.execute_batch("BEGIN")?;
-    let linked = migrate::format(&connection)? >= chain::SINCE;
+    let format = migrate::format(&connection)?;
+    if format < migrate::COUNTERS_SINCE {
+        connection.execute_batch(OLD_COUNTERS)?;
+    }
+    let linked = format >= chain::SINCE;
     let mut check = Check { on: &connection, linked, wrong: Vec::new() };
     let found = look(&mut check)?;
     if check.wrong.is_empty() { Ok(found) } else { Err(VerifyError::Unsound(check.wrong)) }

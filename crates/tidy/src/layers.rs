@@ -11,10 +11,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("conformance", &["app", "domain"]),
     ("fail-points", &["app", "domain"]),
     ("store-embedded", &["app", "domain", "fail-points", "records"]),
+    ("expressions", &["domain"]),
     ("webhook", &["domain"]),
     ("payments-http", &["app", "domain", "memory", "webhook", "wire"]),
     ("rest", &["app", "domain", "webhook", "wire"]),
-    ("server", &["app", "domain", "fail-points", "memory", "payments-http", "records", "rest", "store-embedded", "webhook", "wire"]),
+    (
+        "server",
+        &["app", "domain", "expressions", "fail-points", "memory", "payments-http", "records", "rest", "store-embedded", "webhook", "wire"],
+    ),
     ("bench", &[]),
     ("tidy", &[]),
 ];

@@ -18,9 +18,9 @@ pub use carts::{CartChange, CartWrite, Carts, Saved};
 pub use catalog::{BookWrite, Catalog, CatalogChange, CatalogSaved, HeadingWrite, SearchIndex};
 pub use ledger::{Change, Committed, Ledger, NoticeId, OrderFilter, OrderPlace, Overdue, UseChange, UseMove};
 pub use payments::{Authorization, Authorize, Charge, ChargeStatus, Payments, Refund, Taken};
-pub use prices::{Audited, Batch, CodeWrite, Deed, Issued, PriceChange, Prices, PricesSaved, RuleWrite, Why};
+pub use prices::{CodeWrite, PriceChange, Prices, PricesSaved, RuleWrite};
 pub use sessions::{Sessions, TokenDigest};
-pub use world::{Clock, Entropy, Expressions, NoExpressions};
+pub use world::{Clock, Entropy, NoExpressions};
 
 use bytes::Bytes;
 use domain::cart::OnceMark;

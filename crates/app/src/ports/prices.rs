@@ -1,10 +1,7 @@
 use super::{Answer, PortError};
 use async_trait::async_trait;
 use domain::ids::{CouponCode, PromotionId, Version};
-use domain::limits::REASON_MAX;
-use domain::order::Actor;
-use domain::pricing::{Kept, Pricebook, Rule, RuleKey};
-use domain::text::Text;
+use domain::pricing::{Audited, Batch, Issued, Kept, Pricebook, RuleKey, Why};
 use domain::time::Timestamp;
 use std::sync::Arc;
 
@@ -68,15 +65,6 @@ pub enum RuleWrite {
     },
 }
 
-impl RuleWrite {
-    pub fn key(&self) -> RuleKey {
-        match self {
-            Self::Put { kept, .. } => kept.rule.key(),
-            Self::Delete { key, .. } => key.clone(),
-        }
-    }
-}
-
 /// The next codes of a batch.
 #[derive(Clone, Debug)]
 pub struct CodeWrite {
@@ -85,62 +73,6 @@ pub struct CodeWrite {
     /// How many codes the batch has before these.
     pub expected: u32,
     pub codes: Vec<CouponCode>,
-}
-
-/// What was issued together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
-    pub id: u128,
-    pub promotion: PromotionId,
-    /// Codes it has in the end.
-    pub count: u32,
-}
-
-/// Who changed something, and for what reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Why {
-    pub actor: Actor,
-    pub reason: Option<Text<REASON_MAX>>,
-}
-
-/// One code of many for one promotion.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Issued {
-    pub code: CouponCode,
-    pub promotion: PromotionId,
-    /// Orders that may use it.
-    pub uses_max: Option<u32>,
-    pub batch: u128,
-    pub at: Timestamp,
-}
-
-/// A line of the audit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audited {
-    /// Its place: grows with every line.
-    pub sequence: u64,
-    /// Of the rule that it is about.
-    pub key: RuleKey,
-    pub at: Timestamp,
-    pub why: Why,
-    pub deed: Deed,
-}
-
-/// What was done to a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
-    Put {
-        before: Option<Box<Rule>>,
-        after: Box<Rule>,
-    },
-    Deleted {
-        before: Box<Rule>,
-    },
-    /// So many codes were issued for a promotion.
-    Issued {
-        batch: u128,
-        count: u32,
-    },
 }
 
 #[derive(Clone, Debug)]

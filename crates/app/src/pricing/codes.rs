@@ -4,10 +4,10 @@ use crate::App;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::once::{Answered, Once, answer, before};
-use crate::ports::{Batch, CodeWrite, Issued, PriceChange, Why};
+use crate::ports::{CodeWrite, PriceChange};
 use domain::ids::{CouponCode, PromotionId};
 use domain::limits::{CODE_PREFIX_MAX, CODES_CHUNK, CODES_MAX, REASON_MAX};
-use domain::pricing::{Counter, Rule, RuleId, RuleKey, RuleKind, Trigger};
+use domain::pricing::{Batch, Counter, Issued, Rule, RuleKey, Trigger, Why};
 use domain::refusal::Refusal;
 use domain::text::Text;
 use sha2::{Digest, Sha256};
@@ -72,8 +72,7 @@ impl App {
     }
 
     fn ensure_issuable(&self, promotion: &PromotionId, issue: &Issue) -> Result<(), Refusal> {
-        let key = RuleKey { kind: RuleKind::Promotion, id: RuleId::parse(promotion.as_str()).ok_or(Refusal::RuleNotFound)? };
-        match &self.pricebook().get(&key).ok_or(Refusal::RuleNotFound)?.rule {
+        match &self.pricebook().get(&RuleKey::promotion(promotion)).ok_or(Refusal::RuleNotFound)?.rule {
             Rule::Promotion(p) if matches!(p.trigger, Trigger::Codes(_)) => {}
             _ => return Err(Refusal::CodesNotUsed),
         }

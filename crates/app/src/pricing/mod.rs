@@ -1,10 +1,12 @@
 //! Prices: what quotes are made from, and the shopkeeper's decisions about them.
 
+mod applied;
 mod codes;
 mod quote;
 mod rules;
 mod simulate;
 
+pub use applied::Applied;
 pub use codes::{CodeView, Issue};
 pub use quote::{ActiveCoupon, Calculate};
 pub use rules::{PutRule, RuleView};
@@ -12,12 +14,12 @@ pub use simulate::{Simulate, Simulated};
 
 use crate::App;
 use crate::error::Error;
-use crate::ports::{Catalog, Issued};
+use crate::ports::Catalog;
 use crate::snapshot::Snapshot;
 use domain::catalog::{Offer, Offers};
 use domain::ids::{BookId, CouponCode, EditionId};
 use domain::money::{Currency, MoneyError};
-use domain::pricing::{Context, Counter, Evaluator, Given, Line, Pricebook, Quote, Shopper, Trigger, Usage};
+use domain::pricing::{Context, Counter, Evaluator, Given, Issued, Line, Pricebook, Quote, Shopper, Trigger, Usage};
 use domain::refusal::Refusal;
 use domain::time::{Local, Timestamp};
 use std::sync::Arc;

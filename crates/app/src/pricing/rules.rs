@@ -6,12 +6,14 @@ use crate::cart::ensure_version;
 use crate::error::Error;
 use crate::lane::Leader;
 use crate::once::{Answered, Once, answer, before};
-use crate::ports::{Audited, PortError, PortErrorKind, PriceChange, PricesSaved, RuleWrite, Why};
+use crate::ports::{PortError, PortErrorKind, PriceChange, PricesSaved, RuleWrite};
 use crate::snapshot::Snapshot;
 use domain::ids::{EditionId, Version};
 use domain::limits::REASON_MAX;
 use domain::order::Actor;
-use domain::pricing::{Benefit, Fault, Kept, Part, Pricebook, Promotion, Rule, RuleFault, RuleId, RuleKey, RuleKind, Selector, Target};
+use domain::pricing::{
+    Audited, Benefit, Fault, Kept, Part, Pricebook, Promotion, Rule, RuleFault, RuleId, RuleKey, RuleKind, Selector, Target, Why,
+};
 use domain::refusal::Refusal;
 use domain::text::Text;
 use domain::time::Timestamp;

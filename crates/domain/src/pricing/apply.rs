@@ -18,7 +18,6 @@ use crate::ids::{EditionId, ItemId, ShippingOptionId};
 use crate::money::{Money, MoneyError};
 use crate::quantity::Quantity;
 use crate::time::Timestamp;
-use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -45,7 +44,8 @@ pub(super) struct Promoting<'a> {
     quote: &'a mut Quote,
     headings: &'a [Arc<[HeadingId]>],
     context: &'a Context,
-    stack_max: Option<u32>,
+    rules: &'a Rules,
+    now: Timestamp,
     candidates: Vec<Candidate<'a>>,
     unknown: Vec<NotApplied>,
     offers: &'a dyn Offers,
@@ -78,7 +78,7 @@ impl<'a> Promoting<'a> {
                 unknown.push(NotApplied { code: Some(given.code.clone()), promotion: None, label: None, why: WhyNot::Unknown });
                 continue;
             };
-            let twice = candidates.iter().any(|c| c.given.is_some() && c.promotion.id == promotion.id);
+            let twice = candidates.iter().any(|c| c.promotion.id == promotion.id);
             let step = promotion.benefit.step().max(Step::Coupons);
             let barred = twice.then_some(WhyNot::GivenTwice);
             candidates.push(Candidate { promotion, given: Some(given), step, barred, out: None, applied: false });
@@ -86,18 +86,18 @@ impl<'a> Promoting<'a> {
         candidates.sort_by_key(|c| c.step);
         let whole = quote.lines.iter().map(|l| l.total).collect();
         let base = quote.adjustments.len();
-        let (subtotal, stack_max) = (quote.subtotal, rules.stack_max());
-        let mut this = Self { quote, headings, context, stack_max, candidates, unknown, offers, whole, subtotal, base };
-        this.bar(now)?;
+        let subtotal = quote.subtotal;
+        let mut this = Self { quote, headings, context, rules, now, candidates, unknown, offers, whole, subtotal, base };
+        this.bar()?;
         Ok(this)
     }
 
     /// Sets aside what cannot apply whatever the others do.
-    fn bar(&mut self, now: Timestamp) -> Result<(), MoneyError> {
-        let facts = Facts { quote: self.quote, headings: self.headings, context: self.context, memo: OnceCell::new() };
+    fn bar(&mut self) -> Result<(), MoneyError> {
+        let facts = Facts { quote: self.quote, headings: self.headings, context: self.context };
         let goods = Goods { lines: &self.quote.lines, headings: self.headings, left: &self.whole, subtotal: self.quote.subtotal };
         for candidate in self.candidates.iter_mut().filter(|c| c.barred.is_none()) {
-            candidate.barred = closed(candidate.promotion, candidate.given, self.context, now)
+            candidate.barred = closed(candidate.promotion, candidate.given, self.context, self.now)
                 .or_else(|| unmet(candidate.promotion, &goods, self.context))
                 .or_else(|| expression(candidate.promotion, &facts));
         }
@@ -158,9 +158,6 @@ impl<'a> Promoting<'a> {
         if self.quote.shipping_option.is_none() {
             return Ok(Some(WhyNot::NoShipping));
         }
-        if self.quote.shipping.is_zero() {
-            return Ok(Some(WhyNot::NothingLeft));
-        }
         Ok(self.full().or(self.below_discounted(promotion, Money::zero(self.quote.currency))?))
     }
 
@@ -193,8 +190,7 @@ impl<'a> Promoting<'a> {
             self.exclude(*winner, of);
             return Ok(());
         }
-        for (n, _) in &worth {
-            let Stacking::BestOf(_) = stacking(*n) else { continue };
+        for (n, _) in worth.iter().filter(|(n, worth)| *worth > 0 && *stacking(*n) != Stacking::Exclusive) {
             let members = worth.iter().filter(|(m, _)| stacking(*m) == stacking(*n));
             let best = members.max_by_key(|(m, worth)| (*worth, first(*m))).map_or(*n, |(m, _)| *m);
             if best != *n {
@@ -217,15 +213,22 @@ impl<'a> Promoting<'a> {
         }
     }
 
+    /// What it would take off goods, or shipping, that nothing else has touched.
     fn worth_alone(&self, n: usize) -> Result<i64, MoneyError> {
         let promotion = self.candidates[n].promotion;
+        if self.below_discounted(promotion, Money::zero(self.quote.currency))?.is_some() {
+            return Ok(0);
+        }
         if let Benefit::Shipping { off } = promotion.benefit {
             return Ok(self.limit(promotion, off.from(self.quote.shipping, 1)?)?.0.minor());
         }
-        if let Benefit::Gift { edition } = promotion.benefit {
-            return Ok(self.offers.offer(edition).map_or(0, |o| o.unit_price.minor()));
-        }
         let lines = &self.quote.lines[..self.whole.len()];
+        if let Benefit::Gift { edition } = promotion.benefit {
+            return match lines.iter().find(|l| l.edition == edition) {
+                Some(line) => Ok(self.limit(promotion, line.unit_price)?.0.minor()),
+                None => Ok(self.gift(promotion, edition)?.map_or(0, |line| line.total.minor())),
+            };
+        }
         let goods = Goods { lines, headings: self.headings, left: &self.whole, subtotal: self.subtotal };
         let Ok(taken) = goods.take(&promotion.benefit)? else { return Ok(0) };
         let sum = Money::sum(self.quote.currency, taken.shares.iter().map(|(_, part)| *part))?;
@@ -238,7 +241,7 @@ impl<'a> Promoting<'a> {
             return Ok(Err(why));
         }
         if let Benefit::Gift { edition } = promotion.benefit {
-            return self.give(edition);
+            return self.give(promotion, edition);
         }
         let lines = &self.quote.lines[..self.whole.len()];
         let left = lines.iter().map(|l| l.total.minus(l.discount)).collect::<Result<Vec<_>, _>>()?;
@@ -246,15 +249,13 @@ impl<'a> Promoting<'a> {
     }
 
     /// One copy for nothing: the cheapest of those in the cart, else one that is added.
-    fn give(&mut self, edition: EditionId) -> Outcome {
+    fn give(&mut self, promotion: &Promotion, edition: EditionId) -> Outcome {
         let n = match self.quote.lines.iter().position(|l| l.edition == edition) {
             Some(n) => n,
-            None => {
-                if let Err(why) = self.add_gift(edition)? {
-                    return Ok(Err(why));
-                }
-                self.quote.lines.len() - 1
-            }
+            None => match self.gift(promotion, edition)? {
+                Ok(line) => self.add(line)?,
+                Err(why) => return Ok(Err(why)),
+            },
         };
         let line = &self.quote.lines[n];
         let left = line.total.minus(line.discount)?;
@@ -262,16 +263,26 @@ impl<'a> Promoting<'a> {
         Ok(if one.is_zero() { Err(WhyNot::NothingLeft) } else { Ok(Taken { shares: vec![(n, one)], reason: Reason::Gift }) })
     }
 
-    fn add_gift(&mut self, edition: EditionId) -> Result<Result<(), WhyNot>, MoneyError> {
+    /// A copy to add to the lines, unless a part of it would have to be paid: nobody asked for it.
+    fn gift(&self, promotion: &Promotion, edition: EditionId) -> Result<Result<QuotedLine, WhyNot>, MoneyError> {
         let Some(offer) = self.offers.offer(edition).filter(|o| o.available > 0) else { return Ok(Err(WhyNot::OutOfStock)) };
-        if offer.unit_price.currency() != self.quote.currency {
+        let Some(line) = super::priced(&offer, Quantity::ONE, self.rules, self.quote.currency, self.now)? else {
             return Ok(Err(WhyNot::OtherCurrency));
+        };
+        if line.total.is_zero() {
+            return Ok(Err(WhyNot::NothingLeft));
         }
-        let line = QuotedLine { gift: true, ..QuotedLine::of(&offer, Quantity::ONE)? };
+        if self.limit(promotion, line.total)?.1.is_some() {
+            return Ok(Err(WhyNot::Exhausted));
+        }
+        Ok(Ok(QuotedLine { gift: true, ..line }))
+    }
+
+    fn add(&mut self, line: QuotedLine) -> Result<usize, MoneyError> {
         self.quote.subtotal = self.quote.subtotal.plus(line.total)?;
         self.quote.item_count += 1;
         self.quote.lines.push(line);
-        Ok(Ok(()))
+        Ok(self.quote.lines.len() - 1)
     }
 
     /// Takes it off, or notes why not.
@@ -349,7 +360,7 @@ impl<'a> Promoting<'a> {
 
     /// Whether as many promotions apply as may.
     fn full(&self) -> Option<WhyNot> {
-        let max = self.stack_max?;
+        let max = self.rules.stack_max()?;
         let applied = self.candidates.iter().filter(|c| c.applied).count();
         (applied >= max as usize).then_some(WhyNot::StackFull { max })
     }
@@ -435,7 +446,7 @@ fn unmet(promotion: &Promotion, goods: &Goods<'_>, context: &Context) -> Option<
         }
     }
     if !needs.segments.is_empty() && !needs.segments.iter().any(|s| shopper.segments.contains(s)) {
-        return Some(WhyNot::NotInSegment);
+        return Some(if shopper.orders.is_none() { WhyNot::NeedsCustomer } else { WhyNot::NotInSegment });
     }
     if needs.first_order {
         match shopper.orders {

@@ -1,7 +1,7 @@
 //! The pricebook: every rule of a shop, each with its version, and what they come to together.
 
 use super::{ExchangeRate, Fault, Promotion, RuleFault, Rules, ShippingOption, TaxRate, Trigger};
-use crate::ids::{CouponCode, Version};
+use crate::ids::{CouponCode, PromotionId, Version};
 use crate::limits::RULE_ID_MAX;
 use crate::text::Text;
 use crate::time::Timestamp;
@@ -47,6 +47,7 @@ impl RuleKind {
 }
 
 /// One decision of a shop about prices.
+#[expect(clippy::large_enum_variant, reason = "most rules are promotions, and all are kept behind an `Arc`")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {
     Promotion(Promotion),
@@ -65,11 +66,20 @@ pub enum Rule {
     },
 }
 
+impl RuleKey {
+    pub fn promotion(id: &PromotionId) -> Self {
+        Self { kind: RuleKind::Promotion, id: named(id.as_str()) }
+    }
+}
+
+fn named(text: &str) -> RuleId {
+    RuleId::parse(text).expect("invariant: an id is a rule's id")
+}
+
 impl Rule {
     pub fn key(&self) -> RuleKey {
-        let named = |text: &str| RuleId::parse(text).expect("invariant: an id is a rule's id");
         let (kind, id) = match self {
-            Self::Promotion(promotion) => (RuleKind::Promotion, named(promotion.id.as_str())),
+            Self::Promotion(promotion) => return RuleKey::promotion(&promotion.id),
             Self::TaxRate { id, .. } => (RuleKind::TaxRate, id.clone()),
             Self::ShippingOption(option) => (RuleKind::ShippingOption, named(option.id.as_str())),
             Self::ExchangeRate { id, .. } => (RuleKind::ExchangeRate, id.clone()),

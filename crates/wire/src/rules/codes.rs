@@ -1,8 +1,8 @@
 use crate::read::Object;
 use crate::scalar::{self, At};
-use app::ports::Batch;
 use app::{CodeView, Issue};
 use domain::limits::REASON_MAX;
+use domain::pricing::Batch;
 use domain::text::Text;
 use serde::Serialize;
 use std::fmt::Write;

@@ -2,7 +2,7 @@ use super::RuleBody;
 use super::codes::batch_id;
 use crate::order::ActorName;
 use crate::scalar::{At, Show};
-use app::ports::{Audited, Deed};
+use domain::pricing::{Audited, Deed};
 use serde::Serialize;
 
 /// A line of the audit: what was done to a rule, by whom and why.
