@@ -22,6 +22,7 @@ mod limits;
 mod memory;
 mod migrate;
 mod outbox;
+mod prices;
 mod readers;
 mod rebuild;
 mod search;
@@ -157,5 +158,5 @@ fn existing(dir: &Path) -> Result<Connection, OpenError> {
 }
 
 fn load(connection: &Connection) -> Result<Arc<Memory>, OpenError> {
-    Ok(Arc::new(Memory::new(catalog::load(connection)?, stock::levels(connection)?)))
+    Ok(Arc::new(Memory::new(catalog::load(connection)?, stock::levels(connection)?, prices::load(connection)?)))
 }
