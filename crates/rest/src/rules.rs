@@ -97,7 +97,8 @@ pub(crate) async fn list(kind: RuleKind, call: Call) -> Answer {
     let (limit, start) = (query.limit(), start(&call, &mut query)?);
     query.end()?;
     let book = call.app().pricebook();
-    let mut page: Vec<&Arc<Kept>> = book.of(kind).filter(|kept| is_for(&kept.rule, &call.caller) && wanted(&kept.rule)).skip(start).take(limit + 1).collect();
+    let mut page: Vec<&Arc<Kept>> =
+        book.of(kind).filter(|kept| is_for(&kept.rule, &call.caller) && wanted(&kept.rule)).skip(start).take(limit + 1).collect();
     let next = (page.len() > limit).then(|| ((start + limit) as u64).to_be_bytes());
     page.truncate(limit);
     Ok(call.page(page.into_iter().map(|kept| KeptBody::from(&**kept)).collect(), next.as_ref().map(|b| &b[..])))

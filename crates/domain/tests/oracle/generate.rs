@@ -32,6 +32,10 @@ impl Scenario {
 struct Literal;
 
 impl Conditions for Literal {
+    fn check(&self, _: &Text<EXPRESSION_MAX>) -> Result<(), String> {
+        Ok(())
+    }
+
     fn holds(&self, source: &Text<EXPRESSION_MAX>, _: &Facts<'_>) -> Option<bool> {
         match source.as_str() {
             "yes" => Some(true),

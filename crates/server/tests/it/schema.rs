@@ -333,7 +333,8 @@ fn rules(book: &str, edition: &str) -> [(&'static str, Value); 4] {
         "id": "canoe", "label": "Canoe", "zones": [place], "freeFrom": usd(9000), "perParcel": true,
         "byAmount": [{ "from": usd(0), "price": usd(500) }, { "from": usd(5000), "price": usd(300) }],
     });
-    let rate = json!({ "id": "gbp-usd", "from": "GBP", "to": "USD", "rate": "1.267531", "since": "2026-11-28T00:00:00Z", "source": "A bank" });
+    let rate =
+        json!({ "id": "gbp-usd", "from": "GBP", "to": "USD", "rate": "1.267531", "since": "2026-11-28T00:00:00Z", "source": "A bank" });
     let in_hilo = place.as_object().expect("an object").clone().into_iter().chain(tax.as_object().expect("an object").clone());
     [("promotions", promotion), ("tax-rates", Value::Object(in_hilo.collect())), ("shipping-options", option), ("exchange-rates", rate)]
 }
