@@ -5,6 +5,7 @@ use crate::settings::Settings;
 use crate::start;
 use crate::world::SystemClock;
 use app::ports::Clock;
+use app::snapshot::Snapshot;
 use domain::ids::CustomerId;
 use indicatif::{ProgressBar, ProgressStyle};
 use rest::auth::{DevIssuer, Role, Said};
@@ -53,7 +54,7 @@ pub fn issuer(dir: &Path) -> Result<DevIssuer, String> {
 
 pub fn check(settings: &Settings, rebuild: bool) -> Result<(), String> {
     print(&format!("# effective configuration\n{}\n", settings.print()))?;
-    crate::rules::load(&settings.pricing.rules, settings.currency()?)?;
+    crate::rules::load(&settings.pricing.rules, settings.currency()?, &Snapshot::default())?;
     let dir = settings.data_dir.display();
     let verified = store_embedded::verify(&settings.data_dir).map_err(|e| format!("{dir}: {e}"))?;
     print(&format!("# store in {dir}\n{}\n", counts(&verified)))?;

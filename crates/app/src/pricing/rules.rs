@@ -110,13 +110,18 @@ impl App {
         Ok(self.ports.prices.audit(of, before, limit).await?)
     }
 
+    /// Whether anybody ever put or deleted a rule.
+    pub async fn has_decided_on_prices(&self) -> Result<bool, Error> {
+        Ok(!self.ports.prices.audit(None, None, 1).await?.is_empty())
+    }
+
     /// Gives a shop that never had a rule its first ones; says how many it put.
     ///
     /// # Errors
     /// [`Refusal::RuleInvalid`] for the first one that makes no sense; then none is put.
     pub async fn first_rules(&self, rules: Vec<Rule>, reason: Text<REASON_MAX>) -> Result<usize, Error> {
         let _turn = self.prices_turn().await?;
-        if rules.is_empty() || !self.ports.prices.audit(None, None, 1).await?.is_empty() {
+        if rules.is_empty() || self.has_decided_on_prices().await? {
             return Ok(0);
         }
         let now = self.now();

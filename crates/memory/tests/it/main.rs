@@ -13,5 +13,6 @@ fn store() -> Subject {
 conformance::carts!(store());
 conformance::ledger!(store());
 conformance::catalog!(store());
+conformance::prices!(store());
 conformance::sessions!(store());
 conformance::outbox!(store());
