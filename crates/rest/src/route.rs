@@ -144,6 +144,7 @@ fn table() -> Vec<Entry> {
         entry(PUT,    "/api/v1/books/{id}",                            Admin,  catalog::replace_book),
         entry(DELETE, "/api/v1/books/{id}",                            Admin,  catalog::delete_book),
         entry(POST,   "/api/v1/books/{id}/editions/{editionId}/stock", Admin,  catalog::move_stock),
+        entry(GET,    "/api/v1/books/{id}/editions/{editionId}/prices", Admin, catalog::prices),
         entry(GET,    "/api/v1/health",                                Open,   health::ready),
         entry(GET,    "/api/v1/health/live",                           Open,   health::live),
         entry(GET,    "/api/v1/health/ready",                          Open,   health::ready),

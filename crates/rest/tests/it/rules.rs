@@ -436,6 +436,33 @@ async fn who_calls_counts() {
     assert_eq!(nobody.json["discount"], usd(0));
 }
 
+#[tokio::test]
+async fn what_an_edition_was_sold_at_is_kept() {
+    let shop = Shop::new().await;
+    let (admin, book) = (shop.admin(), format!("/api/v1/books/{}", shop.product()));
+    let path = format!("{book}/editions/{}/prices", shop.book["editions"][0]["id"].as_str().expect("an id"));
+    for (price, sale) in [(1000, Some(850)), (1200, None), (1200, None)] {
+        let mut body = crate::shop::book("DUNE");
+        body["editions"][0]["price"] = usd(price);
+        body["editions"][0]["salePrice"] = sale.map_or(Value::Null, usd);
+        shop.ask("PUT", &book).by(&admin).json(&body).send().await.is(200, "");
+    }
+    let mut prices = Vec::new();
+    let mut next = format!("{path}?limit=2");
+    loop {
+        let page = shop.ask("GET", &next).by(&admin).send().await.is(200, "");
+        let items = page.json["items"].as_array().expect("items").clone();
+        prices.extend(items.iter().map(|p| (p["price"]["amount"].clone(), p["salePrice"]["amount"].clone(), p["actor"].clone())));
+        let Some(cursor) = page.json["nextCursor"].as_str() else { break };
+        next = format!("{path}?limit=2&cursor={cursor}");
+    }
+    let line = |price: i64, sale: Value| (json!(price), sale, json!("admin:boss"));
+    assert_eq!(prices, [line(1200, Value::Null), line(1000, json!(850)), line(1000, json!(900))], "a price that stays is no line");
+    shop.ask("GET", &path).by(&shop.customer("ada")).send().await.is(403, "FORBIDDEN");
+    shop.ask("GET", &path).send().await.is(401, "UNAUTHENTICATED");
+    shop.ask("GET", &format!("{book}/editions/ed_00000000000000000000000001/prices")).by(&admin).send().await.is(404, "PRODUCT_NOT_FOUND");
+}
+
 /// Whatever a rule says, it is read or refused, and a price is quoted or refused.
 #[tokio::test]
 async fn hostile_rules_are_refused_and_leave_nothing_behind() {

@@ -416,6 +416,7 @@ async fn every_operation_succeeds_as_described() {
     client.post("/pricing/calculate", quote.clone()).await.expect(200);
     client.post("/pricing/calculate?explain=true", quote).await.expect(200);
     rule_operations_succeed(&admin, &client, &book, &edition).await;
+    admin.get(&format!("/books/{book}/editions/{edition}/prices")).await.expect(200);
     client.post("/cart", json!({})).await.expect(201);
     let guest = shop.guest().await;
     let cart = format!("/cart/{}", guest.cart(json!([item])).await);
