@@ -12,9 +12,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fail-points", &["app", "domain"]),
     ("store-embedded", &["app", "domain", "fail-points", "records"]),
     ("webhook", &["domain"]),
-    ("payments-http", &["app", "domain", "memory", "webhook", "wire"]),
+    ("outbound", &["app"]),
+    ("payments-http", &["app", "domain", "memory", "outbound", "webhook", "wire"]),
     ("rest", &["app", "domain", "webhook", "wire"]),
-    ("server", &["app", "domain", "fail-points", "memory", "payments-http", "records", "rest", "store-embedded", "webhook", "wire"]),
+    (
+        "server",
+        &["app", "domain", "fail-points", "memory", "payments-http", "records", "rest", "store-embedded", "webhook", "wire"],
+    ),
     ("bench", &[]),
     ("tidy", &[]),
 ];
