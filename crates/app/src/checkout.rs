@@ -11,6 +11,7 @@ use crate::cart::{ensure_version, hold};
 use crate::error::Error;
 use crate::once::{Answered, Once, answer, before};
 use crate::ports::{Change, Committed, PortError, PortErrorKind, UseChange, UseMove};
+use crate::pricing::Asked;
 use crate::saga::steps::{begun, challenge_undone};
 use domain::cart::{Cart, Owner};
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, Details, PaymentError, State};
@@ -113,6 +114,7 @@ impl App {
                 checkout.freeze(&cart);
             }
             checkout.fill_in(start.details.clone());
+            drop_estimate(&mut checkout);
             self.reprice(caller, &mut checkout, now).await?;
             checkout.version = expected.next();
             let started = Started { view: self.checkout_view(checkout.clone()), created };
@@ -234,6 +236,7 @@ impl App {
                     checkout.freeze(&cart);
                 }
                 checkout.fill_in((**details).clone());
+                drop_estimate(checkout);
                 self.reprice(caller, checkout, now).await?;
                 Ok(vec![])
             }
@@ -458,8 +461,10 @@ impl App {
             shipping: checkout.shipping_option.clone(),
             ..terms.context(checkout.quote.currency)
         };
-        checkout.quote = quote(&checkout.lines, &terms.given(&checkout.coupons), &self.shelf(), &self.rules, &context, now)?;
-        if context.destination.is_some() && context.shipping.is_some() && !checkout.quote.settled {
+        let chosen = context.destination.is_some() && context.shipping.is_some();
+        let asked = Asked { lines: &checkout.lines, given: terms.given(&checkout.coupons), shelf: self.shelf() };
+        (checkout.quote, checkout.assessment) = self.quote_taxed(&asked, context, checkout.assessment.take(), now).await?;
+        if chosen && !checkout.quote.settled {
             return Err(Refusal::ShippingUnavailable.into());
         }
         Ok(())
@@ -478,6 +483,11 @@ impl App {
         };
         CheckoutView { checkout, options }
     }
+}
+
+/// Whoever knows what tax is due is asked again, where it could not say before. Paying keeps to what the shopper has seen.
+fn drop_estimate(checkout: &mut Checkout) {
+    checkout.assessment = checkout.assessment.take().filter(|known| !known.assessed.estimated);
 }
 
 /// Whether it happened is for the next who asks.

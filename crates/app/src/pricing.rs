@@ -10,7 +10,7 @@ use domain::catalog::{Offer, Offers};
 use domain::ids::{BookId, CouponCode, EditionId, ShippingOptionId};
 use domain::limits::{CART_ITEMS_MAX, COUPON_CODES_MAX};
 use domain::money::Currency;
-use domain::pricing::{Context, Counter, Destination, Given, Line, Promotion, Quote, Shopper, Trigger, Usage, quote};
+use domain::pricing::{Context, Counter, Destination, Given, Line, Promotion, Quote, Shopper, Trigger, Usage};
 use domain::refusal::Refusal;
 use domain::time::{Local, Timestamp};
 use std::sync::Arc;
@@ -69,6 +69,13 @@ impl Terms {
     pub fn given(&self, codes: &[CouponCode]) -> Vec<Given> {
         codes.iter().filter_map(|code| self.codes.iter().find(|g| g.code == *code)).cloned().collect()
     }
+}
+
+/// What is quoted.
+pub(crate) struct Asked<'a> {
+    pub lines: &'a [Line],
+    pub given: Vec<Given>,
+    pub shelf: Shelf,
 }
 
 /// A coupon that can be used now.
@@ -130,7 +137,8 @@ impl App {
         let terms = self.terms(&ask.coupons, caller.shopper(None), now).await?;
         let currency = ask.currency.unwrap_or(self.policy.currency);
         let context = Context { destination: ask.destination, shipping: ask.shipping, ..terms.context(currency) };
-        Ok(quote(&lines, &terms.given(&ask.coupons), &shelf, &self.rules, &context, now)?)
+        let asked = Asked { lines: &lines, given: terms.given(&ask.coupons), shelf };
+        Ok(self.quote_taxed(&asked, context, None, now).await?.0)
     }
 
     /// The coupons that can be used now.

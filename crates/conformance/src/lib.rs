@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod outbox;
 pub mod payments;
 pub mod sessions;
+pub mod taxes;
 
 use app::ports::{Carts, Catalog, Ledger, Outbox, SearchIndex, Sessions};
 use std::any::Any;
@@ -87,6 +88,7 @@ mod tests {
             ("outbox", include_str!("outbox.rs")),
             ("payments", include_str!("payments.rs")),
             ("sessions", include_str!("sessions.rs")),
+            ("taxes", include_str!("taxes.rs")),
         ] {
             let (listed, written) =
                 source.split_once("macro_rules!").and_then(|(_, s)| s.split_once("};")).expect("a list, then functions");

@@ -5,7 +5,8 @@ use crate::plan::{late, reach};
 use app::Ports;
 use app::ports::{
     Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Clock, Committed,
-    Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, Refund, Saved, SearchIndex, Sessions, Taken, TokenDigest,
+    Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, Refund, Saved, SearchIndex, Sessions, Taken, Taxes,
+    TokenDigest,
 };
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
@@ -14,7 +15,7 @@ use domain::checkout::Checkout;
 use domain::event::Outgoing;
 use domain::ids::{AttemptId, BookId, CartId, CheckoutId, EditionId, OrderId, SessionId, Version};
 use domain::order::{Order, Recorded};
-use domain::pricing::{Counter, Usage};
+use domain::pricing::{Assessed, Counter, Taxable, Usage};
 use domain::session::Session;
 use domain::stock::StockLevel;
 use domain::time::Timestamp;
@@ -30,6 +31,7 @@ pub fn all(ports: Ports) -> Ports {
         search: Arc::new(Around(ports.search)),
         sessions: Arc::new(Around(ports.sessions)),
         payments: Arc::new(Around(ports.payments)),
+        taxes: ports.taxes.map(|taxes| Arc::new(Around(taxes)) as Arc<dyn Taxes>),
         bus: Arc::new(Around(ports.bus)),
         outboxes: ports.outboxes.into_iter().map(|outbox| Arc::new(Around(outbox)) as Arc<dyn Outbox>).collect(),
         clock: Arc::new(Around(ports.clock)),
@@ -123,6 +125,10 @@ around!(Payments, "payments", [
     "" void(key: AttemptId) -> Taken;
     "" refund(key: AttemptId, refund: &Refund) -> Taken;
     "?" find(key: AttemptId) -> Option<Charge>;
+]);
+
+around!(Taxes, "taxes", [
+    "?" assess(goods: &Taxable) -> Assessed;
 ]);
 
 around!(Bus, "bus", [

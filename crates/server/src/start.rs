@@ -4,7 +4,7 @@ use crate::import;
 use crate::rules;
 use crate::settings::{Provider, Settings};
 use crate::world::{LocalBus, SystemClock, SystemEntropy};
-use app::ports::Payments;
+use app::ports::{Payments, Taxes};
 use app::{App, Ports};
 use memory::simulator::PaymentSimulator;
 use payments_http::CHALLENGES;
@@ -35,6 +35,7 @@ pub fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, Str
         Some(simulator) => Arc::new(simulator.clone()),
         None => Arc::new(settings.provider()?),
     };
+    let taxes = settings.tax_provider()?.map(|taxes| Arc::new(taxes) as Arc<dyn Taxes>);
     let ports = fail_points::around(Ports {
         carts: shared.clone(),
         ledger: shared.clone(),
@@ -42,6 +43,7 @@ pub fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, Str
         search: shared.clone(),
         sessions: shared.clone(),
         payments,
+        taxes,
         bus: Arc::new(LocalBus),
         outboxes: vec![shared],
         clock: Arc::new(SystemClock),

@@ -14,10 +14,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("webhook", &["domain"]),
     ("outbound", &["app"]),
     ("payments-http", &["app", "domain", "memory", "outbound", "webhook", "wire"]),
+    ("taxes-http", &["app", "domain", "outbound"]),
     ("rest", &["app", "domain", "webhook", "wire"]),
     (
         "server",
-        &["app", "domain", "fail-points", "memory", "payments-http", "records", "rest", "store-embedded", "webhook", "wire"],
+        &["app", "domain", "fail-points", "memory", "payments-http", "records", "rest", "store-embedded", "taxes-http", "webhook", "wire"],
     ),
     ("bench", &[]),
     ("tidy", &[]),
