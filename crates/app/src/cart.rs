@@ -18,7 +18,7 @@ use domain::ids::{BookId, CartId, CheckoutId, CouponCode, EditionId, ItemId, Ver
 use domain::limits::{CONFLICT_RETRIES_MAX, LANE_BATCH_MAX, OPERATIONS_MAX};
 use domain::money::Currency;
 use domain::planted;
-use domain::pricing::{Context, Quote, Shopper, quote};
+use domain::pricing::{Context, Pricebook, Quote, Shopper};
 use domain::quantity::Quantity;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
@@ -85,6 +85,7 @@ pub struct CartView {
 pub struct Basis {
     cart: Arc<Cart>,
     snapshot: Arc<Snapshot>,
+    pricebook: Arc<Pricebook>,
     /// Copies there were to be had of each item.
     available: Vec<u32>,
     /// The catalog's count of changes when this was last true.
@@ -214,14 +215,16 @@ impl App {
         let catalog = &self.ports.catalog;
         // Counted before anything is looked at: a change in between makes this basis old, never wrong.
         let changes = AtomicU64::new(catalog.changes());
-        let basis = Basis { snapshot: catalog.snapshot(), available: self.available(&cart).collect(), cart: Arc::clone(&cart), changes };
+        let (snapshot, pricebook, available) = (catalog.snapshot(), self.pricebook(), self.available(&cart).collect());
+        let basis = Basis { snapshot, pricebook, available, cart: Arc::clone(&cart), changes };
         Ok((self.view(caller, cart, self.now()).await?, basis))
     }
 
     /// Whether pricing this cart would give the same view again. Never with codes or rules that come and go with
     /// time, use and shopper.
     pub fn still_shows(&self, basis: &Basis, cart: &Arc<Cart>) -> bool {
-        if !Arc::ptr_eq(&basis.cart, cart) || !cart.coupons.is_empty() || !self.rules.is_steady() {
+        let steady = || Arc::ptr_eq(&basis.pricebook, &self.pricebook()) && basis.pricebook.rules().is_steady();
+        if !Arc::ptr_eq(&basis.cart, cart) || !cart.coupons.is_empty() || !steady() {
             return false;
         }
         let changes = self.ports.catalog.changes();
@@ -328,9 +331,9 @@ impl App {
 
     /// Prices a cart as of now.
     pub(crate) async fn view(&self, caller: &Caller, cart: Arc<Cart>, now: Timestamp) -> Result<CartView, Error> {
-        let terms = self.terms(&cart.coupons, caller.shopper(None), now).await?;
+        let terms = self.terms(self.pricebook(), &cart.coupons, caller.shopper(None), now).await?;
         let context = terms.context(cart.currency);
-        Ok(show(cart, &self.shelf(), self, &terms, context, now)?)
+        Ok(show(cart, &self.shelf(), &terms, &context, now)?)
     }
 
     async fn in_lane(&self, id: CartId, work: Work) -> Outcome {
@@ -433,7 +436,7 @@ impl App {
         codes.extend(sources.iter().flatten().flat_map(|s| &s.coupons));
         // They all act for the cart's owner, or are refused.
         let shopper = works.first().map(|work| work.shopper.clone()).unwrap_or_default();
-        let terms = self.terms(codes, shopper, now).await?;
+        let terms = self.terms(self.pricebook(), codes, shopper, now).await?;
         let batch =
             Batch { cart, shelf: self.shelf(), terms, sources, events: vec![], answers: vec![], deletes: vec![], dirty: false, now };
         Ok((batch, answered))
@@ -466,7 +469,7 @@ impl Batch {
             once.same_request(mark)?;
             return match self.answers.iter().find(|a| a.mark == mark) {
                 Some(first) => once.again(first.clone()),
-                None => Ok(Answered::Fresh(self.view(app, Arc::clone(&self.cart), work)?)),
+                None => Ok(Answered::Fresh(self.view(Arc::clone(&self.cart), work)?)),
             };
         }
         ensure_version(work.if_match, self.cart.version)?;
@@ -483,7 +486,7 @@ impl Batch {
             decided.cart.remember(once.mark);
         }
         let cart = Arc::new(decided.cart);
-        let view = self.view(app, Arc::clone(&cart), work)?;
+        let view = self.view(Arc::clone(&cart), work)?;
         self.answers.extend(answer(work.once.as_ref(), &view, self.now));
         self.dirty |= !decided.events.is_empty() || work.once.is_some();
         if let Some(source) = source.filter(|_| !decided.events.is_empty() && !planted("merged-twice")) {
@@ -495,15 +498,15 @@ impl Batch {
         Ok(Answered::Fresh(view))
     }
 
-    fn view(&self, app: &App, cart: Arc<Cart>, work: &Work) -> Result<CartView, Refusal> {
+    fn view(&self, cart: Arc<Cart>, work: &Work) -> Result<CartView, Refusal> {
         let context = self.terms.context(cart.currency);
         let shopper = Shopper { who: context.shopper.who, orders: context.shopper.orders, ..work.shopper.clone() };
-        show(cart, &self.shelf, app, &self.terms, Context { shopper, ..context }, self.now)
+        show(cart, &self.shelf, &self.terms, &Context { shopper, ..context }, self.now)
     }
 }
 
-fn show(cart: Arc<Cart>, shelf: &Shelf, app: &App, terms: &Terms, context: Context, now: Timestamp) -> Result<CartView, Refusal> {
-    let quote = quote(&cart.lines(), &terms.given(&cart.coupons), shelf, app.rules(), &context, now)?;
+fn show(cart: Arc<Cart>, shelf: &Shelf, terms: &Terms, context: &Context, now: Timestamp) -> Result<CartView, Refusal> {
+    let quote = terms.quote(&cart.lines(), &cart.coupons, shelf, context, now)?;
     let warnings = cart.warnings(&quote);
     Ok(CartView { cart, quote, warnings })
 }

@@ -11,8 +11,8 @@ use crate::cart::{ensure_version, hold};
 use crate::error::Error;
 use crate::once::{Answered, Once, answer, before};
 use crate::ports::{Change, Committed, PortError, PortErrorKind, UseChange, UseMove};
-use crate::pricing::Asked;
 use crate::saga::steps::{begun, challenge_undone};
+use crate::tax::Asked;
 use domain::cart::{Cart, Owner};
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, Details, PaymentError, State};
 use domain::event::Outgoing;
@@ -21,11 +21,12 @@ use domain::limits::{CONFLICT_RETRIES_MAX, DRIVE_LEASE, NAME_MAX, URL_MAX};
 use domain::money::Money;
 use domain::order::{Number, Order};
 use domain::planted;
-use domain::pricing::{Context, Counter, Quote, QuotedLine, ShippingOption, Use, WhyNot, quote};
+use domain::pricing::{Context, Counter, Pricebook, Quote, QuotedLine, ShippingOption, Use, WhyNot, quote};
 use domain::refusal::{Refusal, Short};
 use domain::stock::{StockChange, StockMove};
 use domain::text::Text;
 use domain::time::Timestamp;
+use std::sync::Arc;
 
 #[derive(Clone, Debug)]
 pub struct StartCheckout {
@@ -72,7 +73,10 @@ pub enum Processed {
     Completed(Box<Order>),
     /// Being paid, or waiting for the customer; the checkout tells.
     Waiting(Box<Checkout>),
-    Declined(PaymentError),
+    Declined {
+        attempt: AttemptId,
+        error: PaymentError,
+    },
 }
 
 /// What a client may do to its checkout besides paying it.
@@ -94,7 +98,7 @@ impl App {
             return Ok(again);
         }
         for _ in 0..CONFLICT_RETRIES_MAX {
-            let now = self.now();
+            let (now, book) = (self.now(), self.pricebook());
             let cart = self.cart_to_check_out(&owner, start.cart, now).await?;
             let mut created = false;
             let (mut checkout, expected, events) = match self.ports.ledger.checkout_of_cart(cart.id).await? {
@@ -103,10 +107,10 @@ impl App {
                     continue;
                 }
                 Some(open) if open.state == State::Open => (open.clone(), open.version, vec![]),
-                Some(busy) => return self.remember(once.as_ref(), Started { view: self.checkout_view(busy), created }).await,
+                Some(busy) => return self.remember(once.as_ref(), Started { view: checkout_view(busy, &book), created }).await,
                 None => {
                     created = true;
-                    let (checkout, event) = self.new_checkout(&cart, now).await?;
+                    let (checkout, event) = self.new_checkout(&cart, &book, now).await?;
                     (checkout, Version(0), vec![event])
                 }
             };
@@ -115,9 +119,9 @@ impl App {
             }
             checkout.fill_in(start.details.clone());
             drop_estimate(&mut checkout);
-            self.reprice(caller, &mut checkout, now).await?;
+            self.reprice(caller, &mut checkout, &book, now).await?;
             checkout.version = expected.next();
-            let started = Started { view: self.checkout_view(checkout.clone()), created };
+            let started = Started { view: checkout_view(checkout.clone(), &book), created };
             let answer = answer(once.as_ref(), &started, now);
             let change = Change { checkout: Some((checkout, expected)), outbox: events, answer, ..Change::default() };
             match (self.ports.ledger.commit(change, now).await?, &once) {
@@ -129,7 +133,7 @@ impl App {
         Err(Refusal::CartBusy.into())
     }
 
-    async fn cart_to_check_out(&self, owner: &Owner, cart: Option<CartId>, now: Timestamp) -> Result<std::sync::Arc<Cart>, Error> {
+    async fn cart_to_check_out(&self, owner: &Owner, cart: Option<CartId>, now: Timestamp) -> Result<Arc<Cart>, Error> {
         let id = match cart {
             Some(id) => id,
             None => self.ports.carts.of_owner(owner, now).await?.ok_or(Refusal::CartNotFound)?,
@@ -139,10 +143,10 @@ impl App {
     }
 
     /// Puts the cart on hold and freezes it. A hold without a checkout (a crash in between) is taken over.
-    async fn new_checkout(&self, cart: &Cart, now: Timestamp) -> Result<(Checkout, Outgoing), Error> {
+    async fn new_checkout(&self, cart: &Cart, book: &Pricebook, now: Timestamp) -> Result<(Checkout, Outgoing), Error> {
         let id = CheckoutId(self.fresh_bits(now));
         let held = self.command_cart(&cart.owner, cart.id, hold(cart.checkout, id)).await?.ok_or(Refusal::CartNotFound)?;
-        let bare = quote(&[], &[], &self.shelf(), &self.rules, &Context::cart(held.currency), now)?;
+        let bare = quote(&[], &[], &self.shelf(), book.rules(), &Context::cart(held.currency), now)?;
         Ok(Checkout::start(id, &held, bare, self.policy.checkout_ttl, now))
     }
 
@@ -150,7 +154,7 @@ impl App {
         let checkout = self.owned_checkout(&caller.owner()?, id).await?;
         match checkout.ensure_open(self.now()) {
             Err(Refusal::CheckoutExpired) => Err(Refusal::CheckoutExpired.into()),
-            _ => Ok(self.checkout_view(checkout)),
+            _ => Ok(checkout_view(checkout, &self.pricebook())),
         }
     }
 
@@ -210,13 +214,13 @@ impl App {
             return Ok(again);
         }
         for _ in 0..CONFLICT_RETRIES_MAX {
-            let now = self.now();
+            let (now, book) = (self.now(), self.pricebook());
             let mut checkout = self.owned_checkout(&owner, id).await?;
             ensure_version(if_match, checkout.version)?;
             let expected = checkout.version;
-            let outbox = self.edit(caller, &mut checkout, edit, now).await?;
+            let outbox = self.edit(caller, &mut checkout, edit, &book, now).await?;
             checkout.version = expected.next();
-            let view = self.checkout_view(checkout.clone());
+            let view = checkout_view(checkout.clone(), &book);
             let answer = answer(once.as_ref(), &view, now);
             let change = Change { checkout: Some((checkout, expected)), outbox, answer, ..Change::default() };
             match (self.ports.ledger.commit(change, now).await?, &once) {
@@ -228,7 +232,14 @@ impl App {
         Err(Refusal::CartBusy.into())
     }
 
-    async fn edit(&self, caller: &Caller, checkout: &mut Checkout, edit: &Edit, now: Timestamp) -> Result<Vec<Outgoing>, Error> {
+    async fn edit(
+        &self,
+        caller: &Caller,
+        checkout: &mut Checkout,
+        edit: &Edit,
+        book: &Arc<Pricebook>,
+        now: Timestamp,
+    ) -> Result<Vec<Outgoing>, Error> {
         match edit {
             Edit::FillIn(details) => {
                 checkout.ensure_open(now)?;
@@ -237,7 +248,7 @@ impl App {
                 }
                 checkout.fill_in((**details).clone());
                 drop_estimate(checkout);
-                self.reprice(caller, checkout, now).await?;
+                self.reprice(caller, checkout, book, now).await?;
                 Ok(vec![])
             }
             Edit::Cancel => Ok(cancel(checkout, now)?.into_iter().collect()),
@@ -283,7 +294,7 @@ impl App {
         match (self.ports.ledger.answer(once.mark.key).await?, &processed) {
             (Some(first), _) if first.body == (once.render)(&processed) => Ok(Answered::Fresh(processed)),
             (Some(first), _) => once.again(first),
-            (None, Processed::Completed(_) | Processed::Declined(_)) => self.remember(Some(once), processed).await,
+            (None, Processed::Completed(_) | Processed::Declined { .. }) => self.remember(Some(once), processed).await,
             (None, Processed::Waiting(_)) => Ok(Answered::Fresh(processed)),
         }
     }
@@ -358,7 +369,9 @@ impl App {
             (State::Authorizing | State::Challenged | State::Capturing | State::Undoing { .. }, _) => {
                 Ok(Processed::Waiting(Box::new(checkout)))
             }
-            (State::Open | State::Canceled { .. }, Some(error)) => Ok(Processed::Declined(error.clone())),
+            (State::Open | State::Canceled { .. }, Some(error)) => {
+                Ok(Processed::Declined { attempt: checkout.current().id, error: error.clone() })
+            }
             (State::Expired { .. }, _) => Err(Refusal::CheckoutExpired.into()),
             (state @ (State::Open | State::Canceled { .. }), None) => Err(Refusal::CheckoutState { state: state.kind() }.into()),
         }
@@ -410,7 +423,7 @@ impl App {
         let agrees = checkout.agrees_with(&cart);
         checkout.freeze(&cart);
         if !(agrees && planted("price-not-renewed")) {
-            self.reprice(caller, checkout, now).await?;
+            self.reprice(caller, checkout, &self.pricebook(), now).await?;
         }
         let refusal = if !agrees {
             Some(Refusal::CartChanged { total: checkout.quote.total })
@@ -454,35 +467,35 @@ impl App {
     }
 
     /// Prices what is frozen, for the address and shipping chosen so far.
-    async fn reprice(&self, caller: &Caller, checkout: &mut Checkout, now: Timestamp) -> Result<(), Error> {
-        let terms = self.terms(&checkout.coupons, caller.shopper(checkout.email.as_ref()), now).await?;
+    async fn reprice(&self, caller: &Caller, checkout: &mut Checkout, book: &Arc<Pricebook>, now: Timestamp) -> Result<(), Error> {
+        let terms = self.terms(Arc::clone(book), &checkout.coupons, caller.shopper(checkout.email.as_ref()), now).await?;
         let context = Context {
             destination: checkout.shipping_address.as_ref().map(Into::into),
             shipping: checkout.shipping_option.clone(),
             ..terms.context(checkout.quote.currency)
         };
         let chosen = context.destination.is_some() && context.shipping.is_some();
-        let asked = Asked { lines: &checkout.lines, given: terms.given(&checkout.coupons), shelf: self.shelf() };
+        let (lines, coupons, shelf) = (&checkout.lines, &checkout.coupons, &self.shelf());
+        let asked = Asked { terms: &terms, lines, coupons, shelf };
         (checkout.quote, checkout.assessment) = self.quote_taxed(&asked, context, checkout.assessment.take(), now).await?;
         if chosen && !checkout.quote.settled {
             return Err(Refusal::ShippingUnavailable.into());
         }
         Ok(())
     }
+}
 
-    pub(crate) fn checkout_view(&self, checkout: Checkout) -> CheckoutView {
-        let options = match (&checkout.shipping_address, checkout.quote.parcels()) {
-            (Some(address), Ok(parcels)) if !parcels.is_empty() => {
-                let options = self.rules.shipping_to(&address.into(), checkout.quote.currency).into_iter();
-                let offer = |o: &ShippingOption| {
-                    Some(ShippingOffer { id: o.id.clone(), label: o.label.clone(), price: o.price_for(&parcels).ok()? })
-                };
-                options.filter_map(offer).collect()
-            }
-            _ => Vec::new(),
-        };
-        CheckoutView { checkout, options }
-    }
+fn checkout_view(checkout: Checkout, book: &Pricebook) -> CheckoutView {
+    let options = match (&checkout.shipping_address, checkout.quote.parcels()) {
+        (Some(address), Ok(parcels)) if !parcels.is_empty() => {
+            let options = book.rules().shipping_to(&address.into(), checkout.quote.currency).into_iter();
+            let offer =
+                |o: &ShippingOption| Some(ShippingOffer { id: o.id.clone(), label: o.label.clone(), price: o.price_for(&parcels).ok()? });
+            options.filter_map(offer).collect()
+        }
+        _ => Vec::new(),
+    };
+    CheckoutView { checkout, options }
 }
 
 /// Whoever knows what tax is due is asked again, where it could not say before. Paying keeps to what the shopper has seen.

@@ -28,7 +28,7 @@ pub use error::Error;
 pub use notice::Notice;
 pub use once::{Answered, Once};
 pub use order::{OrderQuery, Page};
-pub use pricing::{ActiveCoupon, Calculate};
+pub use pricing::{ActiveCoupon, Applied, Calculate, CodeView, Issue, PutRule, RuleView, Simulate, Simulated};
 pub use session::{NewSession, SessionChange, SessionView};
 pub use tax::TaxFallback;
 
@@ -36,11 +36,12 @@ use domain::cart::Lifetimes;
 use domain::ids::{CheckoutId, id_bits};
 use domain::money::Currency;
 use domain::order::CaptureWhen;
-use domain::pricing::Rules;
+use domain::pricing::Conditions;
 use domain::time::{Local, MonthDay, Timestamp};
 pub use jiff::tz::TimeZone;
 use lane::Lanes;
-use ports::{Bus, Carts, Catalog, Clock, Entropy, Ledger, Outbox, Payments, SearchIndex, Sessions, Taxes};
+use ports::{Bus, Carts, Catalog, Clock, Entropy, Ledger, Outbox, Payments, Prices, SearchIndex, Sessions, Taxes};
+use saga::failures::Failures;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ pub struct Ports {
     pub carts: Arc<dyn Carts>,
     pub ledger: Arc<dyn Ledger>,
     pub catalog: Arc<dyn Catalog>,
+    pub prices: Arc<dyn Prices>,
     pub search: Arc<dyn SearchIndex>,
     pub sessions: Arc<dyn Sessions>,
     pub payments: Arc<dyn Payments>,
@@ -60,6 +62,7 @@ pub struct Ports {
     pub outboxes: Vec<Arc<dyn Outbox>>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    pub expressions: Arc<dyn Conditions>,
 }
 
 impl std::fmt::Debug for Ports {
@@ -105,12 +108,14 @@ impl Policy {
 pub struct App {
     ports: Ports,
     policy: Policy,
-    rules: Rules,
     carts: cart::CartLanes,
     checkouts: Lanes<CheckoutId, (), ()>,
     tax_places: tax::Places,
     /// Catalog changes are decided one after the other: they check names and SKUs against the whole.
     catalog: Lanes<(), (), ()>,
+    provider_failures: Failures,
+    /// So are changes of rules: they are checked against all others.
+    prices: Lanes<(), (), ()>,
 }
 
 impl std::fmt::Debug for App {
@@ -120,20 +125,17 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    pub fn new(ports: Ports, rules: Rules, policy: Policy) -> Self {
+    pub fn new(ports: Ports, policy: Policy) -> Self {
         Self {
             ports,
             policy,
-            rules,
             carts: Lanes::default(),
             checkouts: Lanes::default(),
             tax_places: tax::Places::default(),
             catalog: Lanes::default(),
+            prices: Lanes::default(),
+            provider_failures: Failures::default(),
         }
-    }
-
-    pub fn rules(&self) -> &Rules {
-        &self.rules
     }
 
     pub fn policy(&self) -> &Policy {

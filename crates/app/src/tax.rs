@@ -3,9 +3,10 @@
 use crate::App;
 use crate::error::Error;
 use crate::ports::{PortError, Taxes};
-use crate::pricing::Asked;
+use crate::pricing::{Shelf, Terms};
+use domain::ids::CouponCode;
 use domain::limits::TAX_PLACES_KEPT_MAX;
-use domain::pricing::{Assessed, Assessment, Context, Destination, LastRates, Quote, Taxable, quote};
+use domain::pricing::{Assessed, Assessment, Context, Destination, LastRates, Line, Quote, TaxRate, Taxable};
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
 use quick_cache::sync::Cache;
@@ -21,6 +22,14 @@ pub enum TaxFallback {
     Table,
     /// There is no total, and nothing can be paid.
     Refuse,
+}
+
+/// What is quoted, and on which terms.
+pub(crate) struct Asked<'a> {
+    pub terms: &'a Terms,
+    pub lines: &'a [Line],
+    pub coupons: &'a [CouponCode],
+    pub shelf: &'a Shelf,
 }
 
 /// The last rates of places, the nearest place first.
@@ -70,7 +79,8 @@ impl App {
         known: Option<Assessment>,
         now: Timestamp,
     ) -> Result<(Quote, Option<Assessment>), Error> {
-        let priced = |context: &Context| quote(asked.lines, &asked.given, &asked.shelf, &self.rules, context, now);
+        let Asked { terms, lines, coupons, shelf } = *asked;
+        let priced = |context: &Context| terms.quote(lines, coupons, shelf, context, now);
         let by_table = priced(&context)?;
         let (Some(taxes), Some(to), false) = (&self.ports.taxes, &context.destination, context.shopper.tax_exempt) else {
             return Ok((by_table, None));
@@ -79,13 +89,13 @@ impl App {
         let digest = digest(&goods);
         let assessment = match known.filter(|known| known.asked == digest) {
             Some(known) => known,
-            None => Assessment { asked: digest, assessed: self.assess(&**taxes, &goods, now).await? },
+            None => Assessment { asked: digest, assessed: self.assess(&**taxes, &goods, terms.book.rules().taxes(), now).await? },
         };
         let context = Context { assessed: Some(assessment.assessed.clone()), ..context };
         Ok((priced(&context)?, Some(assessment)))
     }
 
-    async fn assess(&self, taxes: &dyn Taxes, goods: &Taxable, now: Timestamp) -> Result<Assessed, Error> {
+    async fn assess(&self, taxes: &dyn Taxes, goods: &Taxable, table: &[TaxRate], now: Timestamp) -> Result<Assessed, Error> {
         let answer = taxes.assess(goods).await.and_then(|assessed| match assessed.check(goods) {
             Ok(()) => Ok(assessed),
             Err(unbelievable) => Err(PortError::corrupt("taxes", unbelievable)),
@@ -97,13 +107,13 @@ impl App {
             }
             Err(error) => {
                 tracing::warn!(%error, fallback = ?self.policy.tax_fallback, "the tax provider cannot say");
-                self.stand_in(goods, now)
+                self.stand_in(goods, table, now)
             }
         }
     }
 
     /// What the shop has declared for when nobody can say.
-    fn stand_in(&self, goods: &Taxable, now: Timestamp) -> Result<Assessed, Error> {
+    fn stand_in(&self, goods: &Taxable, table: &[TaxRate], now: Timestamp) -> Result<Assessed, Error> {
         let last = match self.policy.tax_fallback {
             TaxFallback::Refuse => return Err(Refusal::TaxUnavailable.into()),
             TaxFallback::LastRate => self.tax_places.estimate(goods, now)?,
@@ -111,7 +121,7 @@ impl App {
         };
         match last {
             Some(estimate) => Ok(estimate),
-            None => Ok(Assessed { estimated: true, ..goods.at(self.rules.taxes(), now)? }),
+            None => Ok(Assessed { estimated: true, ..goods.at(table, now)? }),
         }
     }
 }

@@ -17,8 +17,8 @@ use domain::money::{Currency, Money, Ppm, Rounding};
 use domain::order::{Actor, Appended, Number, Order};
 use domain::person::{Address, Country, Email};
 use domain::pricing::{
-    Benefit, Budget, Context, Counter, Destination, Off, Place, Promotion, Quote, Rules, ShippingOption, Target, TaxRate, Taxable,
-    TaxableLine, quote,
+    Benefit, Budget, Context, Counter, Destination, Kept, Off, Place, Pricebook, Promotion, Quote, Rule, ShippingOption, Target, TaxRate,
+    Taxable, TaxableLine, quote,
 };
 use domain::quantity::Quantity;
 use domain::session::{Session, SessionEvent};
@@ -218,7 +218,7 @@ pub fn address() -> Address {
 }
 
 /// 10 % off with `TEN`, Californian tax, one way to ship.
-pub fn rules() -> Rules {
+pub fn rules() -> Vec<Rule> {
     let us = Country::parse("US").expect("a country");
     let off = Benefit::Goods { of: Target::default(), off: Off::Rate(Ppm(100_000)) };
     let ten = Promotion::coupon(code("TEN"), text("10 % off"), off);
@@ -228,12 +228,17 @@ pub fn rules() -> Rules {
     let tax = TaxRate { rounding: Rounding::HalfUp, ..tax };
     let standard = ShippingOption::flat(ShippingOptionId::parse("standard").expect("an id"), text("Standard"), usd(499));
     let standard = ShippingOption { zones: vec![Place::country(us)], ..standard };
-    Rules::new(vec![ten], vec![tax], vec![standard])
+    vec![ten.into(), Rule::tax(tax), standard.into()]
+}
+
+/// [`rules`] as they are kept.
+pub fn pricebook() -> Pricebook {
+    Pricebook::new(rules().into_iter().map(|rule| Kept::first(rule, START)))
 }
 
 /// What tax providers under test go by: a state and a city of it, and a country whose prices contain its tax, less of it on
 /// paper.
-pub fn tax_rules() -> Rules {
+pub fn tax_table() -> Arc<Pricebook> {
     let place = |country: &str, region: &str, city: &str| Place {
         region: Text::parse(region),
         city: Text::parse(city),
@@ -242,12 +247,12 @@ pub fn tax_rules() -> Rules {
     let rate = |tax: &str, place, rate| TaxRate::of(TaxName::parse(tax).expect("a name"), place, text(tax), Ppm(rate));
     let german = |formats, ppm| TaxRate { included: true, shipping_taxed: true, formats, ..rate("VAT", place("DE", "", ""), ppm) };
     let rates = vec![
-        rate("STATE", place("US", "CA", ""), 72_500),
-        rate("DISTRICT", place("US", "CA", "San Francisco"), 13_750),
-        german(vec![], 190_000),
-        german(vec![Format::Hardcover, Format::Paperback], 70_000),
+        ("us-ca", rate("STATE", place("US", "CA", ""), 72_500)),
+        ("us-ca-sf", rate("DISTRICT", place("US", "CA", "San Francisco"), 13_750)),
+        ("de", german(vec![], 190_000)),
+        ("de-paper", german(vec![Format::Hardcover, Format::Paperback], 70_000)),
     ];
-    Rules::new(vec![], rates, vec![])
+    Arc::new(Pricebook::new(rates.into_iter().map(|(id, rate)| Kept::first(Rule::TaxRate { id: text(id), rate }, START))))
 }
 
 /// Goods that go there: a paperback of 20.00, an e-book of 10.00 (items 1 and 2), and shipping of 5.00.
@@ -272,9 +277,10 @@ pub fn taxable(country: &str, region: &str, city: &str) -> Taxable {
 /// A cart's price at [`address`] by [`rules`].
 pub fn quoted(cart: &Cart) -> Quote {
     let context = Context { destination: Some(Destination::from(&address())), ..Context::cart(cart.currency) };
-    let rules = rules();
+    let book = pricebook();
+    let rules = book.rules();
     let codes: Vec<_> = cart.coupons.iter().map(|code| rules.given(code)).collect();
-    quote(&cart.lines(), &codes, &Shelf, &rules, &context, START).expect("a sum in range")
+    quote(&cart.lines(), &codes, &Shelf, rules, &context, START).expect("a sum in range")
 }
 
 /// An open checkout of [`cart`]`(n)` at version 1, ready to be paid, due at `at(60)`.

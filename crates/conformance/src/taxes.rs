@@ -1,4 +1,4 @@
-//! The sentences of [`Taxes`], of a provider that goes by [`tax_rules`](crate::fixtures::tax_rules).
+//! The sentences of [`Taxes`], of a provider that goes by [`tax_table`](crate::fixtures::tax_table).
 
 use crate::fixtures::{taxable, usd};
 use app::ports::Taxes;

@@ -32,6 +32,12 @@ pub const RULE_ID_MAX: usize = 64;
 pub const EXPRESSION_MAX: usize = 2000;
 /// Things a target names, tiers of a scale, parts of a bundle, hours of a week, places of a zone.
 pub const RULE_PARTS_MAX: usize = 100;
+/// Codes issued at once: a large campaign; a million codes are ten requests.
+pub const CODES_MAX: u32 = 100_000;
+/// Codes written in one commit: other changes wait no longer than a few milliseconds for it.
+pub const CODES_CHUNK: usize = 500;
+/// Characters of what issued codes begin with.
+pub const CODE_PREFIX_MAX: usize = 32;
 pub const NOTE_MAX: usize = 1000;
 
 pub const TITLE_MAX: usize = 500;
@@ -89,5 +95,9 @@ pub const DRIVE_LEASE: Duration = Duration::from_secs(30);
 pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(300);
 /// Places whose last tax rates are remembered while their provider is away: a few megabytes, and more than most shops ship to in a day.
 pub const TAX_PLACES_KEPT_MAX: usize = 10_000;
+/// Longest wait until a provider that refused to release an authorization is asked again: it will lapse there by itself.
+pub const REFUSED_WAIT_MAX: Duration = Duration::from_secs(6 * 3600);
+/// How often the log hears of one kind of failure of the payment provider: an outage fails every payment.
+pub const FAILURES_TOLD_EVERY: Duration = Duration::from_secs(60);
 /// Stock below which an edition is shown as running low.
 pub const LOW_STOCK: u32 = 5;

@@ -115,6 +115,12 @@ impl Money {
         Self::wide(i128::from(self.minor) * i128::from(n), self.currency)
     }
 
+    /// So many times this amount, but no more than `most`; only the result has to be in range.
+    pub fn times_at_most(self, n: u32, most: Self) -> Result<Self, MoneyError> {
+        self.same(most)?;
+        Self::wide((i128::from(self.minor) * i128::from(n)).min(most.minor.into()), self.currency)
+    }
+
     /// The smaller of two amounts of one currency.
     pub fn min(self, other: Self) -> Result<Self, MoneyError> {
         self.same(other)?;

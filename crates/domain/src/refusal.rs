@@ -2,9 +2,10 @@
 //! made at the edge.
 
 use crate::checkout;
-use crate::ids::{EditionId, Sku, Version};
+use crate::ids::{CouponCode, EditionId, Sku, Version};
 use crate::money::{Money, MoneyError};
 use crate::order::{PaymentStatus, Status};
+use crate::pricing::RuleFault;
 
 /// A line that cannot be had in full.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +116,20 @@ pub enum Refusal {
     StockShort {
         available: u32,
     },
+    // prices
+    RuleNotFound,
+    RuleExists,
+    RuleInvalid {
+        fault: RuleFault,
+    },
+    /// The code leads to a promotion already.
+    CodeTaken {
+        code: CouponCode,
+    },
+    /// Codes are issued for promotions that go by codes.
+    CodesNotUsed,
+    /// Too many codes at once or none, or too long a prefix.
+    CodesInvalid,
     // conditional and repeated requests
     VersionMismatch {
         current: Version,
@@ -171,6 +186,12 @@ impl Refusal {
             Self::NameTaken => "NAME_TAKEN",
             Self::Referenced { .. } => "REFERENCED",
             Self::StockShort { .. } => "STOCK_SHORT",
+            Self::RuleNotFound => "RULE_NOT_FOUND",
+            Self::RuleExists => "RULE_EXISTS",
+            Self::RuleInvalid { .. } => "RULE_INVALID",
+            Self::CodeTaken { .. } => "CODE_TAKEN",
+            Self::CodesNotUsed => "CODES_NOT_USED",
+            Self::CodesInvalid => "CODES_INVALID",
             Self::VersionMismatch { .. } => "VERSION_MISMATCH",
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::IdempotencyInFlight => "IDEMPOTENCY_IN_FLIGHT",

@@ -5,17 +5,17 @@ use crate::plan::{late, reach};
 use app::Ports;
 use app::ports::{
     Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Clock, Committed,
-    Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, Refund, Saved, SearchIndex, Sessions, Taken, Taxes,
-    TokenDigest,
+    Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PriceChange, Prices, PricesSaved, Refund, Saved,
+    SearchIndex, Sessions, Taken, Taxes, TokenDigest,
 };
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
 use domain::cart::{Cart, Owner};
 use domain::checkout::Checkout;
 use domain::event::Outgoing;
-use domain::ids::{AttemptId, BookId, CartId, CheckoutId, EditionId, OrderId, SessionId, Version};
+use domain::ids::{AttemptId, BookId, CartId, CheckoutId, CouponCode, EditionId, OrderId, PromotionId, SessionId, Version};
 use domain::order::{Order, Recorded};
-use domain::pricing::{Assessed, Counter, Taxable, Usage};
+use domain::pricing::{Assessed, Audited, Counter, Issued, Pricebook, RuleKey, Taxable, Usage};
 use domain::session::Session;
 use domain::stock::StockLevel;
 use domain::time::Timestamp;
@@ -28,6 +28,7 @@ pub fn all(ports: Ports) -> Ports {
         carts: Arc::new(Around(ports.carts)),
         ledger: Arc::new(Around(ports.ledger)),
         catalog: Arc::new(Around(ports.catalog)),
+        prices: Arc::new(Around(ports.prices)),
         search: Arc::new(Around(ports.search)),
         sessions: Arc::new(Around(ports.sessions)),
         payments: Arc::new(Around(ports.payments)),
@@ -36,6 +37,7 @@ pub fn all(ports: Ports) -> Ports {
         outboxes: ports.outboxes.into_iter().map(|outbox| Arc::new(Around(outbox)) as Arc<dyn Outbox>).collect(),
         clock: Arc::new(Around(ports.clock)),
         entropy: ports.entropy,
+        expressions: ports.expressions,
     }
 }
 
@@ -103,6 +105,19 @@ around!(Catalog, "catalog", [
 
     fn changes(&self) -> u64 {
         self.0.changes()
+    }
+);
+
+around!(Prices, "prices", [
+    "" save(change: PriceChange, now: Timestamp) -> PricesSaved;
+    "?" issued(code: &CouponCode) -> Option<Issued>;
+    "?" codes(promotion: &PromotionId, after: Option<&CouponCode>, limit: usize) -> Vec<Issued>;
+    "?" batch(id: u128) -> u32;
+    "?" audit(of: Option<&RuleKey>, before: Option<u64>, limit: usize) -> Vec<Audited>;
+    "?" answer(key: [u8; 16]) -> Option<Answer>;
+]
+    fn book(&self) -> Arc<Pricebook> {
+        self.0.book()
     }
 );
 

@@ -6,6 +6,7 @@ mod catalog;
 mod ledger;
 mod moves;
 mod outbox;
+mod prices;
 mod search;
 mod sessions;
 pub mod simulator;

@@ -1,4 +1,5 @@
 use crate::outbox::Queue;
+use crate::prices::PriceShelf;
 use app::ports::{Answer, NoticeId};
 use app::snapshot::Snapshot;
 use domain::cart::{Cart, Owner};
@@ -51,6 +52,7 @@ pub(crate) struct State {
     pub sessions: BTreeMap<SessionId, Arc<Session>>,
     pub tokens: BTreeMap<[u8; 32], SessionId>,
     pub outbox: Queue,
+    pub prices: PriceShelf,
 }
 
 impl State {

@@ -30,7 +30,8 @@ pub(crate) async fn tax_rates(call: Call) -> Answer {
     let region = query.get("region", |text| Region::parse(&text.to_uppercase()), "a region");
     let (limit, start) = (query.limit(), start(&call, &mut query)?);
     query.end()?;
-    let rates = call.app().rules().taxes().iter();
+    let book = call.app().pricebook();
+    let rates = book.rules().taxes().iter();
     let rates = rates.filter(|r| country.is_none_or(|c| r.place.country == c) && (region.is_none() || r.place.region == region));
     Ok(part(&call, rates.map(TaxRateBody::from).collect(), start, limit))
 }

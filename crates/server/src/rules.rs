@@ -4,7 +4,7 @@ use domain::ids::{CouponCode, ShippingOptionId, TaxName};
 use domain::limits::NAME_MAX;
 use domain::money::{Currency, Money, Ppm};
 use domain::person::{Country, Region};
-use domain::pricing::{Basis, Benefit, Budget, Minimum, Needs, Off, Place, Promotion, Rules, ShippingOption, Target, TaxRate, Window};
+use domain::pricing::{Basis, Benefit, Budget, Minimum, Needs, Off, Place, Promotion, Rule, ShippingOption, Target, TaxRate, Window};
 use domain::text::Text;
 use domain::time::Timestamp;
 use serde::Deserialize;
@@ -67,7 +67,7 @@ struct ShippingEntry {
 ///
 /// # Errors
 /// A sentence that names the entry and what is wrong with it.
-pub fn load(path: &Path, shop: Currency) -> Result<Rules, String> {
+pub fn load(path: &Path, shop: Currency) -> Result<Vec<Rule>, String> {
     if path.as_os_str().is_empty() {
         return parse(DEMO, shop);
     }
@@ -75,12 +75,12 @@ pub fn load(path: &Path, shop: Currency) -> Result<Rules, String> {
     parse(&text, shop).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-fn parse(text: &str, shop: Currency) -> Result<Rules, String> {
+fn parse(text: &str, shop: Currency) -> Result<Vec<Rule>, String> {
     let file: File = toml::from_str(text).map_err(|e| e.to_string())?;
-    let coupons = file.coupon.into_iter().map(|c| coupon(c, shop)).collect::<Result<_, _>>()?;
-    let taxes = file.tax.into_iter().map(tax).collect::<Result<_, _>>()?;
-    let shipping = file.shipping.into_iter().map(shipping).collect::<Result<_, _>>()?;
-    Ok(Rules::new(coupons, taxes, shipping))
+    let coupons = file.coupon.into_iter().map(|c| coupon(c, shop).map(Rule::from));
+    let taxes = file.tax.into_iter().map(|t| tax(t).map(Rule::tax));
+    let shipping = file.shipping.into_iter().map(|s| shipping(s).map(Rule::from));
+    coupons.chain(taxes).chain(shipping).collect()
 }
 
 fn coupon(entry: CouponEntry, shop: Currency) -> Result<Promotion, String> {
@@ -149,6 +149,7 @@ fn instant(at: Option<&toml::value::Datetime>) -> Result<Option<Timestamp>, Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::pricing::RuleKind;
 
     fn usd() -> Currency {
         Currency::parse("USD").expect("a currency")
@@ -157,7 +158,8 @@ mod tests {
     #[test]
     fn the_demo_rules_are_valid() {
         let rules = parse(DEMO, usd()).expect("valid");
-        assert_eq!((rules.promotions().len(), rules.taxes().len()), (3, 9));
+        let of = |kind| rules.iter().filter(|r| r.key().kind == kind).count();
+        assert_eq!((of(RuleKind::Promotion), of(RuleKind::TaxRate)), (3, 9));
     }
 
     #[test]

@@ -6,6 +6,8 @@ use crate::settings::{Provider, Settings};
 use crate::world::{LocalBus, SystemClock, SystemEntropy};
 use app::ports::{Payments, Taxes};
 use app::{App, Ports};
+use expressions::Cel;
+use memory::MemoryStore;
 use memory::simulator::PaymentSimulator;
 use payments_http::CHALLENGES;
 use std::path::Path;
@@ -36,10 +38,12 @@ pub fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, Str
         None => Arc::new(settings.provider()?),
     };
     let taxes = settings.tax_provider()?.map(|taxes| Arc::new(taxes) as Arc<dyn Taxes>);
+    let rules = rules::load(&settings.pricing.rules, settings.currency()?)?;
     let ports = fail_points::around(Ports {
         carts: shared.clone(),
         ledger: shared.clone(),
         catalog: shared.clone(),
+        prices: Arc::new(MemoryStore::new().with_rules(rules)),
         search: shared.clone(),
         sessions: shared.clone(),
         payments,
@@ -48,9 +52,9 @@ pub fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, Str
         outboxes: vec![shared],
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
+        expressions: Arc::new(Cel::default()),
     });
-    let rules = rules::load(&settings.pricing.rules, settings.currency()?)?;
-    Ok(Opened { app: Arc::new(App::new(ports, rules, settings.policy()?)), store, simulator })
+    Ok(Opened { app: Arc::new(App::new(ports, settings.policy()?)), store, simulator })
 }
 
 fn simulator(dir: &Path, timeout: Duration, origin: &str) -> Result<PaymentSimulator, String> {

@@ -6,16 +6,17 @@ use crate::chance::happens;
 use crate::executor::{Spawner, Time};
 use app::ports::{
     Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Committed, Ledger,
-    NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PortErrorKind, Refund, Saved, Sessions, Taken, TokenDigest,
+    NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PortErrorKind, PriceChange, Prices, PricesSaved, Refund, Saved,
+    Sessions, Taken, TokenDigest,
 };
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
 use domain::cart::{Cart, Owner};
 use domain::checkout::Checkout;
 use domain::event::Outgoing;
-use domain::ids::{AttemptId, CartId, CheckoutId, EditionId, OrderId, SessionId, Version};
+use domain::ids::{AttemptId, CartId, CheckoutId, CouponCode, EditionId, OrderId, PromotionId, SessionId, Version};
 use domain::order::{Order, Recorded};
-use domain::pricing::{Counter, Usage};
+use domain::pricing::{Audited, Counter, Issued, Pricebook, RuleKey, Usage};
 use domain::session::Session;
 use domain::stock::StockLevel;
 use domain::time::Timestamp;
@@ -375,6 +376,31 @@ impl Catalog for Faulty<dyn Catalog> {
     }
     async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {
         self.read("catalog", self.port.answer(key)).await
+    }
+}
+
+#[async_trait]
+impl Prices for Faulty<dyn Prices> {
+    fn book(&self) -> Arc<Pricebook> {
+        self.port.book()
+    }
+    async fn save(&self, change: PriceChange, now: Timestamp) -> Result<PricesSaved, PortError> {
+        write!(self, "prices", COMMITS, |port| port.save(change, now), change)
+    }
+    async fn issued(&self, code: &CouponCode) -> Result<Option<Issued>, PortError> {
+        self.read("prices", self.port.issued(code)).await
+    }
+    async fn codes(&self, promotion: &PromotionId, after: Option<&CouponCode>, limit: usize) -> Result<Vec<Issued>, PortError> {
+        self.read("prices", self.port.codes(promotion, after, limit)).await
+    }
+    async fn batch(&self, id: u128) -> Result<u32, PortError> {
+        self.read("prices", self.port.batch(id)).await
+    }
+    async fn audit(&self, of: Option<&RuleKey>, before: Option<u64>, limit: usize) -> Result<Vec<Audited>, PortError> {
+        self.read("prices", self.port.audit(of, before, limit)).await
+    }
+    async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {
+        self.read("prices", self.port.answer(key)).await
     }
 }
 

@@ -6,7 +6,7 @@ use crate::consumer::Reports;
 use crate::executor::Time;
 use crate::told::{CartSeen, Promises};
 use crate::world::Violations;
-use app::ports::{Catalog, Charge, ChargeStatus, Clock, Ledger, OrderFilter, Outbox, PortError};
+use app::ports::{Catalog, Charge, ChargeStatus, Clock, Ledger, OrderFilter, Outbox, PortError, Prices};
 use domain::cart::{Cart, CartEvent, Strategy};
 use domain::checkout::{AfterUndo, Checkout, CheckoutEvent, State};
 use domain::event::{Event, Outgoing, Subject};
@@ -14,7 +14,7 @@ use domain::ids::{AttemptId, BookId, CartId, CheckoutId, EditionId, OrderId};
 use domain::limits::QUANTITY_MAX;
 use domain::money::Money;
 use domain::order::{Order, OrderEvent, PaymentStatus, Status};
-use domain::pricing::{AdjustmentKind, Counter, Promotion, Quote, Rules};
+use domain::pricing::{AdjustmentKind, Counter, Promotion, Quote};
 use domain::time::Timestamp;
 use futures_util::FutureExt;
 use memory::MemoryStore;
@@ -56,7 +56,6 @@ pub struct Oracle {
     numbers: BTreeMap<domain::order::Number, OrderId>,
     /// Orders with events since the last look.
     touched: BTreeSet<OrderId>,
-    rules: Rules,
     /// From the events of stock.
     reports: Reports,
     /// What shoppers were told, and what they agreed to.
@@ -83,7 +82,6 @@ impl Oracle {
             prices: BTreeMap::new(),
             numbers: BTreeMap::new(),
             touched: BTreeSet::new(),
-            rules: crate::shop::rules(),
             reports: Reports::default(),
         }
     }
@@ -396,7 +394,7 @@ impl Oracle {
                 (out.get(edition).copied().unwrap_or_default(), self.reports.sold.get(edition).copied().unwrap_or_default());
             self.must(orders == moved, || format!("{edition}: orders took {orders}, the stock gave {moved}"));
         }
-        for Promotion { id, budget, .. } in self.rules.promotions() {
+        for Promotion { id, budget, .. } in self.store.book().rules().promotions() {
             let counter = Counter::Uses(id.clone());
             let uses = read(self.store.usage(std::slice::from_ref(&counter))).of(&counter);
             let known = u64::from(used.get(id.as_str()).copied().unwrap_or_default());

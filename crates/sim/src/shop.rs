@@ -9,7 +9,7 @@ use domain::ids::{CouponCode, ShippingOptionId, Sku, TaxName};
 use domain::money::{Currency, Money, Ppm, Rounding};
 use domain::order::CaptureWhen;
 use domain::person::{Address, Country, Email};
-use domain::pricing::{Benefit, Budget, Off, Place, Promotion, Rules, ShippingOption, Target, TaxRate};
+use domain::pricing::{Benefit, Budget, Off, Place, Promotion, Rule, ShippingOption, Target, TaxRate};
 use domain::text::Text;
 use domain::time::Timestamp;
 use std::time::Duration;
@@ -103,7 +103,7 @@ pub fn policy(capture: CaptureWhen) -> Policy {
     }
 }
 
-pub fn rules() -> Rules {
+pub fn rules() -> Vec<Rule> {
     let us = Country::parse("US").expect("invariant: a country");
     let coupon = |name: &str, off, uses| Promotion {
         budget: Budget { uses, ..Budget::default() },
@@ -123,7 +123,8 @@ pub fn rules() -> Rules {
         zones: vec![Place::country(us)],
         ..ShippingOption::flat(ShippingOptionId::parse(id).expect("invariant: an id"), text(id), usd(price))
     };
-    Rules::new(coupons, vec![tax], vec![shipping("standard", 499, Some(3000)), shipping("express", 1299, None)])
+    let others = [Rule::tax(tax), shipping("standard", 499, Some(3000)).into(), shipping("express", 1299, None).into()];
+    coupons.into_iter().map(Rule::from).chain(others).collect()
 }
 
 pub fn address(line1: &str) -> Address {

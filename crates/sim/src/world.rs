@@ -7,7 +7,7 @@ use crate::faults::{Site, Weather};
 use crate::invariants::Oracle;
 use crate::shop;
 use crate::trace::Trace;
-use app::ports::{Carts, Catalog, Ledger, Outbox, Payments, PortErrorKind, Sessions};
+use app::ports::{Carts, Catalog, Ledger, NoExpressions, Outbox, Payments, PortErrorKind, Prices, Sessions};
 use app::{App, Caller, Error, Ports};
 use domain::cart::Owner;
 use domain::ids::{CartId, CheckoutId, CustomerId, OrderId};
@@ -92,7 +92,7 @@ pub struct World {
 
 impl World {
     pub fn new(seed: Seed, time: Time, weather: Weather, spawner: Spawner, trace: Trace) -> Self {
-        let store = MemoryStore::new();
+        let store = MemoryStore::new().with_rules(shop::rules());
         let provider = PaymentSimulator::in_memory(Duration::ZERO).with_notices(Arc::new(time.clone()));
         let capture = if seed.stream("policy").bool() { CaptureWhen::AtOnce } else { CaptureWhen::OnShipment };
         let violations = Violations::default();
@@ -142,6 +142,7 @@ impl World {
             carts: site.faulty::<dyn Carts>(store.clone()),
             ledger: site.faulty::<dyn Ledger>(store.clone()),
             catalog: site.faulty::<dyn Catalog>(store.clone()),
+            prices: site.faulty::<dyn Prices>(store.clone()),
             search: store.clone(),
             sessions: site.faulty::<dyn Sessions>(store.clone()),
             payments: site.faulty::<dyn Payments>(Arc::new(self.provider.clone())),
@@ -150,8 +151,9 @@ impl World {
             outboxes: vec![site.faulty::<dyn Outbox>(store)],
             clock: Arc::new(self.time.clone()),
             entropy: Arc::new(self.entropy.clone()),
+            expressions: Arc::new(NoExpressions),
         };
-        Arc::new(App::new(ports, shop::rules(), shop::policy(self.capture)))
+        Arc::new(App::new(ports, shop::policy(self.capture)))
     }
 
     /// Starts a node anew over the same stores, with its background loops.

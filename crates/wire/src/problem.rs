@@ -6,7 +6,7 @@ use app::Error;
 use app::ports::{DidItHappen, PortError, PortErrorKind};
 use domain::checkout::Kind;
 use domain::ids::Version;
-use domain::limits::{CART_ITEMS_MAX, COUPON_CODES_MAX, OPERATIONS_MAX, QUANTITY_MAX};
+use domain::limits::{CART_ITEMS_MAX, CODE_PREFIX_MAX, CODES_MAX, COUPON_CODES_MAX, OPERATIONS_MAX, QUANTITY_MAX};
 use domain::refusal::{Refusal, Short};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value, json};
@@ -252,6 +252,16 @@ impl From<&Refusal> for Problem {
             Refusal::NameTaken => say(409, "The name is taken."),
             Refusal::Referenced { count } => say(409, "Something still refers to it.").fact("count", count),
             Refusal::StockShort { available } => say(409, "The stock would fall below what is promised.").fact("available", available),
+            Refusal::RuleNotFound => say(404, "There is no such rule."),
+            Refusal::RuleExists => say(409, "There is a rule with this id already."),
+            Refusal::RuleInvalid { fault } => say(422, &format!("The rule makes no sense: {fault}.")),
+            Refusal::CodeTaken { code } => {
+                say(409, &format!("The code {code} leads to a promotion already.")).fact("couponCode", Show(code))
+            }
+            Refusal::CodesNotUsed => say(422, "Codes are issued for a promotion that goes by codes."),
+            Refusal::CodesInvalid => {
+                say(422, &format!("Codes are issued 1 to {CODES_MAX} at a time, with a prefix of at most {CODE_PREFIX_MAX} characters."))
+            }
             Refusal::VersionMismatch { current } => {
                 let problem = say(412, "It has changed since; read it again.").fact("currentVersion", current.0);
                 Self { current: Some(*current), ..problem }
@@ -267,9 +277,10 @@ impl From<&Refusal> for Problem {
 mod tests {
     use super::*;
     use domain::checkout::Missing;
-    use domain::ids::{EditionId, Sku};
+    use domain::ids::{CouponCode, EditionId, Sku};
     use domain::money::{Currency, Money};
     use domain::order::{PaymentStatus, Status};
+    use domain::pricing::Fault;
 
     /// One of each.
     fn refusals() -> Vec<(Refusal, u16)> {
@@ -318,6 +329,12 @@ mod tests {
             (Refusal::NameTaken, 409),
             (Refusal::Referenced { count: 2 }, 409),
             (Refusal::StockShort { available: 1 }, 409),
+            (Refusal::RuleNotFound, 404),
+            (Refusal::RuleExists, 409),
+            (Refusal::RuleInvalid { fault: Fault::Empty.of("tiers") }, 422),
+            (Refusal::CodeTaken { code: CouponCode::parse("TEN").expect("a code") }, 409),
+            (Refusal::CodesNotUsed, 422),
+            (Refusal::CodesInvalid, 422),
             (Refusal::VersionMismatch { current: Version(7) }, 412),
             (Refusal::IdempotencyKeyReused, 422),
             (Refusal::IdempotencyInFlight, 409),

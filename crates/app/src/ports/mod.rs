@@ -19,10 +19,10 @@ pub use carts::{CartChange, CartWrite, Carts, Saved};
 pub use catalog::{BookWrite, Catalog, CatalogChange, CatalogSaved, HeadingWrite, SearchIndex};
 pub use ledger::{Change, Committed, Ledger, NoticeId, OrderFilter, OrderPlace, Overdue, UseChange, UseMove};
 pub use payments::{Authorization, Authorize, Charge, ChargeStatus, Payments, Refund, Taken};
-pub use prices::{Audited, Issued, PriceChange, Prices, PricesSaved, RuleWrite, Why};
+pub use prices::{CodeWrite, PriceChange, Prices, PricesSaved, RuleWrite};
 pub use sessions::{Sessions, TokenDigest};
 pub use taxes::Taxes;
-pub use world::{Clock, Entropy};
+pub use world::{Clock, Entropy, NoExpressions};
 
 use bytes::Bytes;
 use domain::cart::OnceMark;

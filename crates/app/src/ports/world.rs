@@ -1,3 +1,6 @@
+use domain::limits::EXPRESSION_MAX;
+use domain::pricing::{Conditions, Facts};
+use domain::text::Text;
 use domain::time::Timestamp;
 
 /// What time it is. The only way to know.
@@ -23,5 +26,19 @@ impl dyn Entropy {
         let mut bytes = [0; 8];
         self.fill(&mut bytes);
         u64::from_le_bytes(bytes)
+    }
+}
+
+/// No language for conditions: every one is refused, and none holds.
+#[derive(Clone, Copy, Debug)]
+pub struct NoExpressions;
+
+impl Conditions for NoExpressions {
+    fn check(&self, _: &Text<EXPRESSION_MAX>) -> Result<(), String> {
+        Err("this shop knows no language for conditions".into())
+    }
+
+    fn holds(&self, _: &Text<EXPRESSION_MAX>, _: &Facts<'_>) -> Option<bool> {
+        None
     }
 }

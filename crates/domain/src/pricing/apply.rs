@@ -18,7 +18,6 @@ use crate::ids::{EditionId, ItemId, ShippingOptionId};
 use crate::money::{Money, MoneyError};
 use crate::quantity::Quantity;
 use crate::time::Timestamp;
-use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -45,7 +44,8 @@ pub(super) struct Promoting<'a> {
     quote: &'a mut Quote,
     headings: &'a [Arc<[HeadingId]>],
     context: &'a Context,
-    stack_max: Option<u32>,
+    rules: &'a Rules,
+    now: Timestamp,
     candidates: Vec<Candidate<'a>>,
     unknown: Vec<NotApplied>,
     offers: &'a dyn Offers,
@@ -86,18 +86,18 @@ impl<'a> Promoting<'a> {
         candidates.sort_by_key(|c| c.step);
         let whole = quote.lines.iter().map(|l| l.total).collect();
         let base = quote.adjustments.len();
-        let (subtotal, stack_max) = (quote.subtotal, rules.stack_max());
-        let mut this = Self { quote, headings, context, stack_max, candidates, unknown, offers, whole, subtotal, base };
-        this.bar(now)?;
+        let subtotal = quote.subtotal;
+        let mut this = Self { quote, headings, context, rules, now, candidates, unknown, offers, whole, subtotal, base };
+        this.bar()?;
         Ok(this)
     }
 
     /// Sets aside what cannot apply whatever the others do.
-    fn bar(&mut self, now: Timestamp) -> Result<(), MoneyError> {
-        let facts = Facts { quote: self.quote, headings: self.headings, context: self.context, memo: OnceCell::new() };
+    fn bar(&mut self) -> Result<(), MoneyError> {
+        let facts = Facts { quote: self.quote, headings: self.headings, context: self.context };
         let goods = Goods { lines: &self.quote.lines, headings: self.headings, left: &self.whole, subtotal: self.quote.subtotal };
         for candidate in self.candidates.iter_mut().filter(|c| c.barred.is_none()) {
-            candidate.barred = closed(candidate.promotion, candidate.given, self.context, now)
+            candidate.barred = closed(candidate.promotion, candidate.given, self.context, self.now)
                 .or_else(|| unmet(candidate.promotion, &goods, self.context))
                 .or_else(|| expression(candidate.promotion, &facts));
         }
@@ -158,9 +158,6 @@ impl<'a> Promoting<'a> {
         if self.quote.shipping_option.is_none() {
             return Ok(Some(WhyNot::NoShipping));
         }
-        if self.quote.shipping.is_zero() {
-            return Ok(Some(WhyNot::NothingLeft));
-        }
         Ok(self.full().or(self.below_discounted(promotion, Money::zero(self.quote.currency))?))
     }
 
@@ -219,11 +216,11 @@ impl<'a> Promoting<'a> {
     /// What it would take off goods, or shipping, that nothing else has touched.
     fn worth_alone(&self, n: usize) -> Result<i64, MoneyError> {
         let promotion = self.candidates[n].promotion;
-        if let Benefit::Shipping { off } = promotion.benefit {
-            return Ok(self.limit(promotion, off.from(self.quote.shipping, 1)?)?.0.minor());
-        }
         if self.below_discounted(promotion, Money::zero(self.quote.currency))?.is_some() {
             return Ok(0);
+        }
+        if let Benefit::Shipping { off } = promotion.benefit {
+            return Ok(self.limit(promotion, off.from(self.quote.shipping, 1)?)?.0.minor());
         }
         let lines = &self.quote.lines[..self.whole.len()];
         if let Benefit::Gift { edition } = promotion.benefit {
@@ -269,13 +266,16 @@ impl<'a> Promoting<'a> {
     /// A copy to add to the lines, unless a part of it would have to be paid: nobody asked for it.
     fn gift(&self, promotion: &Promotion, edition: EditionId) -> Result<Result<QuotedLine, WhyNot>, MoneyError> {
         let Some(offer) = self.offers.offer(edition).filter(|o| o.available > 0) else { return Ok(Err(WhyNot::OutOfStock)) };
-        if offer.unit_price.currency() != self.quote.currency {
+        let Some(line) = super::priced(&offer, Quantity::ONE, self.rules, self.quote.currency, self.now)? else {
             return Ok(Err(WhyNot::OtherCurrency));
+        };
+        if line.total.is_zero() {
+            return Ok(Err(WhyNot::NothingLeft));
         }
-        if self.limit(promotion, offer.unit_price)?.1.is_some() {
+        if self.limit(promotion, line.total)?.1.is_some() {
             return Ok(Err(WhyNot::Exhausted));
         }
-        Ok(Ok(QuotedLine { gift: true, ..QuotedLine::of(&offer, Quantity::ONE)? }))
+        Ok(Ok(QuotedLine { gift: true, ..line }))
     }
 
     fn add(&mut self, line: QuotedLine) -> Result<usize, MoneyError> {
@@ -360,7 +360,7 @@ impl<'a> Promoting<'a> {
 
     /// Whether as many promotions apply as may.
     fn full(&self) -> Option<WhyNot> {
-        let max = self.stack_max?;
+        let max = self.rules.stack_max()?;
         let applied = self.candidates.iter().filter(|c| c.applied).count();
         (applied >= max as usize).then_some(WhyNot::StackFull { max })
     }
@@ -445,7 +445,7 @@ fn unmet(promotion: &Promotion, goods: &Goods<'_>, context: &Context) -> Option<
         }
     }
     if !needs.segments.is_empty() && !needs.segments.iter().any(|s| shopper.segments.contains(s)) {
-        return Some(WhyNot::NotInSegment);
+        return Some(if shopper.orders.is_none() { WhyNot::NeedsCustomer } else { WhyNot::NotInSegment });
     }
     if needs.first_order {
         match shopper.orders {

@@ -1,11 +1,11 @@
 //! The pricebook: every rule of a shop, each with its version, and what they come to together.
 
-use super::{ExchangeRate, Promotion, Rules, ShippingOption, TaxRate};
-use crate::ids::Version;
+use super::{ExchangeRate, Fault, Promotion, RuleFault, Rules, ShippingOption, TaxRate, Trigger};
+use crate::ids::{CouponCode, PromotionId, Version};
 use crate::limits::RULE_ID_MAX;
 use crate::text::Text;
 use crate::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What a rule is kept under.
@@ -47,7 +47,7 @@ impl RuleKind {
 }
 
 /// One decision of a shop about prices.
-#[expect(clippy::large_enum_variant, reason = "rules are few and kept behind an Arc")]
+#[expect(clippy::large_enum_variant, reason = "most rules are promotions, and all are kept behind an `Arc`")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {
     Promotion(Promotion),
@@ -66,17 +66,52 @@ pub enum Rule {
     },
 }
 
+impl RuleKey {
+    pub fn promotion(id: &PromotionId) -> Self {
+        Self { kind: RuleKind::Promotion, id: named(id.as_str()) }
+    }
+}
+
+fn named(text: &str) -> RuleId {
+    RuleId::parse(text).expect("invariant: an id is a rule's id")
+}
+
 impl Rule {
     pub fn key(&self) -> RuleKey {
-        let named = |text: &str| RuleId::parse(text).expect("invariant: an id is a rule's id");
         let (kind, id) = match self {
-            Self::Promotion(promotion) => (RuleKind::Promotion, named(promotion.id.as_str())),
+            Self::Promotion(promotion) => return RuleKey::promotion(&promotion.id),
             Self::TaxRate { id, .. } => (RuleKind::TaxRate, id.clone()),
             Self::ShippingOption(option) => (RuleKind::ShippingOption, named(option.id.as_str())),
             Self::ExchangeRate { id, .. } => (RuleKind::ExchangeRate, id.clone()),
             Self::Stacking { .. } => (RuleKind::Stacking, named("shop")),
         };
         RuleKey { kind, id }
+    }
+
+    /// The codes it names.
+    pub fn codes(&self) -> &[CouponCode] {
+        match self {
+            Self::Promotion(Promotion { trigger: Trigger::Codes(codes), .. }) => codes,
+            Self::Promotion(_) | Self::TaxRate { .. } | Self::ShippingOption(_) | Self::ExchangeRate { .. } | Self::Stacking { .. } => &[],
+        }
+    }
+
+    /// A tax rate under the name of its place and its tax, such as `US-CA-SALES`.
+    pub fn tax(rate: TaxRate) -> Self {
+        let name: String = format!("{}-{}", rate.code(), rate.tax).chars().take(RULE_ID_MAX).collect();
+        Self::TaxRate { id: RuleId::parse(&name).expect("invariant: two names"), rate }
+    }
+}
+
+impl From<Promotion> for Rule {
+    fn from(promotion: Promotion) -> Self {
+        Self::Promotion(promotion)
+    }
+}
+
+impl From<ShippingOption> for Rule {
+    fn from(option: ShippingOption) -> Self {
+        Self::ShippingOption(option)
     }
 }
 
@@ -86,6 +121,13 @@ pub struct Kept {
     pub rule: Rule,
     pub version: Version,
     pub updated_at: Timestamp,
+}
+
+impl Kept {
+    /// A rule as it is kept first.
+    pub fn first(rule: Rule, at: Timestamp) -> Arc<Self> {
+        Arc::new(Self { rule, version: Version(1), updated_at: at })
+    }
 }
 
 /// All rules as of one instant. Never changed in place.
@@ -117,6 +159,33 @@ impl Pricebook {
 
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()
+    }
+
+    /// Whether a rule goes together with all others, once it is in place of the one with its key.
+    ///
+    /// # Errors
+    /// A tax that is in prices beside one of the same country that is not; a code that another promotion has.
+    pub fn check(&self, rule: &Rule) -> Result<(), RuleFault> {
+        let key = rule.key();
+        let mut others = self.kept.iter().filter(|(other, _)| **other != key).map(|(_, kept)| &kept.rule);
+        match rule {
+            Rule::TaxRate { rate, .. } => {
+                let disagrees = |r: &TaxRate| r.place.country == rate.place.country && r.included != rate.included;
+                let other = others.find(|other| matches!(other, Rule::TaxRate { rate, .. } if disagrees(rate)));
+                other.map_or(Ok(()), |_| Err(Fault::IncludedDisagrees.of("included")))
+            }
+            Rule::Promotion(promotion) => {
+                let taken = rule.codes().iter().find(|code| self.rules.coupon(code).is_some_and(|other| other.id != promotion.id));
+                taken.map_or(Ok(()), |code| Err(Fault::CodeTaken { code: code.clone() }.of("codes")))
+            }
+            Rule::ShippingOption(_) | Rule::ExchangeRate { .. } | Rule::Stacking { .. } => Ok(()),
+        }
+    }
+
+    /// A code that more than one promotion names; there must be none.
+    pub fn code_named_twice(&self) -> Option<&CouponCode> {
+        let mut seen = BTreeSet::new();
+        self.kept.values().flat_map(|kept| kept.rule.codes()).find(|code| !seen.insert(*code))
     }
 
     /// The pricebook after some rules were put and others removed.

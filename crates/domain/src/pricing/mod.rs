@@ -7,8 +7,10 @@
 
 mod apply;
 mod assessed;
+mod audit;
 mod benefit;
 mod book;
+mod check;
 mod condition;
 mod place;
 mod promotion;
@@ -20,12 +22,14 @@ mod tests;
 mod usage;
 
 pub use assessed::{Assessed, Assessment, Due, LastRates, Taxable, TaxableLine, Unbelievable};
+pub use audit::{Audited, Batch, Deed, Issued, PriceLine, Why};
 pub use book::{Kept, Pricebook, Rule, RuleId, RuleKey, RuleKind};
+pub use check::{Fault, RuleFault};
 pub use condition::{Conditions, Evaluator, Facts};
 pub use place::{Destination, Place, PostalRange};
 pub use promotion::{Basis, Benefit, Budget, Hours, Minimum, Needs, Off, Part, Promotion, Selector, Stacking, Step, Target, Tier, Trigger};
 pub use rules::{ExchangeRate, Rules, Window};
-pub use shipping::{Parcel, Scale, ShippingOption, Step as ShippingStep};
+pub use shipping::{Parcel, Parcels, Scale, ShippingOption, Step as ShippingStep};
 pub use tax::{Level, TaxRate};
 pub use usage::{Counter, Usage, Use, Who};
 
@@ -395,7 +399,7 @@ pub fn quote(
     context: &Context,
     now: Timestamp,
 ) -> Result<Quote, MoneyError> {
-    let (mut quote, headings) = goods(lines, offers, rules, context.currency, now)?;
+    let (mut quote, headings) = goods(&by_edition(lines), offers, rules, context.currency, now)?;
     let mut promoting = Promoting::new(&mut quote, &headings, codes, offers, rules, context, now)?;
     promoting.goods()?;
     if let Some(destination) = &context.destination {
@@ -416,7 +420,15 @@ pub fn quote(
     let tax_on_top = if quote.tax_included { Money::zero(context.currency) } else { quote.tax };
     let shipping = if planted("shipping-forgotten") { Money::zero(context.currency) } else { quote.shipping };
     quote.total = quote.subtotal.minus(quote.discount)?.plus(shipping)?.plus(tax_on_top)?;
+    quote.put_in_order_of(lines);
     Ok(quote)
+}
+
+/// Lines are priced by edition, whatever their order in the cart: who gets a spare cent must not depend on it.
+fn by_edition(lines: &[Line]) -> Vec<Line> {
+    let mut lines = lines.to_vec();
+    lines.sort_by_key(|line| line.edition);
+    lines
 }
 
 type Headings = Vec<Arc<[HeadingId]>>;
@@ -461,6 +473,18 @@ fn priced(offer: &Offer, quantity: Quantity, rules: &Rules, to: Currency, now: T
 }
 
 impl Quote {
+    /// Lines as they were asked for, then gifts.
+    fn put_in_order_of(&mut self, lines: &[Line]) {
+        if lines.is_sorted_by_key(|line| line.edition) {
+            return;
+        }
+        let mut places: Vec<_> = lines.iter().enumerate().map(|(n, line)| (line.edition, n)).collect();
+        places.sort_unstable();
+        let place = |edition| places.binary_search_by_key(&edition, |(edition, _)| *edition).map_or(usize::MAX, |at| places[at].1);
+        self.lines.sort_by_cached_key(|line| place(line.edition));
+        self.unavailable.sort_by_cached_key(|line| place(line.edition));
+    }
+
     fn empty(currency: Currency, lines: usize) -> Self {
         let zero = Money::zero(currency);
         Self {

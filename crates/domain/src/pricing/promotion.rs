@@ -52,9 +52,10 @@ impl Promotion {
         }
     }
 
-    /// How often one person may use it.
+    /// How often one person may use it; a first order is there only once.
     pub(super) fn uses_each(&self) -> Option<u32> {
-        self.budget.uses_each.or(self.needs.first_order.then_some(1))
+        let first = self.needs.first_order.then_some(1);
+        self.budget.uses_each.into_iter().chain(first).min()
     }
 
     pub(super) fn is_limited(&self) -> bool {

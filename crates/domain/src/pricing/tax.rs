@@ -8,6 +8,7 @@ use crate::money::{Currency, Money, MoneyError, Ppm, Rounding};
 use crate::pricing::Window;
 use crate::text::Text;
 use crate::time::Timestamp;
+use std::collections::BTreeMap;
 
 /// The rate of one tax in one place. Of one tax the closest place counts, then a rate for the format before one for all goods;
 /// taxes of different names add up.
@@ -178,17 +179,16 @@ pub(super) fn bases<'a>(
 ) -> Result<Vec<Base<'a>>, MoneyError> {
     let mut bases: Vec<Base<'a>> = Vec::new();
     let mut known: Vec<(Format, Vec<&TaxRate>)> = Vec::with_capacity(Format::ALL.len());
-    let mut add = |applied: &[&'a TaxRate], what: Result<(usize, Money), Money>| {
+    let mut add = |applied: &[&'a TaxRate], line: Option<usize>, of: Money| {
         let inside = Ppm(applied.iter().filter(|r| r.included).map(|r| r.rate.0).sum());
         for rate in applied {
             let at = bases.iter().position(|b| std::ptr::eq(b.rate, *rate) && b.inside == inside).unwrap_or_else(|| {
                 bases.push(Base { rate, inside, lines: Vec::new(), shipping: None });
                 bases.len() - 1
             });
-            match what {
-                Ok(line) => bases[at].lines.push(line),
-                Err(shipping) if rate.shipping_taxed => bases[at].shipping = Some(shipping),
-                Err(_) => {}
+            match line {
+                Some(line) => bases[at].lines.push((line, of)),
+                None => bases[at].shipping = Some(of),
             }
         }
     };
@@ -198,48 +198,47 @@ pub(super) fn bases<'a>(
             known.push((format, rates_on(rates, format, to, now)));
         }
         let applied = known.iter().find(|(seen, _)| *seen == format).map_or(&[][..], |(_, rates)| rates);
-        add(applied, Ok((n, of)));
+        add(applied, Some(n), of);
     }
     if !shipping.is_zero()
         && let Some((_, applied)) = known.iter().find(|(format, _)| format.ships())
     {
-        add(applied, Err(shipping));
+        let applied: Vec<_> = applied.iter().copied().filter(|r| r.shipping_taxed).collect();
+        add(&applied, None, shipping);
     }
     Ok(bases)
 }
 
-/// Nothing is due; where prices contain the tax, it is taken out of them.
+/// Nothing is due; where prices contain taxes, they are taken out of them.
 fn relieve(quote: &mut Quote, bases: &[Base<'_>]) -> Result<(), MoneyError> {
-    let mut relief = Money::zero(quote.currency);
-    let mut shares = Vec::new();
-    let mut of = Money::zero(quote.currency);
+    let zero = Money::zero(quote.currency);
+    let mut goods: BTreeMap<usize, (Money, Money)> = BTreeMap::new();
     for base in bases.iter().filter(|b| b.rate.included) {
-        let sum = base.sum(quote.currency)?;
-        let parts = base.parts(sum)?;
-        for ((line, _), part) in base.lines.iter().zip(&parts) {
-            let line = &mut quote.lines[*line];
-            line.discount = line.discount.plus(*part)?;
-            relief = relief.plus(*part)?;
-            shares.push((line.item, Money::zero(quote.currency).minus(*part)?));
+        let parts = base.parts(base.sum(quote.currency)?)?;
+        for ((line, of), part) in base.lines.iter().zip(&parts) {
+            let (_, relief) = goods.entry(*line).or_insert((*of, zero));
+            *relief = relief.plus(*part)?;
         }
-        of = of.plus(Money::sum(quote.currency, base.lines.iter().map(|(_, of)| *of))?)?;
         if let (Some(shipping), Some(part)) = (base.shipping, parts.get(base.lines.len())) {
             quote.shipping = quote.shipping.minus(*part)?;
-            let amount = Money::zero(quote.currency).minus(*part)?;
-            quote.adjustments.push(Adjustment::new(
-                AdjustmentKind::Shipping,
-                "EXEMPT".into(),
-                label("Tax exemption"),
-                amount,
-                Reason::Exempt { of: shipping },
-            ));
+            quote.adjustments.push(exemption(AdjustmentKind::Shipping, zero.minus(*part)?, shipping));
         }
     }
-    quote.discount = quote.discount.plus(relief)?;
+    let mut shares = Vec::with_capacity(goods.len());
+    for (line, (_, relief)) in &goods {
+        let line = &mut quote.lines[*line];
+        line.discount = line.discount.plus(*relief)?;
+        quote.discount = quote.discount.plus(*relief)?;
+        shares.push((line.item, zero.minus(*relief)?));
+    }
     if !bases.is_empty() {
-        let amount = Money::zero(quote.currency).minus(relief)?;
-        let adjustment = Adjustment::new(AdjustmentKind::Exemption, "EXEMPT".into(), label("Tax exemption"), amount, Reason::Exempt { of });
-        quote.adjustments.push(Adjustment { shares, ..adjustment });
+        let amount = Money::sum(quote.currency, shares.iter().map(|(_, part)| *part))?;
+        let of = Money::sum(quote.currency, goods.into_values().map(|(of, _)| of))?;
+        quote.adjustments.push(Adjustment { shares, ..exemption(AdjustmentKind::Exemption, amount, of) });
     }
     Ok(())
+}
+
+fn exemption(kind: AdjustmentKind, amount: Money, of: Money) -> Adjustment {
+    Adjustment::new(kind, "EXEMPT".into(), label("Tax exemption"), amount, Reason::Exempt { of })
 }

@@ -2,6 +2,7 @@
 
 use domain::catalog::{Format, HeadingId, HeadingKind, Offer};
 use domain::ids::{BookId, CouponCode, EditionId, PromotionGroup, PromotionId, Segment, ShippingOptionId, Sku, TaxName};
+use domain::limits::EXPRESSION_MAX;
 use domain::money::{Currency, Money, Nano, Ppm, Rounding};
 use domain::person::Country;
 use domain::pricing::*;
@@ -112,7 +113,7 @@ fn promotion<'a>(trigger: &str, head: &mut Words<'a>, clauses: impl Iterator<Ite
             "segment" => needs.segments = clause.rest(|s| Segment::parse(s).expect("a segment")),
             "first-order" => needs.first_order = true,
             "birthday" => needs.birthday_within_days = Some(clause.number()),
-            "if" => needs.expression = Some(Expression { source: text("if"), predicate: Arc::new(clause.of(Told::parse)) }),
+            "if" => needs.expression = Some(text(clause.word())),
             "from" => promotion.window.from = Some(Timestamp(clause.number())),
             "until" => promotion.window.to = Some(Timestamp(clause.number())),
             "hours" => promotion.hours.push(Hours { weekday: clause.number(), from_minute: clause.clock(), to_minute: clause.clock() }),
@@ -231,20 +232,20 @@ pub fn destination(words: &str) -> Destination {
     Destination { country: Country::parse(country).expect("a country"), region, city, postal_code: postal }
 }
 
-/// A condition that is told what it says.
-#[derive(Debug)]
-struct Told(Option<bool>);
+/// Conditions that say what they are told to: `holds`, `not` or `broken`.
+pub struct Told;
 
-impl Told {
-    fn parse(word: &str) -> Option<Self> {
-        let says = [("holds", Some(true)), ("not", Some(false)), ("broken", None)];
-        says.into_iter().find(|(name, _)| *name == word).map(|(_, says)| Self(says))
+impl Conditions for Told {
+    fn check(&self, _: &Text<EXPRESSION_MAX>) -> Result<(), String> {
+        Ok(())
     }
-}
 
-impl Predicate for Told {
-    fn holds(&self, _: &Facts<'_>) -> Option<bool> {
-        self.0
+    fn holds(&self, source: &Text<EXPRESSION_MAX>, _: &Facts<'_>) -> Option<bool> {
+        [("holds", Some(true)), ("not", Some(false)), ("broken", None)]
+            .into_iter()
+            .find(|(word, _)| *word == source.as_str())
+            .expect("a condition")
+            .1
     }
 }
 

@@ -74,6 +74,10 @@ fn reason(reason: &Reason) -> String {
         Reason::Tax { rate, of, included } => {
             format!("{} {} {}", percent(*rate), if *included { "inside" } else { "of" }, plain(*of))
         }
+        Reason::Assessed { rate, of, included } => {
+            let rate = rate.map_or("said".into(), percent);
+            format!("{rate} {} {} by the provider", if *included { "inside" } else { "on" }, plain(*of))
+        }
         Reason::Exempt { of } => format!("exempt on {}", plain(*of)),
     }
 }
@@ -126,13 +130,14 @@ fn why(why: &WhyNot) -> String {
     }
 }
 
-/// `TEN 1/10`, `by TEN 1/1`, `spent TEN 5.00/100.00`, `code A1 1/1`; without a limit only the count.
+/// `TEN 1/10`, `by TEN 1/1`, `spent TEN 500/10000` (minor units), `code A1 1/1`, `orders 1`; without a limit only the count.
 fn used(used: &Use) -> String {
     let what = match &used.counter {
         Counter::Uses(id) => id.to_string(),
         Counter::UsesBy(id, _) => format!("by {id}"),
         Counter::Spent(id) => format!("spent {id}"),
         Counter::Code(code) => format!("code {code}"),
+        Counter::Orders(_) => "orders".into(),
     };
     let limit = used.limit.map(|limit| format!("/{limit}")).unwrap_or_default();
     format!("{what} {}{limit}", used.by)

@@ -53,14 +53,18 @@ pub(super) struct Written<'a> {
 }
 
 impl Journal {
-    /// Opens or creates a journal; what it says so far.
-    pub fn open(path: &Path) -> io::Result<(Self, Vec<Line>)> {
+    /// Opens or creates a journal; tells each line it has so far.
+    pub fn open(path: &Path, tell: impl FnMut(&Line)) -> io::Result<Self> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         file.try_lock()?;
-        let lines = read_whole_lines(&mut file)?;
-        file.sync_all()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let whole = cut_off_what_is_torn(&bytes);
+        read(whole, tell)?;
+        file.set_len(whole.len() as u64)?;
+        write_again(&mut file, whole)?;
         sync_directory(path)?;
-        Ok((Self::start(file)?, lines))
+        Self::start(file)
     }
 
     fn start(file: File) -> io::Result<Self> {
@@ -138,15 +142,28 @@ fn append<'a>(file: &mut File, lines: impl Iterator<Item = &'a Line>) -> io::Res
     file.sync_data()
 }
 
-/// Reads every line that was written in full and cuts off what follows: it was never answered.
-fn read_whole_lines(file: &mut File) -> io::Result<Vec<Line>> {
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+/// Every line that was written in full: what follows was never answered.
+fn cut_off_what_is_torn(bytes: &[u8]) -> &[u8] {
     let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-    file.set_len(whole as u64)?;
-    file.seek(SeekFrom::End(0))?;
-    let numbered = bytes[..whole].split_inclusive(|b| *b == b'\n').zip(1..);
-    numbered.map(|(line, n)| serde_json::from_slice(line).map_err(|error| unreadable(n, &error))).collect()
+    &bytes[..whole]
+}
+
+fn read(lines: &[u8], mut tell: impl FnMut(&Line)) -> io::Result<()> {
+    for (line, n) in lines.split_inclusive(|b| *b == b'\n').zip(1..) {
+        tell(&serde_json::from_slice(line).map_err(|error| unreadable(n, &error))?);
+    }
+    Ok(())
+}
+
+/// Writes the last lines again and syncs them. After a sync that failed, the kernel takes what it could not write for
+/// written and goes on showing it: with only what is added afterwards on disk, a power cut would leave a hole. One
+/// sync is for as many lines as may wait, and after one that failed nothing more was written.
+fn write_again(file: &mut File, whole: &[u8]) -> io::Result<()> {
+    let ends = whole.iter().enumerate().rev().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1);
+    let from = ends.skip(1).nth(JOURNAL_WAITING_MAX - 1).unwrap_or(0);
+    file.seek(SeekFrom::Start(from as u64))?;
+    file.write_all(&whole[from..])?;
+    file.sync_all()
 }
 
 fn unreadable(line: usize, error: &serde_json::Error) -> io::Error {

@@ -20,5 +20,5 @@ conformance::outbox!(store());
 conformance::taxes!(tax_table());
 
 fn tax_table() -> Arc<dyn Taxes> {
-    Arc::new(MemoryTaxes::new(conformance::fixtures::tax_rules(), Arc::new(ManualClock::new())))
+    Arc::new(MemoryTaxes::new(conformance::fixtures::tax_table(), Arc::new(ManualClock::new())))
 }

@@ -397,8 +397,18 @@ fn refunds() -> Vec<Refund> {
         reason: Some(text("A torn page")),
         requested_at: at(60),
         paid_at: Some(at(61)),
+        refused: None,
     };
-    let amount = Refund { id: RefundId(bits(2)), amount: usd(100), items: vec![], restock: false, reason: None, paid_at: None, ..part };
+    let amount = Refund {
+        id: RefundId(bits(2)),
+        amount: usd(100),
+        items: vec![],
+        restock: false,
+        reason: None,
+        paid_at: None,
+        refused: None,
+        ..part
+    };
     vec![part, amount]
 }
 
@@ -419,6 +429,31 @@ pub fn later_outgoing() -> Vec<Outgoing> {
     let order = Subject::Order(OrderId(bits(1)));
     let outgoing = |(sequence, event)| Outgoing { subject: order, sequence, at: at(60), event: Event::Order(event) };
     (15..).zip(later_order_events()).map(outgoing).collect()
+}
+
+/// Refunds that the provider will not pay.
+fn refused_events() -> Vec<OrderEvent> {
+    let error = PaymentError { code: "account_closed".into(), detail: "The account was closed.".into() };
+    let refused = |refund| OrderEvent::RefundRefused { refund, error: error.clone() };
+    vec![refused(Some(RefundId(bits(2)))), refused(None)]
+}
+
+pub fn refused_history() -> Vec<Recorded> {
+    let recorded = |(sequence, event)| Recorded { sequence, at: at(60), actor: Actor::System, cause: "rfd_2".into(), event };
+    (21..).zip(refused_events()).map(recorded).collect()
+}
+
+pub fn refused_outgoing() -> Vec<Outgoing> {
+    let order = Subject::Order(OrderId(bits(1)));
+    let outgoing = |(sequence, event)| Outgoing { subject: order, sequence, at: at(60), event: Event::Order(event) };
+    (21..).zip(refused_events()).map(outgoing).collect()
+}
+
+/// An order whose second refund was refused.
+pub fn refused_order() -> Order {
+    let mut order = refunded_order();
+    order.refunds[1].refused = Some(PaymentError { code: "account_closed".into(), detail: "The account was closed.".into() });
+    order
 }
 
 /// An order some of which was paid back.

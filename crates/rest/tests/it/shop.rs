@@ -1,7 +1,7 @@
 //! A shop in memory behind the router, and a client that checks what holds for every answer.
 
 use app::TimeZone;
-use app::ports::{Clock, Payments};
+use app::ports::{Clock, NoExpressions, Payments};
 use app::{App, Policy, Ports, TaxFallback};
 use axum::Router;
 use axum::body::Body;
@@ -11,7 +11,7 @@ use domain::ids::{CouponCode, CustomerId, ShippingOptionId, TaxName};
 use domain::money::{Currency, Money, Ppm};
 use domain::order::CaptureWhen;
 use domain::person::Country;
-use domain::pricing::{Benefit, Off, Place, Promotion, Rules, ShippingOption, Target, TaxRate};
+use domain::pricing::{Benefit, Off, Place, Promotion, Rule, ShippingOption, Target, TaxRate};
 use domain::text::Text;
 use http_body_util::BodyExt;
 use memory::simulator::PaymentSimulator;
@@ -168,11 +168,12 @@ impl Shop {
     }
 
     async fn by(config: EdgeConfig, ticking: Arc<dyn Clock>, clock: ManualClock, payments: Arc<dyn Payments>, policy: Policy) -> Self {
-        let store = MemoryStore::new();
+        let store = MemoryStore::new().with_rules(rules());
         let ports = Ports {
             carts: Arc::new(store.clone()),
             ledger: Arc::new(store.clone()),
             catalog: Arc::new(store.clone()),
+            prices: Arc::new(store.clone()),
             search: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
             payments,
@@ -181,9 +182,10 @@ impl Shop {
             outboxes: vec![Arc::new(store)],
             clock: ticking,
             entropy: Arc::new(SeededEntropy::new(7)),
+            expressions: Arc::new(NoExpressions),
         };
         let issuer = DevIssuer::ephemeral().expect("a key");
-        let app = Arc::new(App::new(ports, rules(), policy));
+        let app = Arc::new(App::new(ports, policy));
         let edge = Edge::new(app, Arc::new(issuer.keys()), Metrics::new(Registry::default()), &config);
         edge.set_ready(true);
         let mut shop = Self { router: rest::router(Arc::clone(&edge)), edge, clock, issuer, book: Value::Null };
@@ -282,7 +284,7 @@ fn policy() -> Policy {
     }
 }
 
-fn rules() -> Rules {
+fn rules() -> Vec<Rule> {
     let text = |text: &str| Text::parse(text).expect("a text");
     let coupon = |code: &str, off| {
         Promotion::coupon(CouponCode::parse(code).expect("a code"), text(code), Benefit::Goods { of: Target::default(), off })
@@ -290,9 +292,10 @@ fn rules() -> Rules {
     let us = Country::parse("US").expect("a country");
     let texas = Place { region: Some(Text::parse("TX").expect("a region")), ..Place::country(us) };
     let standard = ShippingOption::flat(ShippingOptionId::parse("standard").expect("an id"), text("Standard"), money(499));
-    Rules::new(
-        vec![coupon("TEN", Off::Rate(Ppm(100_000))), coupon("FIVE", Off::Amount(money(500)))],
-        vec![TaxRate::of(TaxName::parse("SALES").expect("a name"), texas, text("Sales tax"), Ppm(82_500))],
-        vec![ShippingOption { zones: vec![Place::country(us)], ..standard }],
-    )
+    vec![
+        coupon("TEN", Off::Rate(Ppm(100_000))).into(),
+        coupon("FIVE", Off::Amount(money(500))).into(),
+        Rule::tax(TaxRate::of(TaxName::parse("SALES").expect("a name"), texas, text("Sales tax"), Ppm(82_500))),
+        ShippingOption { zones: vec![Place::country(us)], ..standard }.into(),
+    ]
 }

@@ -66,10 +66,20 @@ impl Shop {
         self.child.wait().expect("ended");
     }
 
+    /// Stands still until what is given back is dropped; its clients wait.
+    pub fn pause(&self) -> Paused<'_> {
+        self.signal("-STOP");
+        Paused(self)
+    }
+
+    fn signal(&self, signal: &str) {
+        let done = Command::new("kill").args([signal, &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(done.success());
+    }
+
     /// Asks it to stop; says how it ended.
     pub fn stop(mut self) -> Option<i32> {
-        let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
-        assert!(done.success());
+        self.signal("-TERM");
         self.child.wait().expect("ended").code()
     }
 
@@ -140,6 +150,15 @@ impl Drop for Provider {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// A process that goes on when this is dropped.
+pub struct Paused<'a>(&'a Shop);
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        self.0.signal("-CONT");
     }
 }
 

@@ -3,7 +3,7 @@
 use app::ports::{DidItHappen, PortErrorKind, Taxes};
 use axum::Router;
 use axum::routing::post;
-use conformance::fixtures::{tax_rules, taxable, usd};
+use conformance::fixtures::{tax_table, taxable, usd};
 use domain::money::Ppm;
 use domain::pricing::{Due, Unbelievable};
 use memory::{ManualClock, MemoryTaxes};
@@ -30,7 +30,7 @@ fn taxes(address: SocketAddr, timeout: Duration) -> HttpTaxes {
 }
 
 async fn subject() -> Arc<dyn Taxes> {
-    let table = MemoryTaxes::new(tax_rules(), Arc::new(ManualClock::new()));
+    let table = MemoryTaxes::new(tax_table(), Arc::new(ManualClock::new()));
     Arc::new(taxes(served(provider(Arc::new(table))).await, Duration::from_secs(8)))
 }
 
@@ -105,7 +105,7 @@ async fn what_is_well_formed_is_passed_on_for_the_shop_to_judge() {
 
 #[tokio::test]
 async fn a_question_that_is_none_is_refused() {
-    let table: Arc<dyn Taxes> = Arc::new(MemoryTaxes::new(tax_rules(), Arc::new(ManualClock::new())));
+    let table: Arc<dyn Taxes> = Arc::new(MemoryTaxes::new(tax_table(), Arc::new(ManualClock::new())));
     for (body, status) in [
         (r#"{"currency":"USD","destination":{"country":"US"},"lines":[],"shipping":0}"#, 200),
         (r#"{"currency":"USD","destination":{"country":"us"},"lines":[],"shipping":0}"#, 400),
