@@ -94,6 +94,8 @@ enum Command {
         #[arg(long)]
         webhook_unruly: bool,
     },
+    /// Serve the tax rates of pricing.rules by themselves, as a tax provider
+    TaxSimulator,
     /// Print the effective configuration and verify the store
     Check {
         /// Also make everything anew that follows from something else, and compare
@@ -161,6 +163,7 @@ fn main() -> ExitCode {
                 let webhook = simulator::Webhook { url: webhook_url, secret: webhook_secret, unruly: webhook_unruly };
                 simulator::run(&settings, flags.listen, &ledger, webhook)
             }
+            Command::TaxSimulator => simulator::taxes(&settings, flags.listen),
             Command::Check { rebuild } => data::check(&settings, rebuild),
             Command::Backup { dir } => data::backup(&settings, &dir),
             Command::Restore { dir } => data::restore(&settings, &dir),
