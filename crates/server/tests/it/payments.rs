@@ -1,6 +1,6 @@
 //! The payment provider as a process of its own, and what becomes of the store without it.
 
-use crate::shop::{Client, Provider, Shop, dir, key};
+use crate::shop::{Client, Provider, Shop, dir, key, ready, usd};
 use hyper::Method;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -68,6 +68,34 @@ async fn a_store_pays_through_a_provider_elsewhere_also_after_that_was_killed() 
     assert_eq!(["authorized", "captured", "refunded", "declined"].map(count), [1; 4], "{lines}");
     assert!(!store.path().join("payment-simulator.jsonl").exists(), "the built-in provider is off");
     shop.client().send(Method::GET, "/payment-simulator/challenges/x", &[], "").await.expect("an answer").expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_the_provider_refuses_is_told_with_its_reason() {
+    let (store, provider) = (dir(), dir());
+    let ledger = provider.path().join("payments.jsonl");
+    let elsewhere = Provider::start(&ledger, "127.0.0.1:0", &[]);
+    let (listen, url) = (elsewhere.listen.to_string(), elsewhere.url());
+    let shop = shop_of(store.path(), &url, &[]);
+    let admin = shop.admin(store.path());
+    let (book, _) = admin.new_book("REFUSED", 1000, 100).await;
+    let (guest, checkout) = ready_guest(&shop, &book).await;
+    let order = guest.process(&checkout, "tok_visa", &key()).await.expect(200)["order"].clone();
+
+    // Somebody pays all of it back at the provider.
+    drop(elsewhere);
+    let lines = std::fs::read_to_string(&ledger).expect("a ledger");
+    let paid: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
+    let back = json!({ "key": paid["key"], "change": "refunded", "refund": ["rfd_00000000000000000000000001", paid["amount"]] });
+    std::fs::write(&ledger, format!("{lines}{back}\n")).expect("written");
+    let _elsewhere = Provider::start(&ledger, &listen, &[]);
+
+    let path = format!("/orders/{}", order["id"].as_str().expect("an id"));
+    let asked = admin.post(&format!("{path}/refunds"), json!({ "amount": usd(1) })).await.expect(201);
+    assert_eq!((&asked["paymentStatus"], &asked["refunds"][0]["status"]), (&json!("captured"), &json!("refused")));
+    assert_eq!(asked["refunds"][0]["error"]["code"], "REFUND_EXCEEDS_CAPTURE");
+    let history = guest.get(&format!("{path}/events")).await.expect(200);
+    assert_eq!(history["items"].as_array().and_then(|events| events.last()).expect("events")["type"], "payment.refund_refused");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
