@@ -7,6 +7,7 @@ mod serve;
 mod settings;
 mod simulator;
 mod start;
+mod taxes;
 mod world;
 
 use clap::{Args, Parser, Subcommand};
@@ -17,6 +18,7 @@ use settings::{Flags, LogFormat, Settings, Span};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use taxes::{BookRate, Wanted};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -120,6 +122,28 @@ enum Import {
         #[arg(long, default_value_t = 100)]
         stock: u32,
     },
+    /// Rates of taxes from a table in JSON or CSV; repeating it changes nothing
+    Taxes {
+        file: PathBuf,
+        /// Where the table is from, when it does not say so itself
+        #[arg(long, value_name = "TEXT")]
+        source: Option<String>,
+        /// The day it was true
+        #[arg(long, value_name = "DATE")]
+        as_of: Option<String>,
+        /// What printed books have: standard, reduced, or COUNTRY=PPM; may be given several times
+        #[arg(long, value_name = "RATE")]
+        books_rate: Vec<BookRate>,
+        /// The same of e-books and audiobooks
+        #[arg(long, value_name = "RATE")]
+        ebooks_rate: Vec<BookRate>,
+        /// Whether prices contain the taxes; what is usual there when left out
+        #[arg(long, value_name = "BOOL")]
+        included: Option<bool>,
+        /// Whether shipping is taxed; what is usual there when left out
+        #[arg(long, value_name = "BOOL")]
+        shipping_taxed: Option<bool>,
+    },
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -156,6 +180,9 @@ fn main() -> ExitCode {
         match cli.command.unwrap_or(Command::Serve) {
             Command::Serve => serve::run(settings),
             Command::Import { what: Import::Catalog { file, prices, stock } } => data::import(&settings, &file, prices.as_deref(), stock),
+            Command::Import {
+                what: Import::Taxes { file, source, as_of, books_rate: books, ebooks_rate: ebooks, included, shipping_taxed },
+            } => data::import_taxes(&settings, &file, &Wanted { source, as_of, books, ebooks, included, shipping_taxed }),
             Command::Token { sub, role, ttl, segments, birthdate, tax_exempt } => {
                 data::token(&settings, &sub, role.into(), &Said { segments, birthdate, tax_exempt }, ttl.0)
             }

@@ -1,6 +1,6 @@
 //! The payment provider as a process of its own, and what becomes of the store without it.
 
-use crate::shop::{Client, Provider, Shop, dir, key, ready, usd};
+use crate::shop::{Client, Provider, Shop, dir, key, usd};
 use hyper::Method;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -74,7 +74,7 @@ async fn a_store_pays_through_a_provider_elsewhere_also_after_that_was_killed() 
 async fn a_refund_the_provider_refuses_is_told_with_its_reason() {
     let (store, provider) = (dir(), dir());
     let ledger = provider.path().join("payments.jsonl");
-    let elsewhere = Provider::start(&ledger, "127.0.0.1:0", &[]);
+    let elsewhere = simulator(&ledger, "127.0.0.1:0", &[]);
     let (listen, url) = (elsewhere.listen.to_string(), elsewhere.url());
     let shop = shop_of(store.path(), &url, &[]);
     let admin = shop.admin(store.path());
@@ -88,7 +88,7 @@ async fn a_refund_the_provider_refuses_is_told_with_its_reason() {
     let paid: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
     let back = json!({ "key": paid["key"], "change": "refunded", "refund": ["rfd_00000000000000000000000001", paid["amount"]] });
     std::fs::write(&ledger, format!("{lines}{back}\n")).expect("written");
-    let _elsewhere = Provider::start(&ledger, &listen, &[]);
+    let _elsewhere = simulator(&ledger, &listen, &[]);
 
     let path = format!("/orders/{}", order["id"].as_str().expect("an id"));
     let asked = admin.post(&format!("{path}/refunds"), json!({ "amount": usd(1) })).await.expect(201);
