@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::once::{Answered, Once, answer, before};
 use crate::ports::{Change, Committed, PortError, PortErrorKind, UseChange, UseMove};
 use crate::saga::steps::{begun, challenge_undone};
+use crate::tax::Asked;
 use domain::cart::{Cart, Owner};
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, Details, PaymentError, State};
 use domain::event::Outgoing;
@@ -117,6 +118,7 @@ impl App {
                 checkout.freeze(&cart);
             }
             checkout.fill_in(start.details.clone());
+            drop_estimate(&mut checkout);
             self.reprice(caller, &mut checkout, &book, now).await?;
             checkout.version = expected.next();
             let started = Started { view: checkout_view(checkout.clone(), &book), created };
@@ -245,6 +247,7 @@ impl App {
                     checkout.freeze(&cart);
                 }
                 checkout.fill_in((**details).clone());
+                drop_estimate(checkout);
                 self.reprice(caller, checkout, book, now).await?;
                 Ok(vec![])
             }
@@ -471,8 +474,11 @@ impl App {
             shipping: checkout.shipping_option.clone(),
             ..terms.context(checkout.quote.currency)
         };
-        checkout.quote = terms.quote(&checkout.lines, &checkout.coupons, &self.shelf(), &context, now)?;
-        if context.destination.is_some() && context.shipping.is_some() && !checkout.quote.settled {
+        let chosen = context.destination.is_some() && context.shipping.is_some();
+        let (lines, coupons, shelf) = (&checkout.lines, &checkout.coupons, &self.shelf());
+        let asked = Asked { terms: &terms, lines, coupons, shelf };
+        (checkout.quote, checkout.assessment) = self.quote_taxed(&asked, context, checkout.assessment.take(), now).await?;
+        if chosen && !checkout.quote.settled {
             return Err(Refusal::ShippingUnavailable.into());
         }
         Ok(())
@@ -490,6 +496,11 @@ fn checkout_view(checkout: Checkout, book: &Pricebook) -> CheckoutView {
         _ => Vec::new(),
     };
     CheckoutView { checkout, options }
+}
+
+/// Whoever knows what tax is due is asked again, where it could not say before. Paying keeps to what the shopper has seen.
+fn drop_estimate(checkout: &mut Checkout) {
+    checkout.assessment = checkout.assessment.take().filter(|known| !known.assessed.estimated);
 }
 
 /// Whether it happened is for the next who asks.

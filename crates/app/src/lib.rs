@@ -18,6 +18,7 @@ mod pricing;
 mod saga;
 mod session;
 pub mod snapshot;
+mod tax;
 
 pub use caller::Caller;
 pub use cart::{AddItem, Basis, CartView, MergeCart, OpenCart, Opened, Operation};
@@ -29,6 +30,7 @@ pub use once::{Answered, Once};
 pub use order::{OrderQuery, Page};
 pub use pricing::{ActiveCoupon, Calculate, CodeView, Issue, PutRule, RuleView, Simulate, Simulated};
 pub use session::{NewSession, SessionChange, SessionView};
+pub use tax::TaxFallback;
 
 use domain::cart::Lifetimes;
 use domain::ids::{CheckoutId, id_bits};
@@ -38,7 +40,7 @@ use domain::pricing::Conditions;
 use domain::time::{Local, MonthDay, Timestamp};
 pub use jiff::tz::TimeZone;
 use lane::Lanes;
-use ports::{Bus, Carts, Catalog, Clock, Entropy, Ledger, Outbox, Payments, Prices, SearchIndex, Sessions};
+use ports::{Bus, Carts, Catalog, Clock, Entropy, Ledger, Outbox, Payments, Prices, SearchIndex, Sessions, Taxes};
 use saga::failures::Failures;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +55,8 @@ pub struct Ports {
     pub search: Arc<dyn SearchIndex>,
     pub sessions: Arc<dyn Sessions>,
     pub payments: Arc<dyn Payments>,
+    /// Without one, the shop's table says what tax is due.
+    pub taxes: Option<Arc<dyn Taxes>>,
     pub bus: Arc<dyn Bus>,
     /// Wherever events wait to be published.
     pub outboxes: Vec<Arc<dyn Outbox>>,
@@ -80,6 +84,7 @@ pub struct Policy {
     pub reservation_ttl: Duration,
     /// When the money of an order is taken.
     pub capture: CaptureWhen,
+    pub tax_fallback: TaxFallback,
     pub session_ttl: Duration,
     /// How long delivered events stay readable in the outbox.
     pub events_keep: Duration,
@@ -105,6 +110,7 @@ pub struct App {
     policy: Policy,
     carts: cart::CartLanes,
     checkouts: Lanes<CheckoutId, (), ()>,
+    tax_places: tax::Places,
     /// Catalog changes are decided one after the other: they check names and SKUs against the whole.
     catalog: Lanes<(), (), ()>,
     provider_failures: Failures,
@@ -125,6 +131,7 @@ impl App {
             policy,
             carts: Lanes::default(),
             checkouts: Lanes::default(),
+            tax_places: tax::Places::default(),
             catalog: Lanes::default(),
             prices: Lanes::default(),
             provider_failures: Failures::default(),

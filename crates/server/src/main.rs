@@ -7,6 +7,7 @@ mod serve;
 mod settings;
 mod simulator;
 mod start;
+mod taxes;
 mod world;
 
 use clap::{Args, Parser, Subcommand};
@@ -17,6 +18,7 @@ use settings::{Flags, LogFormat, Settings, Span};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use taxes::{BookRate, Wanted};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -94,6 +96,8 @@ enum Command {
         #[arg(long)]
         webhook_unruly: bool,
     },
+    /// Serve the tax rates of pricing.rules by themselves, as a tax provider
+    TaxSimulator,
     /// Print the effective configuration and verify the store
     Check {
         /// Also make everything anew that follows from something else, and compare
@@ -117,6 +121,28 @@ enum Import {
         /// Copies of each new edition whose row does not say
         #[arg(long, default_value_t = 100)]
         stock: u32,
+    },
+    /// Rates of taxes from a table in JSON or CSV; repeating it changes nothing
+    Taxes {
+        file: PathBuf,
+        /// Where the table is from, when it does not say so itself
+        #[arg(long, value_name = "TEXT")]
+        source: Option<String>,
+        /// The day it was true
+        #[arg(long, value_name = "DATE")]
+        as_of: Option<String>,
+        /// What printed books have: standard, reduced, or COUNTRY=PPM; may be given several times
+        #[arg(long, value_name = "RATE")]
+        books_rate: Vec<BookRate>,
+        /// The same of e-books and audiobooks
+        #[arg(long, value_name = "RATE")]
+        ebooks_rate: Vec<BookRate>,
+        /// Whether prices contain the taxes; what is usual there when left out
+        #[arg(long, value_name = "BOOL")]
+        included: Option<bool>,
+        /// Whether shipping is taxed; what is usual there when left out
+        #[arg(long, value_name = "BOOL")]
+        shipping_taxed: Option<bool>,
     },
 }
 
@@ -154,6 +180,9 @@ fn main() -> ExitCode {
         match cli.command.unwrap_or(Command::Serve) {
             Command::Serve => serve::run(settings),
             Command::Import { what: Import::Catalog { file, prices, stock } } => data::import(&settings, &file, prices.as_deref(), stock),
+            Command::Import {
+                what: Import::Taxes { file, source, as_of, books_rate: books, ebooks_rate: ebooks, included, shipping_taxed },
+            } => data::import_taxes(&settings, &file, &Wanted { source, as_of, books, ebooks, included, shipping_taxed }),
             Command::Token { sub, role, ttl, segments, birthdate, tax_exempt } => {
                 data::token(&settings, &sub, role.into(), &Said { segments, birthdate, tax_exempt }, ttl.0)
             }
@@ -161,6 +190,7 @@ fn main() -> ExitCode {
                 let webhook = simulator::Webhook { url: webhook_url, secret: webhook_secret, unruly: webhook_unruly };
                 simulator::run(&settings, flags.listen, &ledger, webhook)
             }
+            Command::TaxSimulator => simulator::taxes(&settings, flags.listen),
             Command::Check { rebuild } => data::check(&settings, rebuild),
             Command::Backup { dir } => data::backup(&settings, &dir),
             Command::Restore { dir } => data::restore(&settings, &dir),

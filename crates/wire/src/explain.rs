@@ -308,6 +308,7 @@ impl From<&Reason> for NumbersBody {
         match reason {
             Reason::Sale { list } => of(list),
             Reason::Percentage { rate, of: whole } | Reason::Tax { rate, of: whole, .. } => Self { rate_ppm: Some(rate.0), ..of(whole) },
+            Reason::Assessed { rate, of: whole, .. } => Self { rate_ppm: rate.map(|rate| rate.0), ..of(whole) },
             Reason::Fixed { of: whole } | Reason::Exempt { of: whole } => of(whole),
             Reason::Price { price, of: whole } => Self { off: Some(OffBody::Price(MoneyBody(*price))), ..of(whole) },
             Reason::Each { off, copies, of: whole } => Self { off: Some(off.into()), copies: Some(*copies), ..of(whole) },

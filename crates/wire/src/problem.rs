@@ -231,6 +231,7 @@ impl From<&Refusal> for Problem {
             Refusal::CheckoutIncomplete { missing } => say(409, "The checkout is not complete; `missing` names what is needed.")
                 .fact("missing", missing.iter().map(|m| m.as_str()).collect::<Vec<_>>()),
             Refusal::ShippingUnavailable => say(422, "This way of shipping does not go there."),
+            Refusal::TaxUnavailable => say(503, "The tax cannot be told now; nothing was charged. Try again shortly.").retry_after(1),
             Refusal::PaymentDeclined { reason } => say(402, "The payment was declined.").fact("reason", reason),
             Refusal::OrderTransitionInvalid { from, to } => {
                 say(409, &format!("An order that is {} cannot become {}.", from.as_str(), to.as_str()))
@@ -325,6 +326,7 @@ mod tests {
             (Refusal::CheckoutState { state: Kind::Capturing }, 409),
             (Refusal::CheckoutIncomplete { missing: vec![Missing::Email] }, 409),
             (Refusal::ShippingUnavailable, 422),
+            (Refusal::TaxUnavailable, 503),
             (Refusal::PaymentDeclined { reason: "card_declined".into() }, 402),
             (Refusal::OrderTransitionInvalid { from: Status::Shipped, to: Status::Canceled }, 409),
             (Refusal::OrderPaymentPending, 409),

@@ -75,6 +75,13 @@ impl Display for Say<'_, Reason> {
             Reason::NothingToShip => f.write_str("Nothing has to be shipped."),
             Reason::Tax { rate, of, included: true } => write!(f, "{} included in {of}.", Say(rate)),
             Reason::Tax { rate, of, included: false } => write!(f, "{} of {of}.", Say(rate)),
+            Reason::Assessed { rate, of, included } => {
+                let where_ = if *included { "included in" } else { "on" };
+                match rate {
+                    Some(rate) => write!(f, "{} {where_} {of}, as the tax provider says.", Say(rate)),
+                    None => write!(f, "Due {where_} {of}, as the tax provider says."),
+                }
+            }
             Reason::Exempt { of } => write!(f, "No tax is due on {of}."),
         }
     }

@@ -17,6 +17,8 @@ pub struct TotalsBody<'a> {
     total: MoneyBody,
     item_count: u64,
     tax_included: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    tax_estimated: bool,
     #[serde(rename = "final")]
     settled: bool,
     adjustments: Vec<AdjustmentBody<'a>>,
@@ -33,11 +35,17 @@ impl<'a> From<&'a Quote> for TotalsBody<'a> {
             total: MoneyBody(quote.total),
             item_count: quote.item_count,
             tax_included: quote.tax_included,
+            tax_estimated: quote.tax_estimated,
             settled: quote.settled,
             adjustments: quote.adjustments.iter().map(AdjustmentBody::from).collect(),
             not_applied: quote.not_applied.iter().filter(|n| n.concerns_shopper()).map(NotAppliedBody::from).collect(),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_false(b: &bool) -> bool {
+    !b
 }
 
 #[derive(Debug, Serialize)]

@@ -6,4 +6,5 @@ mod faults;
 mod orders;
 mod provider;
 mod repeats;
+mod taxes;
 mod world;

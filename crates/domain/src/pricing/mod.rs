@@ -6,6 +6,7 @@
 //! what it takes off is allocated to lines by largest remainder, so the lines always add up to the totals.
 
 mod apply;
+mod assessed;
 mod audit;
 mod benefit;
 mod book;
@@ -20,6 +21,7 @@ mod tax;
 mod tests;
 mod usage;
 
+pub use assessed::{Assessed, Assessment, Due, LastRates, Taxable, TaxableLine, Unbelievable};
 pub use audit::{Audited, Batch, Deed, Issued, PriceLine, Why};
 pub use book::{Kept, Pricebook, Rule, RuleId, RuleKey, RuleKind};
 pub use check::{Fault, RuleFault};
@@ -72,6 +74,8 @@ pub struct Context {
     /// How much of limited promotions is used, as of the same instant.
     pub usage: Usage,
     pub evaluator: Evaluator,
+    /// What somebody else says is due, in place of the table. Who is exempt is relieved by the table either way.
+    pub assessed: Option<Assessed>,
 }
 
 impl Context {
@@ -85,6 +89,7 @@ impl Context {
             local: Local::default(),
             usage: Usage::default(),
             evaluator: Evaluator::default(),
+            assessed: None,
         }
     }
 }
@@ -115,6 +120,8 @@ pub struct Quote {
     pub item_count: u64,
     /// Whether `tax` is already inside the prices (it is then not added to the total).
     pub tax_included: bool,
+    /// Whether `tax` is an estimate, because whoever knows could not say.
+    pub tax_estimated: bool,
     /// Whether nothing more is needed to know the total: destination and shipping are settled.
     pub settled: bool,
     pub shipping_option: Option<ShippingOptionId>,
@@ -293,6 +300,12 @@ pub enum Reason {
         of: Money,
         included: bool,
     },
+    /// What a tax provider says is due on `of`, and at which rate if it says so.
+    Assessed {
+        rate: Option<Ppm>,
+        of: Money,
+        included: bool,
+    },
     /// The shopper pays no tax on `of`.
     Exempt {
         of: Money,
@@ -405,7 +418,10 @@ pub fn quote(
     promoting.shipping()?;
     promoting.finish();
     if let Some(destination) = &context.destination {
-        tax::tax(&mut quote, rules.taxes(), destination, context.shopper.tax_exempt, now)?;
+        match &context.assessed {
+            Some(assessed) if !context.shopper.tax_exempt => assessed.charge(&mut quote)?,
+            Some(_) | None => tax::tax(&mut quote, rules.taxes(), destination, context.shopper.tax_exempt, now)?,
+        }
     }
     if let Some(who) = context.shopper.who {
         quote.uses.push(Use { counter: Counter::Orders(who), by: 1, limit: None });
@@ -491,6 +507,7 @@ impl Quote {
             total: zero,
             item_count: 0,
             tax_included: false,
+            tax_estimated: false,
             settled: false,
             shipping_option: None,
             adjustments: Vec::new(),

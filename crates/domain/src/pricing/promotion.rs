@@ -140,7 +140,7 @@ pub enum Benefit {
     Shipping { off: Off },
 }
 
-/// From how much on something is lowered.
+/// From how much on something is lowered. Tiers of one promotion are in rising order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tier<T> {
     pub from: T,

@@ -324,4 +324,27 @@ proptest! {
         prop_assert_eq!(-coupons, q.discount.minor());
         prop_assert!(q.total.minor() >= 0);
     }
+
+    /// A provider with the shop's own table says what the table says.
+    #[test]
+    fn an_assessment_by_the_table_is_what_the_table_comes_to(
+        goods in proptest::collection::btree_map(1u128..5, 1i64..=99, 1..5),
+        prices in proptest::collection::vec((1i64..100_000, Just(None)), 4),
+        place in proptest::sample::select(vec!["US-CA", "US", "DE", "GB", "CA", "FR"]),
+        estimated in any::<bool>(),
+    ) {
+        let context = Context { destination: Some(to(place)), ..Context::cart(usd(0).currency()) };
+        let (rules, offers, now) = (rules(), offers(&prices), Timestamp(100));
+        let goods: Vec<_> = goods.into_iter().collect();
+        let priced = |context: &Context| quote(&lines(&goods), &given(&["TEN"], &rules), &offers, &rules, context, now).expect("in range");
+        let by_table = priced(&context);
+        let goods = Taxable::of(&by_table, &to(place)).expect("in range").expect("goods");
+        let assessed = Assessed { estimated, ..goods.at(rules.taxes(), now).expect("in range") };
+        prop_assert_eq!(assessed.check(&goods), Ok(()));
+        let q = priced(&Context { assessed: Some(assessed.clone()), ..context.clone() });
+        prop_assert_eq!((&q.lines, q.tax, q.total, q.tax_included), (&by_table.lines, by_table.tax, by_table.total, by_table.tax_included));
+        prop_assert_eq!(q.tax_estimated, estimated);
+        let exempt = Context { assessed: Some(assessed), shopper: Shopper { tax_exempt: true, ..Shopper::default() }, ..context };
+        prop_assert_eq!(priced(&exempt).tax, usd(0));
+    }
 }

@@ -74,6 +74,10 @@ fn reason(reason: &Reason) -> String {
         Reason::Tax { rate, of, included } => {
             format!("{} {} {}", percent(*rate), if *included { "inside" } else { "of" }, plain(*of))
         }
+        Reason::Assessed { rate, of, included } => {
+            let rate = rate.map_or("said".into(), percent);
+            format!("{rate} {} {} by the provider", if *included { "inside" } else { "on" }, plain(*of))
+        }
         Reason::Exempt { of } => format!("exempt on {}", plain(*of)),
     }
 }

@@ -412,6 +412,7 @@ impl World {
             local: Local { weekday: self.dice.one(&[1, 2]), minute: self.dice.one(&[0, 599, 600, 1439]), date: self.dice.day() },
             usage,
             evaluator: Evaluator(Some(Arc::new(Literal))),
+            assessed: None,
         }
     }
 }

@@ -273,7 +273,7 @@ fn reason(a: &Adjustment) -> Value {
         Reason::Spend { from, of, .. } => json!({"from": from.minor(), "of": of.minor()}),
         Reason::BuyGet { bought, gotten, of, .. } => json!({"bought": bought, "gotten": gotten, "of": of.minor()}),
         Reason::Bundle { sets, of, .. } => json!({"sets": sets, "of": of.minor()}),
-        Reason::Shipping { of, .. } | Reason::Tax { of, .. } => json!({"of": of.minor()}),
+        Reason::Shipping { of, .. } | Reason::Tax { of, .. } | Reason::Assessed { of, .. } => json!({"of": of.minor()}),
         Reason::Sale { .. } | Reason::Gift | Reason::ShippingPrice | Reason::ShippingFree { .. } | Reason::NothingToShip => json!({}),
     };
     facts["kind"] = json!(name(&a.reason));

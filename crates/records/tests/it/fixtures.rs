@@ -11,7 +11,10 @@ use domain::ids::{
 use domain::money::{Currency, Money, Ppm};
 use domain::order::{Actor, Number, Order, OrderEvent, PaymentStatus, Placed, Recorded, Refund, RefundedItem, Status};
 use domain::person::{Address, Country, Email};
-use domain::pricing::{Adjustment, AdjustmentKind, Counter, Limited, Line, NotApplied, Off, Quote, QuotedLine, Reason, Use, Who, WhyNot};
+use domain::pricing::{
+    Adjustment, AdjustmentKind, Assessed, Assessment, Counter, Due, Limited, Line, NotApplied, Off, Quote, QuotedLine, Reason, Use, Who,
+    WhyNot,
+};
 use domain::quantity::Quantity;
 use domain::session::{Session, SessionEvent};
 use domain::stock::{StockChange, StockLevel};
@@ -167,6 +170,7 @@ fn quote() -> Quote {
         total: usd(10_531),
         item_count: 8,
         tax_included: true,
+        tax_estimated: false,
         settled: true,
         shipping_option: Some(option()),
         adjustments: vec![
@@ -243,6 +247,21 @@ pub fn promoted_checkout() -> Checkout {
     Checkout { quote: promoted_quote(), ..checkouts().swap_remove(0) }
 }
 
+/// A checkout whose taxes somebody else assessed, or nobody could.
+pub fn assessed_checkouts() -> Vec<Checkout> {
+    let due =
+        |rate| Due { code: text("US-CA"), label: text("California"), rate, lines: vec![(ItemId(bits(1)), usd(170))], shipping: usd(36) };
+    let with = |estimated, rate| {
+        let checkout = checkouts().swap_remove(1);
+        let reason = Reason::Assessed { rate, of: usd(2838), included: false };
+        let adjustment = Adjustment::new(AdjustmentKind::Tax, "US-CA".into(), text("California"), usd(206), reason);
+        let quote = Quote { tax_estimated: estimated, adjustments: vec![adjustment], ..checkout.quote };
+        let assessed = Assessed { included: false, taxes: vec![due(rate)], estimated };
+        Checkout { quote, assessment: Some(Assessment { asked: *b"0123456789abcdef", assessed }), ..checkout }
+    };
+    vec![with(false, None), with(true, Some(Ppm(72_500)))]
+}
+
 /// An edition with a weight.
 pub fn heavy_book() -> Book {
     let mut book = books().swap_remove(0);
@@ -264,6 +283,7 @@ pub fn checkouts() -> Vec<Checkout> {
         billing_address: Some(plain_address()),
         shipping_option: Some(option()),
         quote: quote(),
+        assessment: None,
         state: State::Authorizing,
         attempt: Some(Attempt {
             id: AttemptId(bits(1)),
@@ -305,6 +325,7 @@ pub fn checkouts() -> Vec<Checkout> {
             uses: vec![],
             ..quote()
         },
+        assessment: None,
         state: State::Open,
         attempt: None,
         earlier: vec![],

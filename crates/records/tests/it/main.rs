@@ -78,6 +78,7 @@ fn json_records_as_they_have_grown() {
     agrees("recorded_refunds.json", &fixtures::later_history(), records::encode_recorded, records::decode_recorded);
     still_reads("order_refunded.json", &[fixtures::refunded_order()], records::encode_order, records::decode_order);
     agrees("checkout_promoted.json", &[fixtures::promoted_checkout()], records::encode_checkout, records::decode_checkout);
+    agrees("checkout_assessed.json", &fixtures::assessed_checkouts(), records::encode_checkout, records::decode_checkout);
     agrees("book_heavy.json", &[fixtures::heavy_book()], records::encode_book, records::decode_book);
     agrees("recorded_refused.json", &fixtures::refused_history(), records::encode_recorded, records::decode_recorded);
     still_reads("order_refused.json", &[fixtures::refused_order()], records::encode_order, records::decode_order);
@@ -100,6 +101,7 @@ fn golden_files_are_written_once() {
         ("recorded_refunds.json", json(&fixtures::later_history(), records::encode_recorded)),
         ("outgoing_refunds.json", json(&fixtures::later_outgoing(), records::encode_outgoing)),
         ("checkout_promoted.json", json(&[fixtures::promoted_checkout()], records::encode_checkout)),
+        ("checkout_assessed.json", json(&fixtures::assessed_checkouts(), records::encode_checkout)),
         ("book_heavy.json", json(&[fixtures::heavy_book()], records::encode_book)),
         ("recorded_refused.json", json(&fixtures::refused_history(), records::encode_recorded)),
         ("outgoing_refused.json", json(&fixtures::refused_outgoing(), records::encode_outgoing)),
