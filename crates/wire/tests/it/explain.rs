@@ -153,7 +153,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     let codes = codes(&promotions);
     let chosen = (
         prop::sample::subsequence(promotions.clone(), 0..=promotions.len()),
-        prop::sample::subsequence(codes.clone(), 0..=5).prop_shuffle(),
+        prop::sample::subsequence(codes, 0..=5).prop_shuffle(),
     );
     let country = prop::sample::select(vec![None, Some("US"), Some("CA"), Some("DE"), Some("FR")]);
     let stack_max = prop::option::weighted(0.2, 1..6u32);
