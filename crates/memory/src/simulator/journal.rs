@@ -2,11 +2,11 @@
 //! of it. One thread writes; whoever waits at the same moment shares a sync.
 
 use super::PORT;
-use super::account::Change;
+use super::account::{Change, Words};
 use app::ports::{PortError, PortErrorKind};
 use domain::ids::AttemptId;
 use domain::limits::JOURNAL_WAITING_MAX;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -14,12 +14,12 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Line {
-    #[serde(with = "key")]
+    #[serde(serialize_with = "write_key")]
     pub key: AttemptId,
     /// When, in microseconds, if the shop is to be told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<i64>,
     #[serde(flatten)]
     pub change: Change,
@@ -150,7 +150,8 @@ fn cut_off_what_is_torn(bytes: &[u8]) -> &[u8] {
 
 fn read(lines: &[u8], mut tell: impl FnMut(&Line)) -> io::Result<()> {
     for (line, n) in lines.split_inclusive(|b| *b == b'\n').zip(1..) {
-        tell(&serde_json::from_slice(line).map_err(|error| unreadable(n, &error))?);
+        let words: Words<'_> = serde_json::from_slice(line).map_err(|error| unreadable(n, &error.to_string()))?;
+        tell(&words.line().ok_or_else(|| unreadable(n, "it says nothing that is known"))?);
     }
     Ok(())
 }
@@ -166,7 +167,7 @@ fn write_again(file: &mut File, whole: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn unreadable(line: usize, error: &serde_json::Error) -> io::Error {
+fn unreadable(line: usize, error: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("line {line} of the payment journal: {error}"))
 }
 
@@ -176,18 +177,8 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(parent)?.sync_all()
 }
 
-mod key {
-    use super::*;
-    use serde::de::Error;
-
-    pub fn serialize<S: Serializer>(key: &AttemptId, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(key)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<AttemptId, D::Error> {
-        let text = String::deserialize(from)?;
-        AttemptId::parse(&text).ok_or_else(|| D::Error::custom("not a key"))
-    }
+fn write_key<S: Serializer>(key: &AttemptId, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(key)
 }
 
 #[cfg(test)]
