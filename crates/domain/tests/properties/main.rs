@@ -164,7 +164,7 @@ proptest! {
         prop_assert_eq!(scenario.quote(), Ok(q.clone()));
         // A checkout freezes the lines that were quoted and quotes them again.
         let frozen = q.lines.iter().filter(|l| !l.gift).map(|l| Line { edition: l.edition, quantity: l.quantity }).collect();
-        let again = Scenario { lines: frozen, ..scenario.clone() }.quote().expect("in range");
+        let again = Scenario { lines: frozen, ..scenario }.quote().expect("in range");
         prop_assert_eq!(again, Quote { unavailable: Vec::new(), ..q });
     }
 
@@ -178,7 +178,7 @@ proptest! {
     #[test]
     fn the_order_of_rules_does_not_matter(scenario in scenarios(8)) {
         let q = scenario.quote().expect("in range");
-        let mut other = scenario.clone();
+        let mut other = scenario;
         other.promotions.reverse();
         prop_assert_eq!(other.quote(), Ok(q));
     }
@@ -200,7 +200,7 @@ proptest! {
     fn what_does_not_apply_changes_nothing(scenario in scenarios(8)) {
         let q = scenario.quote().expect("in range");
         let kept: BTreeSet<_> = applied(&q).into_iter().cloned().collect();
-        let mut bare = scenario.clone();
+        let mut bare = scenario;
         bare.promotions.retain(|p| kept.contains(&p.id));
         let mut seen = BTreeSet::new();
         bare.codes.retain(|g| q.adjustments.iter().any(|a| a.code == g.code.as_str()) && seen.insert(g.code.clone()));

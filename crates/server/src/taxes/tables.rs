@@ -114,7 +114,7 @@ impl Reader<'_> {
     fn european(&self, table: EuropeanTable, used: &Used) -> Result<Table, String> {
         let source = self.source(&table.source, Some(&table.version))?;
         Ok(collect(table.rates, |code, entry: EuropeanEntry| {
-            let percents = |list: &[Number]| list.iter().map(|n| percent(n)).collect::<Result<Vec<_>, _>>();
+            let percents = |list: &[Number]| list.iter().map(percent).collect::<Result<Vec<_>, _>>();
             let standard = self.rate("VAT", country(code)?, &entry.vat_name, percent(&entry.standard)?, &source)?;
             self.value_added(standard, Some(&percents(&entry.reduced)?), used)
         }))

@@ -168,10 +168,8 @@ fn asked() -> impl Strategy<Value = Asked> {
     let lines = vec(0..=7i64, 4).prop_map(|n| (1..).zip(n).filter(|(_, n)| *n > 0).map(|(edition, n)| line(edition, n)).collect());
     let promotions = promotions();
     let codes = codes(&promotions);
-    let chosen = (
-        prop::sample::subsequence(promotions.clone(), 0..=promotions.len()),
-        prop::sample::subsequence(codes.clone(), 0..=5).prop_shuffle(),
-    );
+    let chosen =
+        (prop::sample::subsequence(promotions.clone(), 0..=promotions.len()), prop::sample::subsequence(codes, 0..=5).prop_shuffle());
     let country = prop::sample::select(vec![None, Some("US"), Some("CA"), Some("DE"), Some("FR")]);
     let stack_max = prop::option::weighted(0.2, 1..6u32);
     let told = prop::option::weighted(0.3, any::<bool>());
