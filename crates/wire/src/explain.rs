@@ -254,7 +254,8 @@ impl<'a> LineBody<'a> {
         let shares = if adjustment.shares.is_empty() { only.into_iter().collect() } else { adjustment.shares.clone() };
         let line = |item: ItemId| quote.lines.iter().find(|l| l.item == item);
         let items = shares.iter().filter_map(|(item, part)| line(*item).map(|line| ShareBody::of(line, *part))).collect();
-        let included = matches!(adjustment.reason, Reason::Sale { .. } | Reason::Tax { included: true, .. });
+        let included =
+            matches!(adjustment.reason, Reason::Sale { .. } | Reason::Tax { included: true, .. } | Reason::Assessed { included: true, .. });
         Self {
             kind: kind(adjustment.kind),
             code: Some(&adjustment.code),

@@ -3,11 +3,11 @@
 use crate::golden::{check, text, usd};
 use domain::catalog::{Format, Offer};
 use domain::ids::{BookId, CouponCode, EditionId, PromotionGroup, PromotionId, ShippingOptionId, Sku, TaxName};
-use domain::money::Ppm;
+use domain::money::{Money, Ppm};
 use domain::person::Country;
 use domain::pricing::{
-    Basis, Benefit, Budget, Context, Counter, Destination, Given, Line, Minimum, Needs, Off, Part, Place, Promotion, Quote, Rules,
-    Selector, ShippingOption, Shopper, Stacking, Target, TaxRate, Tier, Trigger, Usage, Who, Window, quote,
+    Assessed, Basis, Benefit, Budget, Context, Counter, Destination, Due, Given, Line, Minimum, Needs, Off, Part, Place, Promotion, Quote,
+    QuotedLine, Rules, Selector, ShippingOption, Shopper, Stacking, Target, TaxRate, Tier, Trigger, Usage, Who, Window, quote,
 };
 use domain::quantity::Quantity;
 use domain::time::Timestamp;
@@ -127,6 +127,18 @@ struct Asked {
     country: Option<&'static str>,
     tax_exempt: bool,
     stack_max: Option<u32>,
+    /// Whether a tax provider says what is due, and that it is inside the prices.
+    assessed: Option<bool>,
+}
+
+/// A tenth of everything, and nothing, as a tax provider might say.
+fn assessed(quote: &Quote, included: bool) -> Assessed {
+    let tenth = |amount: Money| Money::new(amount.minor() / 10, amount.currency()).expect("in range");
+    let left = |line: &QuotedLine| line.total.minus(line.discount).expect("in range");
+    let lines = quote.lines.iter().map(|line| (line.item, tenth(left(line)))).collect();
+    let due = Due { code: text("X"), label: text("Due"), rate: None, lines, shipping: tenth(quote.shipping) };
+    let nothing = Due { code: text("Y"), label: text("Not due"), rate: Some(Ppm(0)), lines: vec![], shipping: usd(0) };
+    Assessed { included, taxes: vec![due, nothing], estimated: false }
 }
 
 fn priced(asked: Asked) -> Quote {
@@ -140,7 +152,12 @@ fn priced(asked: Asked) -> Quote {
         usage: Usage(BTreeMap::from([(spent, 300)])),
         ..Context::cart(usd(0).currency())
     };
-    quote(&asked.lines, &given, &offers(), &rules, &context, NOW).expect("in range")
+    let priced = |context: &Context| quote(&asked.lines, &given, &offers(), &rules, context, NOW).expect("in range");
+    let by_table = priced(&context);
+    match asked.assessed.filter(|_| asked.country.is_some()) {
+        Some(included) => priced(&Context { assessed: Some(assessed(&by_table, included)), ..context }),
+        None => by_table,
+    }
 }
 
 fn line(edition: u128, quantity: i64) -> Line {
@@ -155,21 +172,24 @@ fn asked() -> impl Strategy<Value = Asked> {
         (prop::sample::subsequence(promotions.clone(), 0..=promotions.len()), prop::sample::subsequence(codes, 0..=5).prop_shuffle());
     let country = prop::sample::select(vec![None, Some("US"), Some("CA"), Some("DE"), Some("FR")]);
     let stack_max = prop::option::weighted(0.2, 1..6u32);
-    (lines, chosen, country, any::<bool>(), stack_max).prop_map(|(lines, (promotions, codes), country, tax_exempt, stack_max)| Asked {
+    let told = prop::option::weighted(0.3, any::<bool>());
+    let all = (lines, chosen, country, any::<bool>(), stack_max, told);
+    all.prop_map(|(lines, (promotions, codes), country, tax_exempt, stack_max, assessed)| Asked {
         lines,
         promotions,
         codes,
         country,
         tax_exempt,
         stack_max,
+        assessed,
     })
 }
 
 impl std::fmt::Debug for Asked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&str> = self.promotions.iter().map(|p| p.id.as_str()).collect();
-        let Self { lines, codes, country, tax_exempt, stack_max, .. } = self;
-        write!(f, "{lines:?} {names:?} {codes:?} {country:?} {tax_exempt} {stack_max:?}")
+        let Self { lines, codes, country, tax_exempt, stack_max, assessed, .. } = self;
+        write!(f, "{lines:?} {names:?} {codes:?} {country:?} {tax_exempt} {stack_max:?} {assessed:?}")
     }
 }
 
@@ -269,6 +289,7 @@ fn a_shopper_does_not_hear_what_a_shop_keeps_to_itself() {
         country: None,
         tax_exempt: false,
         stack_max: None,
+        assessed: None,
     };
     let quote = priced(asked(promotions()));
     let told = |audience| -> Vec<String> {
@@ -289,6 +310,7 @@ fn an_explanation() {
         country: Some("US"),
         tax_exempt: false,
         stack_max: None,
+        assessed: None,
     });
     check("explanation.json", &Explained::of(QuoteBody::from(&quote), &quote, Some(Audience::Shopkeeper)));
 }
@@ -296,7 +318,15 @@ fn an_explanation() {
 #[test]
 fn what_is_missing_is_an_amount() {
     let promotions = promotions().into_iter().filter(|p| p.id.as_str() == "gift").collect();
-    let quote = priced(Asked { lines: vec![line(1, 1)], promotions, codes: vec![], country: None, tax_exempt: false, stack_max: None });
+    let quote = priced(Asked {
+        lines: vec![line(1, 1)],
+        promotions,
+        codes: vec![],
+        country: None,
+        tax_exempt: false,
+        stack_max: None,
+        assessed: None,
+    });
     let body = explained(&quote, Audience::Shopper);
     let not = &body["explanation"]["notApplied"][0];
     assert_eq!(not["reason"], "It needs goods worth 30.00 USD; there are 12.99 USD.");
