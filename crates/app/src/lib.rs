@@ -28,7 +28,7 @@ pub use error::Error;
 pub use notice::Notice;
 pub use once::{Answered, Once};
 pub use order::{OrderQuery, Page};
-pub use pricing::{ActiveCoupon, Applied, Calculate, CodeView, Issue, PutRule, RuleView, Simulate, Simulated};
+pub use pricing::{ActiveCoupon, Calculate, CodeView, Issue, PutRule, RuleView, Simulate, Simulated};
 pub use session::{NewSession, SessionChange, SessionView};
 pub use tax::TaxFallback;
 

@@ -3,12 +3,14 @@
 use crate::Subject;
 use crate::fixtures::{
     START, answer, at, book, book_event, edition, heading, heading_id, mark, move_stock, moved, new_books, put_book, put_heading, race,
-    sku, text,
+    sku, text, usd,
 };
 use app::ports::{BookWrite, Catalog, CatalogChange, CatalogSaved, Committed, HeadingWrite};
 use domain::catalog::{Book, Edition, Heading, HeadingKind, Ratings};
 use domain::event::BookEvent;
 use domain::ids::{BookId, EditionId, Sku, Version};
+use domain::order::Actor;
+use domain::pricing::{PriceLine, Why};
 use domain::stock::{StockChange, StockLevel};
 use domain::text::Text;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ macro_rules! catalog {
             a_heading_that_a_book_still_names_cannot_be_deleted
             a_stock_move_the_level_refuses_is_short
             every_line_becomes_true_or_none
+            what_an_edition_was_sold_at_is_listed_newest_first_and_before_a_place
             an_answer_whose_key_is_answered_gives_the_first_answer_and_changes_nothing
             the_books_that_match_every_word_are_found
             any_text_is_a_valid_query
@@ -95,7 +98,7 @@ fn stored(on: &Subject, n: u128) -> Option<Book> {
 
 /// Book 1 by author 1 in category 2 from publisher 3, with two editions (1 and 2), one of them on sale.
 fn dune() -> Book {
-    let on_sale = Edition { sale_price: Some(crate::fixtures::usd(99)), ..edition(2) };
+    let on_sale = Edition { sale_price: Some(usd(99)), ..edition(2) };
     Book {
         title: text("Dune"),
         authors: vec![heading_id(HeadingKind::Author, 1)],
@@ -318,12 +321,30 @@ pub async fn a_stock_move_the_level_refuses_is_short(on: &Subject) {
     assert_eq!(told, vec![(1, "stock.received"), (2, "stock.counted"), (3, "stock.received")]);
 }
 
+fn price_line(n: u128, minor: i64) -> PriceLine {
+    let why = Why { actor: Actor::System, reason: Some(text("import")) };
+    PriceLine { edition: EditionId(n), at: START, list: usd(minor), sale: Some(usd(minor - 1)), why }
+}
+
+pub async fn what_an_edition_was_sold_at_is_listed_newest_first_and_before_a_place(on: &Subject) {
+    let line = price_line;
+    for lines in [vec![line(1, 100), line(2, 300)], vec![line(1, 200)], vec![line(1, 150)]] {
+        done(&*on.catalog, CatalogChange { prices: lines, ..CatalogChange::default() }).await;
+    }
+    let all = on.catalog.prices(EditionId(1), None, 10).await.expect("a store that works");
+    assert_eq!(all.iter().map(|(_, line)| line.clone()).collect::<Vec<_>>(), [line(1, 150), line(1, 200), line(1, 100)]);
+    let before = on.catalog.prices(EditionId(1), Some(all[0].0), 1).await.expect("a store that works");
+    assert_eq!(before, all[1..2]);
+    assert_eq!(on.catalog.prices(EditionId(3), None, 10).await.expect("a store that works"), []);
+}
+
 pub async fn every_line_becomes_true_or_none(on: &Subject) {
     done(&*on.catalog, new_books([book(9)])).await;
     let whole = CatalogChange {
         stock: vec![moved(1, StockChange::Receive(5), "a"), moved(1, StockChange::Receive(-5), "b")],
         outbox: vec![book_event(1, 1, BookEvent::Created)],
         answer: Some(answer(1, "saved", START)),
+        prices: vec![price_line(1, 100)],
         ..new_dune()
     };
     let broken_headings = {
@@ -349,8 +370,10 @@ pub async fn every_line_becomes_true_or_none(on: &Subject) {
         assert_eq!(on.catalog.level(EditionId(1)), StockLevel::default(), "after {outcome:?}");
         assert_eq!(on.catalog.answer(mark(1).key).await.expect("a store that works"), None, "after {outcome:?}");
         assert_eq!(on.outbox.pending(10).await.expect("a store that works"), vec![], "after {outcome:?}");
+        assert_eq!(on.catalog.prices(EditionId(1), None, 10).await.expect("a store that works"), [], "after {outcome:?}");
     }
     done(&*on.catalog, whole).await;
+    assert_eq!(on.catalog.prices(EditionId(1), None, 10).await.expect("a store that works").len(), 1);
     assert_eq!(stored(on, 1), Some(dune()));
     assert_eq!(on.catalog.answer(mark(1).key).await.expect("a store that works"), Some(answer(1, "saved", START)));
     assert_eq!(on.outbox.pending(10).await.expect("a store that works").len(), 3);

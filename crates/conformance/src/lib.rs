@@ -14,10 +14,11 @@ pub mod fixtures;
 pub mod ledger;
 pub mod outbox;
 pub mod payments;
+pub mod prices;
 pub mod sessions;
 pub mod taxes;
 
-use app::ports::{Carts, Catalog, Ledger, Outbox, SearchIndex, Sessions};
+use app::ports::{Carts, Catalog, Ledger, Outbox, Prices, SearchIndex, Sessions};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub struct Subject {
     pub carts: Arc<dyn Carts>,
     pub ledger: Arc<dyn Ledger>,
     pub catalog: Arc<dyn Catalog>,
+    pub prices: Arc<dyn Prices>,
     pub search: Arc<dyn SearchIndex>,
     pub sessions: Arc<dyn Sessions>,
     pub outbox: Arc<dyn Outbox>,
@@ -37,13 +39,14 @@ impl Subject {
     /// A store whose one type implements every port.
     pub fn new<S>(store: S, guard: impl Any + Send) -> Self
     where
-        S: Carts + Ledger + Catalog + SearchIndex + Sessions + Outbox + 'static,
+        S: Carts + Ledger + Catalog + Prices + SearchIndex + Sessions + Outbox + 'static,
     {
         let store = Arc::new(store);
         Self {
             carts: store.clone(),
             ledger: store.clone(),
             catalog: store.clone(),
+            prices: store.clone(),
             search: store.clone(),
             sessions: store.clone(),
             outbox: store,
@@ -87,6 +90,7 @@ mod tests {
             ("ledger", include_str!("ledger.rs")),
             ("outbox", include_str!("outbox.rs")),
             ("payments", include_str!("payments.rs")),
+            ("prices", include_str!("prices.rs")),
             ("sessions", include_str!("sessions.rs")),
             ("taxes", include_str!("taxes.rs")),
         ] {

@@ -15,7 +15,7 @@ use domain::checkout::Checkout;
 use domain::event::Outgoing;
 use domain::ids::{AttemptId, BookId, CartId, CheckoutId, CouponCode, EditionId, OrderId, PromotionId, SessionId, Version};
 use domain::order::{Order, Recorded};
-use domain::pricing::{Assessed, Audited, Counter, Issued, Pricebook, RuleKey, Taxable, Usage};
+use domain::pricing::{Assessed, Audited, Counter, Issued, PriceLine, Pricebook, RuleKey, Taxable, Usage};
 use domain::session::Session;
 use domain::stock::StockLevel;
 use domain::time::Timestamp;
@@ -93,6 +93,7 @@ around!(Ledger, "ledger", [
 
 around!(Catalog, "catalog", [
     "" save(change: CatalogChange, now: Timestamp) -> CatalogSaved;
+    "?" prices(edition: EditionId, before: Option<u64>, limit: usize) -> Vec<(u64, PriceLine)>;
     "?" answer(key: [u8; 16]) -> Option<Answer>;
 ]
     fn snapshot(&self) -> Arc<Snapshot> {

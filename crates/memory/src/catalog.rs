@@ -5,6 +5,7 @@ use app::snapshot::Snapshot;
 use async_trait::async_trait;
 use domain::catalog::{Book, Edition, Heading};
 use domain::ids::{EditionId, Version};
+use domain::pricing::PriceLine;
 use domain::stock::StockLevel;
 use domain::time::Timestamp;
 use std::sync::Arc;
@@ -28,6 +29,13 @@ impl Catalog for MemoryStore {
         Ok(state.save_catalog(change, now).err().unwrap_or(CatalogSaved::Done))
     }
 
+    async fn prices(&self, edition: EditionId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, PriceLine)>, PortError> {
+        let state = self.state();
+        let lines = state.price_lines.iter().enumerate().map(|(n, line)| (n as u64 + 1, line)).rev();
+        let asked = lines.filter(|(place, line)| line.edition == edition && before.is_none_or(|before| *place < before));
+        Ok(asked.take(limit).map(|(place, line)| (place, line.clone())).collect())
+    }
+
     async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {
         Ok(self.state().answers.get(&key).cloned())
     }
@@ -47,6 +55,7 @@ impl State {
 
         self.snapshot = Arc::new(next);
         self.changes += 1;
+        self.price_lines.extend(change.prices);
         self.outbox.push(change.outbox);
         self.apply_stock(stock);
         self.remember(change.answer);

@@ -1,13 +1,12 @@
 use crate::MemoryStore;
 use crate::store::State;
-use app::Applied;
 use app::ports::{Answer, CodeWrite, PortError, PriceChange, Prices, PricesSaved, RuleWrite};
 use async_trait::async_trait;
 use domain::ids::{CouponCode, PromotionId, Version};
 use domain::order::Actor;
-use domain::pricing::{Audited, Issued, Kept, Pricebook, Rule, RuleKey, Why};
+use domain::pricing::{Audited, Deed, Issued, Kept, Pricebook, Rule, RuleKey, Why};
 use domain::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -78,8 +77,10 @@ impl State {
         if let Some(first) = self.answered(&change.answer) {
             return Err(PricesSaved::Answered(first));
         }
-        let Applied { book, deeds } = change.applied(&self.prices.book)?;
+        let book = self.prices.after(&change.rules)?;
         self.prices.ensure_free(&book, &change)?;
+        let beginning = change.codes.as_ref().filter(|write| write.expected == 0).map(begun);
+        let deeds: Vec<_> = change.rules.iter().map(|write| self.prices.deed(write)).chain(beginning).collect();
         for (key, deed) in deeds {
             let sequence = self.prices.audit.len() as u64 + 1;
             self.prices.audit.push(Audited { sequence, key, at: now, why: change.why.clone(), deed });
@@ -95,23 +96,60 @@ impl State {
     }
 }
 
+fn begun(write: &CodeWrite) -> (RuleKey, Deed) {
+    (RuleKey::promotion(&write.batch.promotion), Deed::Issued { batch: write.batch.id, count: write.batch.count })
+}
+
 impl PriceShelf {
+    /// The pricebook after these writes, if they expect what is there.
+    fn after(&self, writes: &[RuleWrite]) -> Result<Pricebook, PricesSaved> {
+        let stored = |write: &RuleWrite| self.book.get(&write.key()).map_or(Version(0), |kept| kept.version);
+        let nothing = |write: &RuleWrite| matches!(write, RuleWrite::Delete { .. }) && write.expected() == Version(0);
+        if writes.iter().any(|write| stored(write) != write.expected() || nothing(write)) {
+            return Err(PricesSaved::Conflict);
+        }
+        let put = writes.iter().filter_map(|write| match write {
+            RuleWrite::Put { kept, .. } => Some(Arc::clone(kept)),
+            RuleWrite::Delete { .. } => None,
+        });
+        let removed: Vec<_> = writes.iter().map(RuleWrite::key).collect();
+        Ok(self.book.with(put, &removed))
+    }
+
+    fn deed(&self, write: &RuleWrite) -> (RuleKey, Deed) {
+        let before = self.book.get(&write.key()).map(|kept| Box::new(kept.rule.clone()));
+        let deed = match (write, before) {
+            (RuleWrite::Put { kept, .. }, before) => Deed::Put { before, after: Box::new(kept.rule.clone()) },
+            (RuleWrite::Delete { .. }, Some(before)) => Deed::Deleted { before },
+            (RuleWrite::Delete { .. }, None) => unreachable!("a rule that is not there is not deleted"),
+        };
+        (write.key(), deed)
+    }
+
     fn issued_in(&self, batch: u128) -> u32 {
         self.batches.get(&batch).copied().unwrap_or(0)
     }
 
     /// No code leads to two promotions, and the batch has as many as expected.
     fn ensure_free(&self, next: &Pricebook, change: &PriceChange) -> Result<(), PricesSaved> {
-        let is_issued = |code: &&CouponCode| self.issued.contains_key(*code);
-        let mut taken = change.named().find(is_issued);
-        if let Some(write) = &change.codes {
-            if self.issued_in(write.batch.id) != write.expected {
-                return Err(PricesSaved::Conflict);
-            }
-            let is_taken = |code: &&CouponCode| is_issued(code) || next.rules().coupon(code).is_some();
-            taken = taken.or_else(|| write.codes.iter().find(is_taken));
+        let taken = |code: &CouponCode| PricesSaved::CodeTaken(code.clone());
+        if let Some(code) = next.code_named_twice() {
+            return Err(taken(code));
         }
-        taken.map_or(Ok(()), |code| Err(PricesSaved::CodeTaken(code.clone())))
+        let named = change.rules.iter().flat_map(|write| match write {
+            RuleWrite::Put { kept, .. } => kept.rule.codes(),
+            RuleWrite::Delete { .. } => &[],
+        });
+        if let Some(code) = named.into_iter().find(|code| self.issued.contains_key(*code)) {
+            return Err(taken(code));
+        }
+        let Some(write) = &change.codes else { return Ok(()) };
+        if self.issued_in(write.batch.id) != write.expected {
+            return Err(PricesSaved::Conflict);
+        }
+        let mut fresh = BTreeSet::new();
+        let is_free = |code| !self.issued.contains_key(code) && next.rules().coupon(code).is_none();
+        write.codes.iter().find(|code| !is_free(code) || !fresh.insert(*code)).map_or(Ok(()), |code| Err(taken(code)))
     }
 
     fn issue(&mut self, write: CodeWrite, now: Timestamp) {

@@ -6,7 +6,7 @@ use domain::cart::{Cart, Owner};
 use domain::checkout::Checkout;
 use domain::ids::{CartId, CheckoutId, EditionId, OrderId, SessionId};
 use domain::order::{Order, Recorded};
-use domain::pricing::Counter;
+use domain::pricing::{Counter, PriceLine};
 use domain::session::Session;
 use domain::stock::StockLevel;
 use domain::time::Timestamp;
@@ -53,6 +53,8 @@ pub(crate) struct State {
     pub tokens: BTreeMap<[u8; 32], SessionId>,
     pub outbox: Queue,
     pub prices: PriceShelf,
+    /// What editions were sold at, in the order it was said.
+    pub price_lines: Vec<PriceLine>,
 }
 
 impl State {

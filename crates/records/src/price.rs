@@ -360,6 +360,8 @@ enum WhyNotRecord {
     BelowMinimum {
         #[serde(with = "stored")]
         minimum: Money,
+        #[serde(default, with = "stored", skip_serializing_if = "Option::is_none")]
+        have: Option<Money>,
     },
     BelowCopies {
         least: u32,

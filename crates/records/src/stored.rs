@@ -5,13 +5,13 @@
 
 use domain::catalog::{Format, HeadingId, Isbn13};
 use domain::ids::{
-    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, PromotionId, RefundId,
-    SessionId, ShippingOptionId, Sku, Version,
+    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, PromotionGroup, PromotionId,
+    RefundId, Segment, SessionId, ShippingOptionId, Sku, TaxName, Version,
 };
-use domain::money::{Currency, Money, Ppm};
+use domain::money::{Currency, Money, Nano, Ppm};
 use domain::order::{Number, PaymentStatus, Status};
 use domain::person::{Country, Email};
-use domain::pricing::Counter;
+use domain::pricing::{Counter, RuleKind};
 use domain::quantity::Quantity;
 use domain::text::Text;
 use domain::time::Timestamp;
@@ -186,7 +186,7 @@ macro_rules! texts {
     )*};
 }
 
-texts! { CustomerId Sku CouponCode PaymentToken PromotionId ShippingOptionId Email Country Format Status PaymentStatus }
+texts! { CustomerId Sku CouponCode PaymentToken PromotionId PromotionGroup Segment TaxName RuleKind ShippingOptionId Email Country Format Status PaymentStatus }
 
 /// Types that are read and written like their text, but have none at hand.
 macro_rules! displayed {
@@ -231,7 +231,17 @@ macro_rules! numbers {
     )*};
 }
 
-numbers! { Version(u64) Timestamp(i64) Ppm(u32) }
+numbers! { Version(u64) Timestamp(i64) Ppm(u32) Nano(u64) }
+
+impl Stored for u32 {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u32(*self)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::deserialize(from)
+    }
+}
 
 impl Stored for Quantity {
     fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {

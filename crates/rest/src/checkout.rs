@@ -10,6 +10,7 @@ use domain::refusal::Refusal;
 use std::net::IpAddr;
 use std::sync::Arc;
 use wire::checkout::{CheckoutBody, CompletedBody, WaitingBody};
+use wire::explain::Explained;
 
 /// The provider did not answer, which is nobody's card.
 const TIMED_OUT: &str = "payment_timeout";
@@ -50,9 +51,9 @@ pub(crate) async fn start(mut call: Call) -> Answer {
 }
 
 pub(crate) async fn show(call: Call) -> Answer {
-    call.no_query()?;
+    let explain = call.explain()?;
     let view = call.app().checkout(&call.caller, checkout_id(&call)?).await?;
-    Ok(call.show(view.checkout.version, &CheckoutBody::from(&view)))
+    Ok(call.show(view.checkout.version, &Explained::of(CheckoutBody::from(&view), &view.checkout.quote, explain)))
 }
 
 pub(crate) async fn patch(mut call: Call) -> Answer {

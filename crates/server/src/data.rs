@@ -6,10 +6,11 @@ use crate::start;
 use crate::taxes::{self, Reader, Wanted};
 use crate::world::SystemClock;
 use app::Imported;
-use app::ports::Clock;
+use app::ports::{Catalog, Clock};
+use app::snapshot::Snapshot;
 use domain::ids::CustomerId;
 use indicatif::{ProgressBar, ProgressStyle};
-use rest::auth::{DevIssuer, Role};
+use rest::auth::{DevIssuer, Role, Said};
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -33,10 +34,15 @@ pub fn import(settings: &Settings, file: &Path, prices: Option<&Path>, stock: u3
 }
 
 pub fn import_taxes(settings: &Settings, file: &Path, wanted: &Wanted) -> Result<(), String> {
-    let start::Opened { app, .. } = start::open(settings, &settings.data_dir, &settings.origin(settings.listen))?;
+    let start::Opened { app, store, .. } = start::open(settings, &settings.data_dir, &settings.origin(settings.listen))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     let reader = Reader { wanted, zone: settings.policy()?.time_zone };
-    let taxes::Summary { imported, bad, together } = runtime.block_on(taxes::import(&app, file, &reader))?;
+    let imported = runtime.block_on(async {
+        // As at a first start, which would not give them to a store that has rules already.
+        start::first_rules(&app, settings, &Catalog::snapshot(&store)).await?;
+        taxes::import(&app, file, &reader).await
+    });
+    let taxes::Summary { imported, bad, together } = imported?;
     report(imported, &bad)?;
     if !together.is_empty() {
         print(&format!("taxes of several names add up; see whether that is meant: {}\n", together.join("; ")))?;
@@ -55,9 +61,9 @@ fn report(done: Imported, bad: &[String]) -> Result<(), String> {
     print(&format!("{} created, {} updated, {} unchanged, {} bad rows\n", done.created, done.updated, done.unchanged, bad.len()))
 }
 
-pub fn token(settings: &Settings, sub: &str, role: Role, ttl: Duration) -> Result<(), String> {
+pub fn token(settings: &Settings, sub: &str, role: Role, said: &Said, ttl: Duration) -> Result<(), String> {
     let sub = CustomerId::parse(sub).ok_or("--sub is 1 to 255 visible ASCII characters")?;
-    print(&format!("{}\n", issuer(&settings.data_dir)?.token(&sub, role, ttl, SystemClock.now())))
+    print(&format!("{}\n", issuer(&settings.data_dir)?.token_saying(&sub, role, said, ttl, SystemClock.now())))
 }
 
 pub fn issuer(dir: &Path) -> Result<DevIssuer, String> {
@@ -68,7 +74,7 @@ pub fn issuer(dir: &Path) -> Result<DevIssuer, String> {
 
 pub fn check(settings: &Settings, rebuild: bool) -> Result<(), String> {
     print(&format!("# effective configuration\n{}\n", settings.print()))?;
-    crate::rules::load(&settings.pricing.rules, settings.currency()?)?;
+    crate::rules::load(&settings.pricing.rules, settings.currency()?, &Snapshot::default())?;
     let dir = settings.data_dir.display();
     let verified = store_embedded::verify(&settings.data_dir).map_err(|e| format!("{dir}: {e}"))?;
     print(&format!("# store in {dir}\n{}\n", counts(&verified)))?;

@@ -11,6 +11,9 @@ mod taxes;
 mod world;
 
 use clap::{Args, Parser, Subcommand};
+use domain::ids::Segment;
+use domain::time::MonthDay;
+use rest::auth::Said;
 use settings::{Flags, LogFormat, Settings, Span};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -68,6 +71,15 @@ enum Command {
         /// How long it is good for
         #[arg(long, default_value = "1h", value_parser = span)]
         ttl: Span,
+        /// A group of customers they belong to; may be given several times
+        #[arg(long = "segment", value_name = "NAME", value_parser = segment)]
+        segments: Vec<Segment>,
+        /// When they were born
+        #[arg(long, value_name = "YYYY-MM-DD", value_parser = birthdate)]
+        birthdate: Option<String>,
+        /// They pay no tax
+        #[arg(long)]
+        tax_exempt: bool,
     },
     /// Serve the built-in payment provider by itself, with a ledger of its own
     PaymentSimulator {
@@ -153,6 +165,14 @@ fn span(text: &str) -> Result<Span, String> {
     humantime::parse_duration(text).map(Span).map_err(|e| e.to_string())
 }
 
+fn segment(text: &str) -> Result<Segment, String> {
+    Segment::parse(text).ok_or_else(|| "1 to 64 letters, digits, dashes or underscores".to_owned())
+}
+
+fn birthdate(text: &str) -> Result<String, String> {
+    MonthDay::of_date(text).map(|_| text.to_owned()).ok_or_else(|| "a date such as 1990-11-28".to_owned())
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let flags = Flags { listen: cli.common.listen, data_dir: cli.common.data_dir, ephemeral: cli.common.ephemeral, log: cli.common.log };
@@ -163,7 +183,9 @@ fn main() -> ExitCode {
             Command::Import {
                 what: Import::Taxes { file, source, as_of, books_rate: books, ebooks_rate: ebooks, included, shipping_taxed },
             } => data::import_taxes(&settings, &file, &Wanted { source, as_of, books, ebooks, included, shipping_taxed }),
-            Command::Token { sub, role, ttl } => data::token(&settings, &sub, role.into(), ttl.0),
+            Command::Token { sub, role, ttl, segments, birthdate, tax_exempt } => {
+                data::token(&settings, &sub, role.into(), &Said { segments, birthdate, tax_exempt }, ttl.0)
+            }
             Command::PaymentSimulator { ledger, webhook_url, webhook_secret, webhook_unruly } => {
                 let webhook = simulator::Webhook { url: webhook_url, secret: webhook_secret, unruly: webhook_unruly };
                 simulator::run(&settings, flags.listen, &ledger, webhook)

@@ -4,7 +4,7 @@ use crate::data::issuer;
 use crate::settings::{LogFormat, Settings};
 use crate::start;
 use crate::world::SystemClock;
-use app::ports::Clock;
+use app::ports::{Catalog, Clock};
 use app::{AddItem, App, BookQuery, Calculate, Caller, Notice};
 use domain::person::Country;
 use domain::pricing::Destination;
@@ -65,6 +65,10 @@ async fn serve(settings: &Settings, dir: &Path) -> Result<(), String> {
     if first {
         let books = start::demo_catalog(&app, settings).await?;
         tracing::info!(books, "the demo catalog is in the store; its prices are made up");
+    }
+    let rules = start::first_rules(&app, settings, &Catalog::snapshot(&store)).await?;
+    if rules > 0 {
+        tracing::info!(rules, "the first rules of prices are in the store; from now on they are changed there");
     }
     let edge = edge(settings, dir, Arc::clone(&app))?;
     let router = match simulator {

@@ -5,6 +5,7 @@ use crate::serve;
 use crate::settings::Settings;
 use crate::world::SystemClock;
 use app::ports::Clock;
+use app::snapshot::Snapshot;
 use domain::pricing::{Kept, Pricebook};
 use memory::MemoryTaxes;
 use memory::simulator::PaymentSimulator;
@@ -39,7 +40,10 @@ pub fn run(settings: &Settings, listen: Option<SocketAddr>, ledger: &Path, webho
 
 pub fn taxes(settings: &Settings, listen: Option<SocketAddr>) -> Result<(), String> {
     serve::log(settings)?;
-    let table = rules::load(&settings.pricing.rules, settings.currency()?)?.into_iter().map(|rule| Kept::first(rule, SystemClock.now()));
+    let table = rules::load(&settings.pricing.rules, settings.currency()?, &Snapshot::default())?
+        .rules
+        .into_iter()
+        .map(|rule| Kept::first(rule, SystemClock.now()));
     let taxes = Arc::new(MemoryTaxes::new(Arc::new(Pricebook::new(table)), Arc::new(SystemClock)));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async {

@@ -1,13 +1,15 @@
 //! From settings to a running application: the only place that names adapters.
 
 use crate::import;
-use crate::rules;
+use crate::rules::{self, Loaded};
 use crate::settings::{Provider, Settings};
 use crate::world::{LocalBus, SystemClock, SystemEntropy};
 use app::ports::{Payments, Taxes};
-use app::{App, Ports};
+use app::snapshot::Snapshot;
+use app::{App, Error, Ports};
+use domain::refusal::Refusal;
+use domain::text::Text;
 use expressions::Cel;
-use memory::MemoryStore;
 use memory::simulator::PaymentSimulator;
 use payments_http::CHALLENGES;
 use std::path::Path;
@@ -38,12 +40,11 @@ pub fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, Str
         None => Arc::new(settings.provider()?),
     };
     let taxes = settings.tax_provider()?.map(|taxes| Arc::new(taxes) as Arc<dyn Taxes>);
-    let rules = rules::load(&settings.pricing.rules, settings.currency()?)?;
     let ports = fail_points::around(Ports {
         carts: shared.clone(),
         ledger: shared.clone(),
         catalog: shared.clone(),
-        prices: Arc::new(MemoryStore::new().with_rules(rules)),
+        prices: shared.clone(),
         search: shared.clone(),
         sessions: shared.clone(),
         payments,
@@ -61,6 +62,22 @@ fn simulator(dir: &Path, timeout: Duration, origin: &str) -> Result<PaymentSimul
     let path = dir.join("payment-simulator.jsonl");
     let simulator = PaymentSimulator::open(&path, timeout).map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(simulator.with_challenges_at(&format!("{origin}{CHALLENGES}")))
+}
+
+/// Gives a store that never had a rule the ones of the file, or the demo's; says how many.
+pub async fn first_rules(app: &App, settings: &Settings, catalog: &Snapshot) -> Result<usize, String> {
+    if app.has_decided_on_prices().await.map_err(|e| e.to_string())? {
+        return Ok(0);
+    }
+    let Loaded { rules, left_out } = rules::load(&settings.pricing.rules, settings.currency()?, catalog)?;
+    for promotion in left_out {
+        tracing::warn!(promotion, "left out: its category is not in the catalog");
+    }
+    let reason = Text::parse("first start").expect("invariant: a short text");
+    app.first_rules(rules, reason).await.map_err(|e| match e {
+        Error::Refused(Refusal::RuleInvalid { fault }) => format!("a rule makes no sense: {fault}"),
+        other => other.to_string(),
+    })
 }
 
 /// Loads the demo catalog; says how many books it wrote.

@@ -16,7 +16,7 @@ use domain::checkout::Checkout;
 use domain::event::Outgoing;
 use domain::ids::{AttemptId, CartId, CheckoutId, CouponCode, EditionId, OrderId, PromotionId, SessionId, Version};
 use domain::order::{Order, Recorded};
-use domain::pricing::{Audited, Counter, Issued, Pricebook, RuleKey, Usage};
+use domain::pricing::{Audited, Counter, Issued, PriceLine, Pricebook, RuleKey, Usage};
 use domain::session::Session;
 use domain::stock::StockLevel;
 use domain::time::Timestamp;
@@ -373,6 +373,9 @@ impl Catalog for Faulty<dyn Catalog> {
         let saved = write!(self, "catalog", COMMITS, |port| port.save(change, now), change);
         self.site.seen().levels.clear();
         saved
+    }
+    async fn prices(&self, edition: EditionId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, PriceLine)>, PortError> {
+        self.read("catalog", self.port.prices(edition, before, limit)).await
     }
     async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {
         self.read("catalog", self.port.answer(key)).await

@@ -1,7 +1,7 @@
 //! Books and headings on disk, and the snapshot of them in memory.
 
 use crate::EmbeddedStore;
-use crate::columns::{change, int, many, value};
+use crate::columns::{change, int, limit, many, uint, value};
 use crate::fault::Fault;
 use crate::memory::Memory;
 use crate::stock::{self, Levels, Moved};
@@ -12,6 +12,7 @@ use app::snapshot::Snapshot;
 use async_trait::async_trait;
 use domain::catalog::{Book, Heading, HeadingId, HeadingKind};
 use domain::ids::{BookId, EditionId, Version};
+use domain::pricing::PriceLine;
 use domain::stock::{StockLevel, StockMove};
 use domain::time::Timestamp;
 use rusqlite::Connection;
@@ -38,6 +39,7 @@ struct Encoded {
     headings: Vec<(HeadingWrite, Vec<u8>)>,
     books: Vec<(BookWrite, Vec<u8>)>,
     stock: Vec<StockMove>,
+    prices: Vec<(EditionId, Vec<u8>)>,
     outbox: Vec<Vec<u8>>,
     answer: Option<Answer>,
     now: Timestamp,
@@ -63,6 +65,7 @@ impl Encoded {
             headings: change.headings.into_iter().map(heading).collect(),
             books: change.books.into_iter().map(book).collect(),
             stock: change.stock,
+            prices: change.prices.iter().map(|line| (line.edition, records::encode_price_line(line))).collect(),
             outbox: encode_all(&change.outbox),
             answer: change.answer,
             now,
@@ -102,6 +105,10 @@ impl Encoded {
         }
         if let Some(refused) = self.move_stock(turn, levels)? {
             return Ok(Some(refused));
+        }
+        for (edition, line) in &self.prices {
+            let sql = "INSERT INTO price_lines (edition, body) VALUES (?1, ?2)";
+            change(turn, sql, (edition.0.to_be_bytes(), line))?;
         }
         for event in &self.outbox {
             turn.send(event)?;
@@ -193,6 +200,19 @@ fn delete_heading(on: &Connection, id: HeadingId, expected: Version) -> Result<O
     Ok(None)
 }
 
+/// What an edition was sold at, newest first.
+fn price_lines(on: &Connection, edition: EditionId, before: Option<u64>, most: usize) -> Result<Vec<(u64, PriceLine)>, Fault> {
+    let sql = "SELECT place, body FROM price_lines WHERE edition = ?1 AND place < ?2 ORDER BY place DESC LIMIT ?3";
+    let mut statement = on.prepare_cached(sql)?;
+    let mut rows = statement.query((edition.0.to_be_bytes(), before.map_or(i64::MAX, int), limit(most)))?;
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next()? {
+        let line = records::decode_price_line(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
+        lines.push((uint(row.get(0)?), line));
+    }
+    Ok(lines)
+}
+
 /// A book's row number and version.
 fn row_of(on: &Connection, id: BookId) -> rusqlite::Result<Option<(i64, i64)>> {
     let mut statement = on.prepare_cached("SELECT number, version FROM books WHERE id = ?1")?;
@@ -265,6 +285,10 @@ impl Catalog for EmbeddedStore {
         };
         let (saved, _) = self.writer(PORT)?.submit(PORT, Guard::Savepoint, move |turn| encoded.save(turn), apply).await?;
         Ok(saved)
+    }
+
+    async fn prices(&self, edition: EditionId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, PriceLine)>, PortError> {
+        self.readers().range(PORT, move |on| price_lines(on, edition, before, limit)).await
     }
 
     async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {

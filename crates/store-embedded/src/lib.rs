@@ -23,6 +23,7 @@ mod log;
 mod memory;
 mod migrate;
 mod outbox;
+mod prices;
 mod readers;
 mod rebuild;
 mod search;
@@ -159,5 +160,5 @@ fn existing(dir: &Path) -> Result<Connection, OpenError> {
 }
 
 fn load(connection: &Connection) -> Result<Arc<Memory>, OpenError> {
-    Ok(Arc::new(Memory::new(catalog::load(connection)?, stock::levels(connection)?)))
+    Ok(Arc::new(Memory::new(catalog::load(connection)?, stock::levels(connection)?, prices::load(connection)?)))
 }

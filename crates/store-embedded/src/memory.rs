@@ -1,11 +1,12 @@
 //! What is known without asking the disk. The writer changes it after a commit and before anyone hears of the
 //! commit, so what was acknowledged is always in it.
 
-use app::ports::{BookWrite, HeadingWrite, TokenDigest};
+use app::ports::{BookWrite, HeadingWrite, RuleWrite, TokenDigest};
 use app::snapshot::Snapshot;
 use arc_swap::ArcSwap;
 use domain::cart::Cart;
 use domain::ids::{CartId, EditionId};
+use domain::pricing::Pricebook;
 use domain::session::Session;
 use domain::stock::StockLevel;
 use foldhash::HashMap;
@@ -25,6 +26,7 @@ pub struct Memory {
     pub sessions: Cache<TokenDigest, Arc<Session>>,
     levels: RwLock<HashMap<EditionId, StockLevel>>,
     snapshot: ArcSwap<Snapshot>,
+    pricebook: ArcSwap<Pricebook>,
     /// Counted after the change is in place: who sees the count sees the change.
     changes: AtomicU64,
     committed: Mutex<CatalogWrites>,
@@ -37,12 +39,13 @@ struct CatalogWrites {
 }
 
 impl Memory {
-    pub fn new(snapshot: Snapshot, levels: HashMap<EditionId, StockLevel>) -> Self {
+    pub fn new(snapshot: Snapshot, levels: HashMap<EditionId, StockLevel>, pricebook: Pricebook) -> Self {
         Self {
             carts: Cache::with_weighter(CARTS, CARTS_BYTES, CartBytes),
             sessions: Cache::new(SESSIONS),
             levels: RwLock::new(levels),
             snapshot: ArcSwap::from_pointee(snapshot),
+            pricebook: ArcSwap::from_pointee(pricebook),
             changes: AtomicU64::new(0),
             committed: Mutex::default(),
         }
@@ -61,6 +64,23 @@ impl Memory {
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    pub fn pricebook(&self) -> Arc<Pricebook> {
+        self.pricebook.load_full()
+    }
+
+    /// Only the writer's thread changes it.
+    pub fn rules_changed(&self, writes: &[RuleWrite]) {
+        if writes.is_empty() {
+            return;
+        }
+        let put = writes.iter().filter_map(|write| match write {
+            RuleWrite::Put { kept, .. } => Some(Arc::clone(kept)),
+            RuleWrite::Delete { .. } => None,
+        });
+        let removed: Vec<_> = writes.iter().map(RuleWrite::key).collect();
+        self.pricebook.store(Arc::new(self.pricebook().with(put, &removed)));
     }
 
     pub fn changes(&self) -> u64 {

@@ -11,6 +11,7 @@ const STEPS: &[(&str, Option<Fill>)] = &[
     (include_str!("../migrations/0001_initial.sql"), None),
     (include_str!("../migrations/0002_chain.sql"), Some(chain::fill)),
     (include_str!("../migrations/0003_uses.sql"), None),
+    (include_str!("../migrations/0004_prices.sql"), None),
 ];
 
 /// The format from which on all uses are counted, not only those of coupons.

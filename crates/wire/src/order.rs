@@ -151,8 +151,9 @@ struct Changed<'a> {
     refund_id: Option<Show<RefundId>>,
 }
 
+/// Who did something: `guest`, `customer:…`, `admin:…` or `system`.
 #[derive(Debug)]
-struct ActorName<'a>(&'a Actor);
+pub(crate) struct ActorName<'a>(pub &'a Actor);
 
 impl std::fmt::Display for ActorName<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

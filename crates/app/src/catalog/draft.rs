@@ -8,6 +8,7 @@ use domain::catalog::{Book, Edition, Heading, HeadingId, HeadingKind};
 use domain::event::{BookEvent, Event, Outgoing, Subject};
 use domain::ids::{BookId, EditionId, Sku, Version};
 use domain::limits::NAME_MAX;
+use domain::pricing::{PriceLine, Why};
 use domain::refusal::Refusal;
 use domain::stock::{StockChange, StockLevel, StockMove};
 use domain::text::Text;
@@ -17,8 +18,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 impl App {
-    pub(super) fn draft(&self) -> Draft {
+    /// `why` goes with every price that changes.
+    pub(super) fn draft(&self, why: Why) -> Draft {
         Draft {
+            why,
             snapshot: self.ports.catalog.snapshot(),
             catalog: Arc::clone(&self.ports.catalog),
             change: CatalogChange::default(),
@@ -31,6 +34,7 @@ impl App {
 
 /// Catalog changes in the making: what earlier ones of the same batch wrote counts.
 pub(super) struct Draft {
+    why: Why,
     pub snapshot: Arc<Snapshot>,
     catalog: Arc<dyn Catalog>,
     pub change: CatalogChange,
@@ -79,6 +83,7 @@ impl Draft {
         });
         for (edition, stock) in book.editions.iter().zip(input.editions.iter().map(|e| e.stock)) {
             self.start_stock(edition, stock, old);
+            self.tell_price(edition, old, now);
             self.new_skus.insert(edition.sku.clone(), Arc::clone(&book));
         }
         let event = if old.is_some() { BookEvent::Updated } else { BookEvent::Created };
@@ -96,6 +101,15 @@ impl Draft {
         let id = kept.map_or(EditionId(bits("edition", input.sku.as_str())), |e| e.id);
         let EditionInput { format, price, sale_price, weight_g, .. } = *input;
         Ok(Edition { id, sku: input.sku.clone(), format, price, sale_price, weight_g })
+    }
+
+    /// A price that is not the one before is told in the edition's price history.
+    fn tell_price(&mut self, edition: &Edition, old: Option<&Arc<Book>>, now: Timestamp) {
+        let Edition { id, price, sale_price, .. } = *edition;
+        let kept = old.and_then(|o| o.edition(id));
+        if kept.is_none_or(|k| (k.price, k.sale_price) != (price, sale_price)) {
+            self.change.prices.push(PriceLine { edition: id, at: now, list: price, sale: sale_price, why: self.why.clone() });
+        }
     }
 
     fn start_stock(&mut self, edition: &Edition, stock: Option<u32>, old: Option<&Arc<Book>>) {

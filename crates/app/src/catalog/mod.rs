@@ -17,6 +17,8 @@ use domain::event::{BookEvent, Event, Outgoing, Subject};
 use domain::ids::{BookId, EditionId, Sku, Version};
 use domain::limits::{DESCRIPTION_MAX, NAME_MAX, REASON_MAX, TITLE_MAX, URL_MAX};
 use domain::money::Money;
+use domain::order::Actor;
+use domain::pricing::{PriceLine, Why};
 use domain::refusal::Refusal;
 use domain::stock::{StockChange, StockLevel, StockMove};
 use domain::text::Text;
@@ -94,7 +96,7 @@ impl App {
         caller.ensure_admin()?;
         let _turn = self.catalog_turn().await?;
         let now = self.now();
-        let mut draft = self.draft();
+        let mut draft = self.draft(Why { actor: caller.actor(), reason: None });
         let book = draft.book(&input, None, self.fresh_bits(now), now);
         self.save_book(draft, book, once, now).await
     }
@@ -110,7 +112,7 @@ impl App {
         caller.ensure_admin()?;
         let _turn = self.catalog_turn().await?;
         let now = self.now();
-        let mut draft = self.draft();
+        let mut draft = self.draft(Why { actor: caller.actor(), reason: None });
         let old = draft.snapshot.book(id).cloned().ok_or(Refusal::ProductNotFound)?;
         crate::cart::ensure_version(if_match, old.version)?;
         let book = draft.book(&input, Some(&old), 0, now);
@@ -282,12 +284,27 @@ impl App {
         }
     }
 
+    /// What an edition was sold at, newest first, each with its place in the list; before a place when given.
+    pub async fn price_history(
+        &self,
+        caller: &Caller,
+        book: BookId,
+        edition: EditionId,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, PriceLine)>, Error> {
+        caller.ensure_admin()?;
+        let snapshot = self.ports.catalog.snapshot();
+        snapshot.book(book).and_then(|b| b.edition(edition)).ok_or(Refusal::ProductNotFound)?;
+        Ok(self.ports.catalog.prices(edition, before, limit).await?)
+    }
+
     /// Writes books down: new ones are created, known ones (by their first SKU) replaced where they differ.
     /// Repeating an import changes nothing. Stock is set for new editions only.
     pub async fn import(&self, inputs: &[BookInput]) -> Result<(Imported, Vec<(usize, Refusal)>), Error> {
         let _turn = self.catalog_turn().await?;
         let now = self.now();
-        let mut draft = self.draft();
+        let mut draft = self.draft(Why { actor: Actor::System, reason: Text::parse("import") });
         let (mut imported, mut refused) = (Imported::default(), Vec::new());
         for (n, input) in inputs.iter().enumerate() {
             let old = input.editions.first().and_then(|e| draft.by_sku(&e.sku));

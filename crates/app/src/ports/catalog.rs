@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use domain::catalog::{Book, Heading, HeadingId};
 use domain::event::Outgoing;
 use domain::ids::{BookId, EditionId, Sku, Version};
+use domain::pricing::PriceLine;
 use domain::stock::{StockLevel, StockMove};
 use domain::time::Timestamp;
 use std::sync::Arc;
@@ -30,6 +31,9 @@ pub trait Catalog: Send + Sync {
     /// - An answer whose key is already answered: `Answered` with the first answer.
     async fn save(&self, change: CatalogChange, now: Timestamp) -> Result<CatalogSaved, PortError>;
 
+    /// What an edition was sold at, newest first, each with its place in the list; before a place when given.
+    async fn prices(&self, edition: EditionId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, PriceLine)>, PortError>;
+
     async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError>;
 }
 
@@ -38,6 +42,8 @@ pub struct CatalogChange {
     pub headings: Vec<HeadingWrite>,
     pub books: Vec<BookWrite>,
     pub stock: Vec<StockMove>,
+    /// Kept as they come: the price history of editions.
+    pub prices: Vec<PriceLine>,
     /// In order; the events of stock moves are not among them.
     pub outbox: Vec<Outgoing>,
     pub answer: Option<Answer>,

@@ -65,6 +65,21 @@ pub enum RuleWrite {
     },
 }
 
+impl RuleWrite {
+    pub fn key(&self) -> RuleKey {
+        match self {
+            Self::Put { kept, .. } => kept.rule.key(),
+            Self::Delete { key, .. } => key.clone(),
+        }
+    }
+
+    pub fn expected(&self) -> Version {
+        match self {
+            Self::Put { expected, .. } | Self::Delete { expected, .. } => *expected,
+        }
+    }
+}
+
 /// The next codes of a batch.
 #[derive(Clone, Debug)]
 pub struct CodeWrite {

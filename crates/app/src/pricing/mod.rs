@@ -1,12 +1,10 @@
 //! Prices: what quotes are made from, and the shopkeeper's decisions about them.
 
-mod applied;
 mod codes;
 mod quote;
 mod rules;
 mod simulate;
 
-pub use applied::Applied;
 pub use codes::{CodeView, Issue};
 pub use quote::{ActiveCoupon, Calculate};
 pub use rules::{PutRule, RuleView};

@@ -369,7 +369,8 @@ impl<'a> Promoting<'a> {
     fn below_discounted(&self, promotion: &Promotion, own: Money) -> Result<Option<WhyNot>, MoneyError> {
         let Some(minimum) = promotion.needs.minimum.filter(|m| m.basis == Basis::Discounted) else { return Ok(None) };
         let goods = self.quote.subtotal.minus(self.quote.discount)?.plus(own)?;
-        Ok((goods.minor() < minimum.amount.minor()).then_some(WhyNot::BelowMinimum { minimum: minimum.amount }))
+        let below = WhyNot::BelowMinimum { minimum: minimum.amount, have: Some(goods) };
+        Ok((goods.minor() < minimum.amount.minor()).then_some(below))
     }
 
     /// The first promotion that later ones made untrue.
@@ -436,7 +437,7 @@ fn unmet(promotion: &Promotion, goods: &Goods<'_>, context: &Context) -> Option<
         return Some(WhyNot::OtherCurrency);
     }
     if let Some(minimum) = needs.minimum.filter(|m| m.basis == Basis::Subtotal && goods.subtotal.minor() < m.amount.minor()) {
-        return Some(WhyNot::BelowMinimum { minimum: minimum.amount });
+        return Some(WhyNot::BelowMinimum { minimum: minimum.amount, have: Some(goods.subtotal) });
     }
     if let Some(part) = &needs.copies {
         let have = goods.copies(&part.of);

@@ -117,7 +117,7 @@ impl Goods<'_> {
     fn spend(&self, tiers: &[Tier<Money>]) -> Outcome {
         let Some(tier) = tiers.iter().rev().find(|t| t.from.minor() <= self.subtotal.minor()) else {
             let minimum = tiers.first().map_or(self.zero(), |t| t.from);
-            return Ok(Err(WhyNot::BelowMinimum { minimum }));
+            return Ok(Err(WhyNot::BelowMinimum { minimum, have: Some(self.subtotal) }));
         };
         self.sum(&Target::default(), tier.off, |_, of| Reason::Spend { from: tier.from, off: tier.off, of })
     }

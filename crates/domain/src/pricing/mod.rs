@@ -328,6 +328,13 @@ impl NotApplied {
         self.code.is_some() || matches!(self.why, WhyNot::BelowMinimum { .. } | WhyNot::BelowCopies { .. })
     }
 
+    /// Whether a shopper may hear of it: what they asked for, and what a shop does not keep to itself. Promotions that are
+    /// still to come, are over or are for others are the shop's own business.
+    pub fn is_public(&self) -> bool {
+        let own = matches!(self.why, WhyNot::Inactive | WhyNot::NotYet { .. } | WhyNot::Ended { .. } | WhyNot::NotInSegment);
+        self.code.is_some() || !own
+    }
+
     /// What the shopper knows it by: the code that was given, else the promotion.
     pub fn name(&self) -> &str {
         let code = self.code.as_ref().map(CouponCode::as_str);
@@ -350,8 +357,10 @@ pub enum WhyNot {
     Exhausted,
     /// This person has used it as often as one may.
     UsedByShopper,
+    /// What the goods come to is not known of quotes from before it was noted.
     BelowMinimum {
         minimum: Money,
+        have: Option<Money>,
     },
     BelowCopies {
         least: u32,

@@ -136,7 +136,7 @@ fn a_coupon_that_does_not_apply_says_why() {
         ("NOPE", WhyNot::Unknown),
         ("PAST", WhyNot::Ended { at: Timestamp(10) }),
         ("SOON", WhyNot::NotYet { from: Timestamp(1000) }),
-        ("MIN50", WhyNot::BelowMinimum { minimum: usd(5000) }),
+        ("MIN50", WhyNot::BelowMinimum { minimum: usd(5000), have: Some(usd(1000)) }),
     ] {
         let q = price(&[(1, 1)], &[name], None, None);
         let why_not: Vec<_> = q.not_applied.into_iter().map(|n| (n.code, n.why)).collect();
@@ -244,7 +244,7 @@ fn an_exclusive_promotion_for_shipping_that_cannot_hold_excludes_nobody() {
     let less = automatic("LESS", Benefit::Shipping { off: Off::Amount(usd(100)) });
     let context = Context { destination: Some(to("US")), ..Context::cart(usd(0).currency()) };
     let q = promote(&[alone, less], &[(1, 1)], &context);
-    assert_eq!((q.shipping, whys(&q)), (usd(399), vec![WhyNot::BelowMinimum { minimum: usd(5000) }]));
+    assert_eq!((q.shipping, whys(&q)), (usd(399), vec![WhyNot::BelowMinimum { minimum: usd(5000), have: Some(usd(1000)) }]));
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn why(why: &WhyNot) -> String {
         WhyNot::OffHours => "off hours".into(),
         WhyNot::Exhausted => "used up".into(),
         WhyNot::UsedByShopper => "used before".into(),
-        WhyNot::BelowMinimum { minimum } => format!("below {}", plain(*minimum)),
+        WhyNot::BelowMinimum { minimum, .. } => format!("below {}", plain(*minimum)),
         WhyNot::BelowCopies { least, have } => format!("{have} of {least} copies"),
         WhyNot::OtherCurrency => "other currency".into(),
         WhyNot::NothingMatches => "nothing matches".into(),

@@ -15,6 +15,7 @@ fn store() -> Subject {
 conformance::carts!(store());
 conformance::ledger!(store());
 conformance::catalog!(store());
+conformance::prices!(store());
 conformance::sessions!(store());
 conformance::outbox!(store());
 conformance::taxes!(tax_table());

@@ -134,7 +134,7 @@ fn quote() -> Quote {
         WhyNot::NotYet { from: at(100) },
         WhyNot::Ended { at: at(-100) },
         WhyNot::Exhausted,
-        WhyNot::BelowMinimum { minimum: usd(5000) },
+        WhyNot::BelowMinimum { minimum: usd(5000), have: None },
         WhyNot::OtherCurrency,
         WhyNot::NothingLeft,
     ];

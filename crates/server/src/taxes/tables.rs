@@ -211,7 +211,7 @@ impl Reader<'_> {
     fn day(&self, field: &str, text: &str) -> Result<Option<Timestamp>, String> {
         let day = || {
             let day: jiff::civil::Date = text.parse().ok()?;
-            Some(Timestamp(day.to_zoned(self.zone.clone()).ok()?.timestamp().as_microsecond()))
+            Some(Timestamp(day.to_zoned_datetime(self.zone.clone()).ok()?.timestamp().as_microsecond()))
         };
         match text {
             "" => Ok(None),

@@ -82,7 +82,9 @@ impl Stage {
         let shipping = "[[shipping]]\nid = 'standard'\nlabel = 'Standard'\nprice = 499\ncurrency = 'USD'\n";
         std::fs::write(&rules, format!("[[coupon]]\ncode = 'TEN'\nlabel = 'Ten'\namount = 100\nuses_max = 10\n{shipping}"))
             .expect("written");
-        let shop = Shop::start(dir.path(), &variables(scenario));
+        let mut first = variables(scenario);
+        first.push(("CARTWRIGHT_PRICING__RULES", rules.to_str().expect("text")));
+        let shop = Shop::start(dir.path(), &first);
         let (book, edition) = shop.admin(dir.path()).new_book("FAIL-POINT", 1000, ON_HAND).await;
         let (guest, customer) = (shop.guest().await, shop.customer(dir.path(), "alice"));
         let filled = json!({ "items": [{ "productId": book, "quantity": IN_CART }], "couponCodes": ["TEN"] });

@@ -16,4 +16,5 @@ conformance::carts!(subject());
 conformance::catalog!(subject());
 conformance::ledger!(subject());
 conformance::outbox!(subject());
+conformance::prices!(subject());
 conformance::sessions!(subject());
