@@ -6,7 +6,7 @@ use crate::start;
 use crate::taxes::{self, Reader, Wanted};
 use crate::world::SystemClock;
 use app::Imported;
-use app::ports::Clock;
+use app::ports::{Catalog, Clock};
 use app::snapshot::Snapshot;
 use domain::ids::CustomerId;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -34,10 +34,15 @@ pub fn import(settings: &Settings, file: &Path, prices: Option<&Path>, stock: u3
 }
 
 pub fn import_taxes(settings: &Settings, file: &Path, wanted: &Wanted) -> Result<(), String> {
-    let start::Opened { app, .. } = start::open(settings, &settings.data_dir, &settings.origin(settings.listen))?;
+    let start::Opened { app, store, .. } = start::open(settings, &settings.data_dir, &settings.origin(settings.listen))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     let reader = Reader { wanted, zone: settings.policy()?.time_zone };
-    let taxes::Summary { imported, bad, together } = runtime.block_on(taxes::import(&app, file, &reader))?;
+    let imported = runtime.block_on(async {
+        // As at a first start, which would not give them to a store that has rules already.
+        start::first_rules(&app, settings, &Catalog::snapshot(&store)).await?;
+        taxes::import(&app, file, &reader).await
+    });
+    let taxes::Summary { imported, bad, together } = imported?;
     report(imported, &bad)?;
     if !together.is_empty() {
         print(&format!("taxes of several names add up; see whether that is meant: {}\n", together.join("; ")))?;

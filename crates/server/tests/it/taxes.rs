@@ -1,6 +1,6 @@
 //! Taxes of a provider elsewhere, and what the shop does when it hangs, dies or lies.
 
-use crate::shop::{Answer, Client, Provider, Shop, address, dir, key};
+use crate::shop::{Answer, Client, Provider, Shop, address, command, dir, key};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -158,6 +158,67 @@ const LIES: &[(&str, Lie)] = &[
     ("not JSON", |_| "<html>".to_owned()),
     ("not the protocol", |_| "{}".to_owned()),
 ];
+
+fn import(dir: &Path, arguments: &[&str]) -> (String, String) {
+    let output = command(dir).args(["import", "taxes"]).args(arguments).output().expect("the binary runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_imported_table_is_what_quotes_go_by() {
+    let store = dir();
+    let (csv, first) = (store.path().join("rates.csv"), ["created", "updated", "unchanged"]);
+    let header = "tax,country,region,city,postal_from,postal_to,label,rate_ppm,formats,included,shipping_taxed,rounding,level,valid_from,valid_to,source\n";
+    let write = |rows: &str| std::fs::write(&csv, format!("{header}{rows}")).expect("written");
+    let file = csv.to_str().expect("a path");
+    write(
+        "SALES,US,CA,,,,State,90000,,,,,,,,\nDISTRICT,US,CA,San Francisco,,,District,10000,,,true,,,,,\nSALES,US,CA,,,,Again,1,,,,,,,,\n",
+    );
+    let (said, bad) = import(store.path(), &[file, "--source", "A ministry", "--as-of", "2026-11-01"]);
+    assert_eq!(bad, "line 4: the same tax in the same place as line 2\n");
+    let together = "taxes of several names add up; see whether that is meant: US: DISTRICT, SALES\n";
+    assert_eq!(said, format!("1 {}, 1 {}, 0 {}, 1 bad rows\n{together}", first[0], first[1], first[2]), "the demo has a rate of the state");
+    let (said, _) = import(store.path(), &[file, "--source", "A ministry", "--as-of", "2026-11-01"]);
+    assert_eq!(said, format!("0 created, 0 updated, 2 unchanged, 1 bad rows\n{together}"));
+    write("SALES,US,CA,,,,State,80000,,,,,,,,\n");
+    assert_eq!(import(store.path(), &[file]).0, format!("0 created, 1 updated, 0 unchanged, 0 bad rows\n{together}"));
+
+    let shop = Shop::start(store.path(), &[]);
+    let (book, _) = shop.admin(store.path()).new_book("IMPORTED", 2000, 100).await;
+    // 8 % of 20.00, and 1 % of 24.99.
+    let (_, answer) = checked_out(&shop, &book).await;
+    assert_eq!(tax(&answer.expect(201)["totals"]), (185, false));
+}
+
+#[test]
+fn the_real_tables_import_when_they_are_there() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/tax");
+    for (name, arguments, said) in [
+        ("eu_vat_rates.pypi-eu-vat-rates-data.json", &[][..], (45, 0)),
+        ("vat_europe.csv", &[], (45, 0)),
+        ("us_states.csv", &[], (46, 0)),
+        ("ca_provinces.csv", &[], (18, 0)),
+        ("sales_tax_rates.npm-sales-tax-2.23.0.json", &["--ebooks-rate", "DE=70000"], (0, 0)),
+    ] {
+        let file = data.join(name);
+        if !file.is_file() {
+            #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+            {
+                eprintln!("skipped: {name} is not beside the project");
+            }
+            continue;
+        }
+        let (store, file) = (dir(), file.to_str().expect("a path").to_owned());
+        let arguments: Vec<&str> = std::iter::once(file.as_str()).chain(arguments.iter().copied()).collect();
+        let (first, bad) = import(store.path(), &arguments);
+        let counts: Vec<usize> = first.lines().next().expect("a summary").split(' ').filter_map(|word| word.parse().ok()).collect();
+        assert_eq!((counts[0] + counts[1] + counts[2], counts[3]), said, "{name}: {first}{bad}");
+        let (again, _) = import(store.path(), &arguments);
+        assert!(again.starts_with(&format!("0 created, 0 updated, {} unchanged", said.0)), "{name}: {again}");
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tax_provider_that_lies_is_not_believed() {
