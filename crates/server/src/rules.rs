@@ -144,9 +144,7 @@ fn promotion(kind: &str, entry: PromotionEntry, of: Target, shop: Currency) -> R
     };
     let label = label(&entry.label).ok_or_else(|| bad("label"))?;
     let named = match kind {
-        "coupon" => {
-            Promotion::coupon(CouponCode::parse(&entry.code).ok_or_else(|| bad("codes are A-Z, 0-9, - and _"))?, label, benefit)
-        }
+        "coupon" => Promotion::coupon(CouponCode::parse(&entry.code).ok_or_else(|| bad("codes are A-Z, 0-9, - and _"))?, label, benefit),
         _ => Promotion::automatic(PromotionId::parse(&entry.code).ok_or_else(|| bad("ids are letters, digits, - and _"))?, label, benefit),
     };
     let minimum = entry.min_subtotal.map(money).transpose()?.map(|amount| Minimum { amount, basis: Basis::Subtotal });
@@ -213,7 +211,11 @@ mod tests {
 
     #[test]
     fn the_demo_rules_are_valid() {
-        let category = Heading { id: HeadingId { kind: HeadingKind::Category, bits: 1 }, name: label("Classics").expect("a name"), version: Version(1) };
+        let category = Heading {
+            id: HeadingId { kind: HeadingKind::Category, bits: 1 },
+            name: label("Classics").expect("a name"),
+            version: Version(1),
+        };
         let put = HeadingWrite::Put { heading: Arc::new(category), expected: Version(0) };
         for (headings, promotions, left_out) in [(vec![put], 6, 0), (vec![], 5, 1)] {
             let loaded = parse(DEMO, usd(), &Snapshot::default().with(&headings, &[])).expect("valid");
