@@ -16,7 +16,7 @@ use crate::tax::Asked;
 use domain::cart::{Cart, Owner};
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, Details, PaymentError, State};
 use domain::event::Outgoing;
-use domain::ids::{AttemptId, CartId, CheckoutId, CouponCode, OrderId, PaymentToken, ShippingOptionId, Version};
+use domain::ids::{AttemptId, CartId, CheckoutId, CouponCode, EditionId, OrderId, PaymentToken, ShippingOptionId, Version};
 use domain::limits::{CONFLICT_RETRIES_MAX, DRIVE_LEASE, NAME_MAX, URL_MAX};
 use domain::money::Money;
 use domain::order::{Number, Order};
@@ -420,10 +420,12 @@ impl App {
     /// next time is then up to date.
     async fn agree(&self, caller: &Caller, checkout: &mut Checkout, expected_total: Money, now: Timestamp) -> Result<(), Error> {
         let cart = self.ports.carts.load(checkout.cart, now).await?.filter(|c| !c.items.is_empty()).ok_or(Refusal::CartEmpty)?;
-        let agrees = checkout.agrees_with(&cart);
+        let (mut agrees, promised) = (checkout.agrees_with(&cart), gifts(&checkout.quote));
         checkout.freeze(&cart);
         if !(agrees && planted("price-not-renewed")) {
             self.reprice(caller, checkout, &self.pricebook(), now).await?;
+            // A gift costs what it takes off: without a word, nobody would see in the total that it is gone.
+            agrees &= gifts(&checkout.quote) == promised;
         }
         let refusal = if !agrees {
             Some(Refusal::CartChanged { total: checkout.quote.total })
@@ -524,6 +526,11 @@ pub(crate) fn cancel(checkout: &mut Checkout, now: Timestamp) -> Result<Option<O
     }
 }
 
+/// Editions that promotions add to the order.
+fn gifts(quote: &Quote) -> Vec<EditionId> {
+    quote.lines.iter().filter(|line| line.gift).map(|line| line.edition).collect()
+}
+
 /// A code that is used up, by everybody or by this person.
 fn used_up(quote: &Quote) -> Option<&CouponCode> {
     let gone = |why: &WhyNot| matches!(why, WhyNot::Exhausted | WhyNot::UsedByShopper);
@@ -544,7 +551,7 @@ fn name_of(counter: &Counter, quote: &Quote) -> String {
 /// One move of a kind for every line of a checkout, gifts included.
 pub(crate) fn moves(checkout: &Checkout, attempt: &Attempt, what: &str, change: fn(u32) -> StockChange) -> Vec<StockMove> {
     let one = |line: &QuotedLine| StockMove { edition: line.edition, change: change(line.quantity.get()), cause: attempt.cause(what) };
-    checkout.quote.lines.iter().map(one).collect()
+    checkout.quote.lines.iter().filter(|line| !(line.gift && planted("gift-not-held"))).map(one).collect()
 }
 
 /// Takes what a quote uses of limited promotions.

@@ -167,7 +167,7 @@ pub(crate) fn edited(order: &Order, events: Vec<OrderEvent>, actor: &Actor, now:
     let appended = order.append(events, actor, "request", now);
     let after = appended.order.clone();
     let mut change = Change { stock, outbox: appended.outgoing().collect(), ..Change::default() };
-    if after.status == Status::Canceled {
+    if after.status == Status::Canceled && !planted("use-kept-on-cancel") {
         change.uses = give_back(&after.quote, &after.return_cause());
     }
     if after.payment.is_moving() {

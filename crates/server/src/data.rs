@@ -131,7 +131,7 @@ fn print(text: &str) -> Result<(), String> {
 /// What a sound store holds, in a line.
 fn counts(v: &Verified) -> String {
     format!(
-        "sound: {} carts, {} checkouts, {} orders with {} events, {} books, {} sessions, {} stock moves, {} events in the outbox",
-        v.carts, v.checkouts, v.orders, v.order_events, v.books, v.sessions, v.stock_moves, v.events
+        "sound: {} carts, {} checkouts, {} orders with {} events, {} books, {} sessions, {} stock moves, {} rules, {} codes, {} events in the outbox",
+        v.carts, v.checkouts, v.orders, v.order_events, v.books, v.sessions, v.stock_moves, v.rules, v.codes, v.events
     )
 }

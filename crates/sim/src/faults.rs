@@ -16,6 +16,7 @@ use domain::checkout::Checkout;
 use domain::event::Outgoing;
 use domain::ids::{AttemptId, CartId, CheckoutId, CouponCode, EditionId, OrderId, PromotionId, SessionId, Version};
 use domain::order::{Order, Recorded};
+use domain::planted;
 use domain::pricing::{Audited, Counter, Issued, PriceLine, Pricebook, RuleKey, Usage};
 use domain::session::Session;
 use domain::stock::StockLevel;
@@ -225,6 +226,8 @@ impl Weather {
 #[derive(Default)]
 struct Seen {
     levels: BTreeMap<EditionId, StockLevel>,
+    /// The first pricebook it saw, where a fault has it look at no other.
+    book: Option<Arc<Pricebook>>,
     /// Times it may have looked at an old one and then at a new one.
     glances: u64,
 }
@@ -385,7 +388,11 @@ impl Catalog for Faulty<dyn Catalog> {
 #[async_trait]
 impl Prices for Faulty<dyn Prices> {
     fn book(&self) -> Arc<Pricebook> {
-        self.port.book()
+        let book = self.port.book();
+        if planted("pricebook-of-yesterday") {
+            return Arc::clone(self.site.seen().book.get_or_insert(book));
+        }
+        book
     }
     async fn save(&self, change: PriceChange, now: Timestamp) -> Result<PricesSaved, PortError> {
         write!(self, "prices", COMMITS, |port| port.save(change, now), change)

@@ -10,16 +10,17 @@ use app::ports::{Catalog, Charge, ChargeStatus, Clock, Ledger, OrderFilter, Outb
 use domain::cart::{Cart, CartEvent, Strategy};
 use domain::checkout::{AfterUndo, Checkout, CheckoutEvent, State};
 use domain::event::{Event, Outgoing, Subject};
-use domain::ids::{AttemptId, BookId, CartId, CheckoutId, EditionId, OrderId};
+use domain::ids::{AttemptId, BookId, CartId, CheckoutId, CouponCode, EditionId, OrderId, PromotionId};
 use domain::limits::QUANTITY_MAX;
 use domain::money::Money;
 use domain::order::{Order, OrderEvent, PaymentStatus, Status};
-use domain::pricing::{AdjustmentKind, Counter, Promotion, Quote};
+use domain::pricing::{AdjustmentKind, Counter, Deed, Pricebook, Promotion, Quote, Rule, RuleKey, RuleKind};
 use domain::time::Timestamp;
 use futures_util::FutureExt;
 use memory::MemoryStore;
 use memory::simulator::PaymentSimulator;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Copies by edition.
 pub type Items = BTreeMap<EditionId, u32>;
@@ -53,6 +54,11 @@ pub struct Oracle {
     carts: BTreeMap<CartId, CartStory>,
     /// What each edition cost from when on.
     prices: BTreeMap<EditionId, Vec<(Timestamp, Option<Money>)>>,
+    /// Every pricebook there was, and since when.
+    pricebooks: Vec<(Timestamp, Arc<Pricebook>)>,
+    /// The most each counter was ever allowed to stand at, and of each person's uses of a promotion.
+    limits: BTreeMap<Counter, u64>,
+    each: BTreeMap<PromotionId, u64>,
     numbers: BTreeMap<domain::order::Number, OrderId>,
     /// Orders with events since the last look.
     touched: BTreeSet<OrderId>,
@@ -80,6 +86,9 @@ impl Oracle {
             sequences: BTreeMap::new(),
             carts: BTreeMap::new(),
             prices: BTreeMap::new(),
+            pricebooks: Vec::new(),
+            limits: BTreeMap::new(),
+            each: BTreeMap::new(),
             numbers: BTreeMap::new(),
             touched: BTreeSet::new(),
             reports: Reports::default(),
@@ -95,12 +104,14 @@ impl Oracle {
     /// What must hold after every commit.
     pub fn check(&mut self) {
         self.note_prices();
+        self.note_rules();
         self.hear_events();
         let orders = self.orders();
         let touched = std::mem::take(&mut self.touched);
         self.check_orders(&orders, &touched);
         self.check_checkouts();
-        self.check_stock_and_coupons(&orders);
+        self.check_stock(&orders);
+        self.check_uses(&orders);
         self.check_money(&orders);
     }
 
@@ -113,6 +124,7 @@ impl Oracle {
         let moving: Vec<_> = orders.iter().filter(|o| o.payment.is_moving()).map(|o| o.id).collect();
         self.must(moving.is_empty(), || format!("money never arrives: {moving:?}"));
         self.check_money_at_rest(&orders);
+        self.check_rules_at_rest();
         self.check_published(published);
         self.must(*heard == self.reports, || "a consumer knows other things than were committed".to_owned());
         self.check_unclaimed();
@@ -227,7 +239,7 @@ impl Oracle {
                 let first = self.carts.entry(id).or_default().settled.insert(*checkout);
                 self.must(first, || wrong("bought goods were taken out twice"));
                 let order = read(self.store.order(*order));
-                for line in order.iter().flat_map(|o| &o.quote.lines) {
+                for line in order.iter().flat_map(|o| &o.quote.lines).filter(|line| !line.gift) {
                     let Some(n) = items.get_mut(&line.edition) else { continue };
                     *n = n.saturating_sub(line.quantity.get());
                 }
@@ -244,7 +256,7 @@ impl Oracle {
         self.stored(id).is_none()
     }
 
-    fn stored(&self, id: CartId) -> Option<std::sync::Arc<Cart>> {
+    fn stored(&self, id: CartId) -> Option<Arc<Cart>> {
         let carts: &dyn app::ports::Carts = &self.store;
         read(carts.load(id, self.time.now()))
     }
@@ -336,6 +348,82 @@ impl Oracle {
                 format!("{id}: {} was not sold at {} any more", line.edition, line.unit_price)
             });
         }
+        for adjustment in &checkout.quote.adjustments {
+            let Some(promotion) = &adjustment.promotion else { continue };
+            self.must(self.promised_since(promotion, adjustment.label.as_str(), current.started_at), || {
+                format!("{id}: {promotion} was not {} any more", adjustment.label)
+            });
+        }
+    }
+
+    /// Whether a promotion was there, active and so named, at any time since `from`.
+    fn promised_since(&self, id: &PromotionId, label: &str, from: Timestamp) -> bool {
+        let ends = self.pricebooks.iter().skip(1).map(|(at, _)| *at).chain([Timestamp(i64::MAX)]);
+        let since = self.pricebooks.iter().zip(ends).filter(|(_, end)| *end >= from);
+        since.filter_map(|((_, book), _)| book.rules().promotion(id)).any(|p| p.active && p.label.as_str() == label)
+    }
+
+    // ---- rules
+
+    fn note_rules(&mut self) {
+        let book = self.store.book();
+        if self.pricebooks.last().is_some_and(|(_, last)| Arc::ptr_eq(last, &book)) {
+            return;
+        }
+        for Promotion { id, budget, needs, .. } in book.rules().promotions() {
+            let amount = budget.amount.map(|amount| amount.minor().unsigned_abs());
+            let uses = budget.uses.map(u64::from);
+            let each = budget.uses_each.or(needs.first_order.then_some(1)).map(u64::from);
+            allow(&mut self.limits, Counter::Uses(id.clone()), uses);
+            allow(&mut self.limits, Counter::Spent(id.clone()), amount);
+            allow(&mut self.each, id.clone(), each);
+        }
+        self.pricebooks.push((self.time.now(), book));
+    }
+
+    fn limit_of(&self, counter: &Counter) -> Option<u64> {
+        match counter {
+            Counter::Uses(_) | Counter::Spent(_) => self.limits.get(counter).copied(),
+            Counter::UsesBy(promotion, _) => self.each.get(promotion).copied(),
+            Counter::Code(code) => read(self.store.issued(code))?.uses_max.map(u64::from),
+            Counter::Orders(_) => None,
+        }
+    }
+
+    /// The pricebook is what the audit leads to, and every batch has the codes it was to have.
+    fn check_rules_at_rest(&self) {
+        let mut told: BTreeMap<RuleKey, Rule> = BTreeMap::new();
+        let mut lines = read(self.store.audit(None, None, usize::MAX));
+        lines.reverse();
+        for line in lines {
+            match line.deed {
+                Deed::Put { before, after } => {
+                    let last = told.insert(line.key, *after);
+                    self.must(last == before.map(|b| *b), || format!("line {} of the audit forgot an earlier one", line.sequence));
+                }
+                Deed::Deleted { before } => {
+                    let last = told.remove(&line.key);
+                    self.must(last == Some(*before), || format!("line {} of the audit forgot an earlier one", line.sequence));
+                }
+                Deed::Issued { batch, count } => {
+                    let there = read(self.store.batch(batch));
+                    self.must(there <= count, || format!("a batch of {count} has {there} codes"));
+                }
+            }
+        }
+        let book = self.store.book();
+        let kept: BTreeMap<_, _> =
+            RuleKind::ALL.into_iter().flat_map(|kind| book.of(kind)).map(|k| (k.rule.key(), k.rule.clone())).collect();
+        self.must(kept == told, || format!("the pricebook is {kept:?}, the audit leads to {told:?}"));
+    }
+
+    pub fn lacks(&self, promotion: &PromotionId) -> bool {
+        self.store.book().rules().promotion(promotion).is_none()
+    }
+
+    /// Codes that were issued for promotions and may be given to shoppers.
+    pub fn issued(&self, promotion: &PromotionId) -> Vec<CouponCode> {
+        read(self.store.codes(promotion, None, usize::MAX)).into_iter().map(|issued| issued.code).collect()
     }
 
     // ---- orders, stock, money
@@ -367,23 +455,16 @@ impl Oracle {
         }
     }
 
-    fn check_stock_and_coupons(&self, orders: &[Order]) {
+    fn check_stock(&self, orders: &[Order]) {
         let mut reserved = Items::new();
         let mut out: BTreeMap<EditionId, i64> = BTreeMap::new();
-        let mut used: BTreeMap<String, u32> = BTreeMap::new();
-        for checkout in self.checkouts().iter().filter(|c| holds(c.state)) {
-            for line in &checkout.lines {
-                *reserved.entry(line.edition).or_default() += line.quantity.get();
-            }
-            coupons(&checkout.quote).for_each(|code| *used.entry(code).or_default() += 1);
+        for line in self.checkouts().iter().filter(|c| holds(c.state)).flat_map(|c| &c.quote.lines) {
+            *reserved.entry(line.edition).or_default() += line.quantity.get();
         }
         for order in orders {
             for (edition, n) in copies_out(order) {
                 *out.entry(edition).or_default() += n;
             }
-        }
-        for order in orders.iter().filter(|o| !matches!(o.status, Status::Canceled | Status::Failed)) {
-            coupons(&order.quote).for_each(|code| *used.entry(code).or_default() += 1);
         }
         for edition in self.prices.keys() {
             let level = read(self.store.stock(*edition));
@@ -394,12 +475,24 @@ impl Oracle {
                 (out.get(edition).copied().unwrap_or_default(), self.reports.sold.get(edition).copied().unwrap_or_default());
             self.must(orders == moved, || format!("{edition}: orders took {orders}, the stock gave {moved}"));
         }
-        for Promotion { id, budget, .. } in self.store.book().rules().promotions() {
-            let counter = Counter::Uses(id.clone());
-            let uses = read(self.store.usage(std::slice::from_ref(&counter))).of(&counter);
-            let known = u64::from(used.get(id.as_str()).copied().unwrap_or_default());
-            self.must(uses == known, || format!("{id}: {uses} uses counted, {known} known"));
-            self.must(budget.uses.is_none_or(|max| uses <= u64::from(max)), || format!("{id}: used {uses} times"));
+    }
+
+    /// Every counter stands at what live orders and checkouts being paid use, and no higher than was ever allowed.
+    fn check_uses(&self, orders: &[Order]) {
+        let checkouts = self.checkouts();
+        let paying = checkouts.iter().filter(|c| holds(c.state)).map(|c| &c.quote);
+        let live = orders.iter().filter(|o| !matches!(o.status, Status::Canceled | Status::Failed)).map(|o| &o.quote);
+        let mut known: BTreeMap<Counter, u64> = self.limits.keys().map(|counter| (counter.clone(), 0)).collect();
+        for one in paying.chain(live).flat_map(|quote| &quote.uses) {
+            *known.entry(one.counter.clone()).or_default() += one.by;
+        }
+        let counters: Vec<_> = known.keys().cloned().collect();
+        let usage = read(self.store.usage(&counters));
+        for (counter, known) in known {
+            let uses = usage.of(&counter);
+            self.must(uses == known, || format!("{counter}: {uses} counted, {known} known"));
+            let most = self.limit_of(&counter);
+            self.must(most.is_none_or(|most| uses <= most), || format!("{counter}: used {uses} times, {most:?} are allowed"));
         }
     }
 
@@ -470,6 +563,14 @@ impl Oracle {
     }
 }
 
+/// Never lowers what was allowed before.
+fn allow<K: Ord>(limits: &mut BTreeMap<K, u64>, of: K, limit: Option<u64>) {
+    if let Some(limit) = limit {
+        let most = limits.entry(of).or_default();
+        *most = limit.max(*most);
+    }
+}
+
 /// Copies of an order that left the shelf and did not come back.
 fn copies_out(order: &Order) -> BTreeMap<EditionId, i64> {
     let mut out = BTreeMap::new();
@@ -503,10 +604,6 @@ fn holds(state: State) -> bool {
 
 pub fn quantities(cart: &Cart) -> Items {
     cart.items.iter().map(|i| (i.edition, i.quantity.get())).collect()
-}
-
-fn coupons(quote: &Quote) -> impl Iterator<Item = String> + '_ {
-    quote.adjustments.iter().filter(|a| a.kind == AdjustmentKind::Coupon).map(|a| a.code.clone())
 }
 
 fn merge(items: &mut Items, source: Items, strategy: Strategy) {

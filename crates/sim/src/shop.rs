@@ -5,11 +5,11 @@ use app::{BookInput, EditionInput, Policy, TaxFallback};
 use domain::cart::Lifetimes;
 use domain::catalog::Format;
 use domain::checkout::Details;
-use domain::ids::{CouponCode, ShippingOptionId, Sku, TaxName};
+use domain::ids::{CouponCode, EditionId, PromotionId, ShippingOptionId, Sku, TaxName};
 use domain::money::{Currency, Money, Ppm, Rounding};
 use domain::order::CaptureWhen;
 use domain::person::{Address, Country, Email};
-use domain::pricing::{Benefit, Budget, Off, Place, Promotion, Rule, ShippingOption, Target, TaxRate};
+use domain::pricing::{Benefit, Budget, Needs, Off, Place, Promotion, Rule, ShippingOption, Target, TaxRate, Trigger};
 use domain::text::Text;
 use domain::time::Timestamp;
 use std::time::Duration;
@@ -125,6 +125,32 @@ pub fn rules() -> Vec<Rule> {
     };
     let others = [Rule::tax(tax), shipping("standard", 499, Some(3000)).into(), shipping("express", 1299, None).into()];
     coupons.into_iter().map(Rule::from).chain(others).collect()
+}
+
+/// The promotion whose codes are issued, a few at a time, for one order each.
+pub const ISSUED: &str = "ISSUED";
+
+/// Promotions that shopkeepers change while anybody shops.
+pub const PROMOTIONS: [&str; 6] = ["SALE", "ONCE-EACH", "POT", "GIFT", "FIRST", ISSUED];
+
+/// A promotion as it is from its `n`-th change on; what it is called tells them apart.
+pub fn promotion(name: &str, n: u64, gift: EditionId) -> Promotion {
+    let id = PromotionId::parse(name).expect("invariant: an id");
+    let label = text(&format!("{name} as of change {n}"));
+    let small = usd(i64::try_from(20 + n % 7 * 10).expect("invariant: a small number"));
+    let goods = |off| Benefit::Goods { of: Target::default(), off };
+    let budget = |uses, uses_each, amount: Option<i64>| Budget { uses, uses_each, amount: amount.map(usd) };
+    let automatic = |benefit| Promotion::automatic(id.clone(), label.clone(), benefit);
+    match name {
+        "ONCE-EACH" => Promotion { budget: budget(None, Some(1), None), ..automatic(goods(Off::Amount(small))) },
+        "POT" => Promotion { budget: budget(None, None, Some(500)), cap: Some(usd(200)), ..automatic(goods(Off::Rate(Ppm(150_000)))) },
+        "GIFT" => Promotion { budget: budget(Some(3), None, None), ..automatic(Benefit::Gift { edition: gift }) },
+        "FIRST" => Promotion { needs: Needs { first_order: true, ..Needs::default() }, ..automatic(goods(Off::Amount(small))) },
+        ISSUED => Promotion { trigger: Trigger::Codes(Vec::new()), ..automatic(goods(Off::Amount(small))) },
+        _ => {
+            automatic(Benefit::Each { of: Target::default(), off: Off::Rate(Ppm(10_000 + u32::try_from(n % 5).expect("small") * 10_000)) })
+        }
+    }
 }
 
 pub fn address(line1: &str) -> Address {

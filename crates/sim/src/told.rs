@@ -2,12 +2,13 @@
 
 use crate::invariants::{Items, quantities};
 use crate::world::Violations;
-use app::{BookView, CartView, CheckoutView, Opened, Processed, Started, StockView};
+use app::{BookView, CartView, CheckoutView, Opened, Processed, RuleView, Started, StockView};
 use bytes::Bytes;
 use domain::cart::Cart;
 use domain::ids::{CartId, CheckoutId, EditionId};
 use domain::money::Money;
 use domain::order::Order;
+use domain::pricing::Batch;
 use domain::refusal::Refusal;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -76,6 +77,8 @@ impl Shown for Order {
 }
 
 impl Shown for StockView {}
+impl Shown for RuleView {}
+impl Shown for Batch {}
 impl Shown for () {}
 
 /// Without the snapshot it was looked up in, which is no part of the answer.

@@ -8,11 +8,11 @@ use crate::shop;
 use crate::told::{CartSeen, Told};
 use crate::world::{World, admin};
 use app::ports::{ChargeStatus, Clock};
-use app::{AddItem, MergeCart, Notice, OpenCart, Operation, OrderQuery, Process, Processed, StartCheckout, StockInput};
+use app::{AddItem, Issue, MergeCart, Notice, OpenCart, Operation, OrderQuery, Process, Processed, PutRule, StartCheckout, StockInput};
 use domain::cart::Strategy;
-use domain::ids::{BookId, CouponCode, EditionId, OrderId, PaymentToken, Version};
+use domain::ids::{BookId, CouponCode, EditionId, OrderId, PaymentToken, PromotionId, Version};
 use domain::order::{RefundOf, RefundRequest, Status, TRANSITIONS};
-use domain::pricing::Line;
+use domain::pricing::{Line, Promotion, RuleKey};
 use domain::quantity::Quantity;
 use domain::refusal::Refusal;
 use futures_util::FutureExt;
@@ -53,6 +53,10 @@ const SHOPKEEPER: &[Act] = &[
     (2, |d| reject_order(d).boxed_local()),
     (8, |d| pay_back(d).boxed_local()),
     (2, |d| replace_with_another(d).boxed_local()),
+    (12, |d| change_rule(d).boxed_local()),
+    (4, |d| switch_rule(d).boxed_local()),
+    (3, |d| delete_rule(d).boxed_local()),
+    (3, |d| issue_codes(d).boxed_local()),
 ];
 
 async fn act(device: &Device, table: &[Act]) {
@@ -146,6 +150,12 @@ fn few(device: &Device) -> Quantity {
 
 /// One of the coupons, mostly the one everybody is after just now.
 fn coupon(device: &Device) -> CouponCode {
+    if device.likely(150) {
+        let issued = device.world.oracle.borrow().issued(&promotion_id(shop::ISSUED));
+        if !issued.is_empty() {
+            return issued[device.chance.borrow_mut().usize(..issued.len())].clone();
+        }
+    }
     if device.likely(600) { shop::coupon_of_the_hour(device.world.time.now()) } else { shop::code(device.one_of(&shop::CODES)) }
 }
 
@@ -448,6 +458,39 @@ async fn restock(device: &Device) {
         if device.likely(700) { StockInput::Delta(device.one_of(&[-1, 2, 4, 6])) } else { StockInput::Set(device.one_of(&[0, 1, 3, 6])) };
     let reason = shop::text("simulated");
     send!(device, "restock", false, |app, me, once| app.move_stock(&me, id, edition, input, reason, once), reason);
+}
+
+fn promotion_id(name: &str) -> PromotionId {
+    PromotionId::parse(name).expect("invariant: an id")
+}
+
+/// One of the promotions as it is from now on; it comes back when it was taken away.
+async fn put_promotion(device: &Device, active: bool) {
+    let (name, Some((_, gift))) = (device.one_of(&shop::PROMOTIONS), pick(device)) else { return };
+    let rule = Promotion { active, ..shop::promotion(name, device.world.fresh_change(), gift) };
+    let creates = device.world.oracle.borrow().lacks(&rule.id);
+    let put = PutRule { rule: rule.into(), if_match: None, creates, reason: Some(shop::text("simulated")) };
+    send!(device, "put rule", false, |app, me, once| app.put_rule(&me, put, once), put);
+}
+
+async fn change_rule(device: &Device) {
+    put_promotion(device, true).await;
+}
+
+async fn switch_rule(device: &Device) {
+    put_promotion(device, device.likely(300)).await;
+}
+
+async fn delete_rule(device: &Device) {
+    let key = RuleKey::promotion(&promotion_id(device.one_of(&shop::PROMOTIONS)));
+    send!(device, "delete rule", false, |app, me, once| app.delete_rule(&me, key, None, None, once), key);
+}
+
+/// More than are written at once, now and then.
+async fn issue_codes(device: &Device) {
+    let (promotion, count) = (promotion_id(shop::ISSUED), device.one_of(&[1, 2, 3, 700]));
+    let issue = Issue { count, prefix: None, uses_max: Some(1) };
+    send!(device, "issue codes", false, |app, me, once| app.issue_codes(&me, promotion, issue, None, once), promotion, issue);
 }
 
 async fn any_order(device: &Device) -> Option<(OrderId, Status)> {

@@ -8,7 +8,7 @@ use crate::invariants::Oracle;
 use crate::shop;
 use crate::trace::Trace;
 use app::ports::{Carts, Catalog, Ledger, NoExpressions, Outbox, Payments, PortErrorKind, Prices, Sessions};
-use app::{App, Caller, Error, Ports};
+use app::{App, Caller, Error, Ports, PutRule};
 use domain::cart::Owner;
 use domain::ids::{CartId, CheckoutId, CustomerId, OrderId};
 use domain::order::CaptureWhen;
@@ -88,6 +88,7 @@ pub struct World {
     routing: RefCell<Rng>,
     keys: Cell<u64>,
     books: Cell<u32>,
+    changes: Cell<u64>,
 }
 
 impl World {
@@ -117,6 +118,7 @@ impl World {
             boots: Cell::new(0),
             keys: Cell::new(0),
             books: Cell::new(shop::BOOKS),
+            changes: Cell::new(0),
         };
         let nodes = 1 + world.seed.stream("nodes").usize(..2);
         for node in 0..nodes {
@@ -200,6 +202,13 @@ impl World {
             let created = app.create_book(&admin, shop::book(n, 500 + 250 * i64::from(n), None), None).now_or_never();
             created.expect("invariant: nothing waits in calm weather").expect("invariant: a good book");
         }
+        let gift = self.oracle.borrow().on_sale()[0].1;
+        for name in shop::PROMOTIONS {
+            let rule = shop::promotion(name, self.fresh_change(), gift).into();
+            let put = PutRule { rule, if_match: None, creates: true, reason: None };
+            let created = app.put_rule(&admin, put, None).now_or_never();
+            created.expect("invariant: nothing waits in calm weather").expect("invariant: a good rule");
+        }
         self.oracle.borrow_mut().check();
     }
 
@@ -217,6 +226,12 @@ impl World {
     pub fn fresh_key(&self) -> [u8; 16] {
         self.keys.set(self.keys.get() + 1);
         u128::from(self.keys.get()).to_be_bytes()
+    }
+
+    /// The number of a change of rules nobody has made yet.
+    pub fn fresh_change(&self) -> u64 {
+        self.changes.set(self.changes.get() + 1);
+        self.changes.get()
     }
 
     /// The number of a book nobody has sold yet.

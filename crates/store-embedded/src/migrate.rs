@@ -14,9 +14,6 @@ const STEPS: &[(&str, Option<Fill>)] = &[
     (include_str!("../migrations/0004_prices.sql"), None),
 ];
 
-/// The format from which on all uses are counted, not only those of coupons.
-pub const COUNTERS_SINCE: u32 = 3;
-
 /// The format this version writes.
 pub fn supported() -> u32 {
     u32::try_from(STEPS.len()).expect("invariant: few migrations")

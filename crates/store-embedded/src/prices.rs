@@ -15,6 +15,9 @@ use std::sync::Arc;
 
 const PORT: &str = "prices";
 
+/// The format from which on rules are kept.
+pub const SINCE: u32 = 4;
+
 /// Every rule.
 pub fn load(on: &Connection) -> Result<Pricebook, Fault> {
     Ok(Pricebook::new(many(on, "SELECT body FROM rules", (), records::decode_kept)?.into_iter().map(Arc::new)))

@@ -99,7 +99,8 @@ impl Check<'_> {
                 self.wrong.push(format!("{}: the columns are {stored:?}, the checkout says {told:?}", checkout.id));
             }
             if is_being_paid(checkout.state) {
-                for line in &checkout.lines {
+                // Gifts are held as well.
+                for line in &checkout.quote.lines {
                     *held.reserved.entry(line.edition).or_default() += u64::from(line.quantity.get());
                 }
                 held.uses_of(&checkout.quote);

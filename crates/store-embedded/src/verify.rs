@@ -3,14 +3,18 @@
 
 use crate::columns::{Decode, uint};
 use crate::fault::Fault;
-use crate::{OpenError, chain, existing, migrate, stock};
+use crate::{OpenError, chain, existing, migrate, prices, stock};
 use domain::ids::OrderId;
 use domain::order::Order;
+use domain::pricing::{Deed, Rule};
 use domain::stock::StockLevel;
 use records::Damaged;
 use rusqlite::{Connection, Row};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+
+/// The format from which on uses are counted by more than coupons.
+const USES_SINCE: u32 = 3;
 
 /// What a sound store holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +30,10 @@ pub struct Verified {
     /// Events, delivered or not.
     pub events: u64,
     pub stock_moves: u64,
+    /// Of prices.
+    pub rules: u64,
+    /// Named by promotions and issued.
+    pub codes: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,36 +54,27 @@ pub fn verify(dir: &Path) -> Result<Verified, VerifyError> {
     check(dir, |check| check.all())
 }
 
-/// What the counts of a store are that was not opened since they were coupons'.
-const OLD_COUNTERS: &str = "
-    CREATE TEMP VIEW counters AS SELECT 'uses/' || code AS name, used FROM coupons;
-    CREATE TEMP VIEW uses AS SELECT cause, 'uses/' || code AS counter, n, at FROM coupon_moves;";
-
 /// Looks at a directory's store as of one instant; what it finds wrong is the error.
 pub(crate) fn check<T>(dir: &Path, look: impl FnOnce(&mut Check<'_>) -> rusqlite::Result<T>) -> Result<T, VerifyError> {
     let connection = existing(dir)?;
     connection.execute_batch("BEGIN")?;
     let format = migrate::format(&connection)?;
-    if format < migrate::COUNTERS_SINCE {
-        connection.execute_batch(OLD_COUNTERS)?;
-    }
-    let linked = format >= chain::SINCE;
-    let mut check = Check { on: &connection, linked, wrong: Vec::new() };
+    let mut check = Check { on: &connection, format, wrong: Vec::new() };
     let found = look(&mut check)?;
     if check.wrong.is_empty() { Ok(found) } else { Err(VerifyError::Unsound(check.wrong)) }
 }
 
 pub(crate) struct Check<'a> {
     pub on: &'a Connection,
-    /// Whether its events have links: an older store gets them when it is opened.
-    linked: bool,
+    /// An older store gets what later formats have when it is opened.
+    format: u32,
     pub wrong: Vec<String>,
 }
 
 impl Check<'_> {
     fn all(&mut self) -> rusqlite::Result<Verified> {
         self.file()?;
-        let verified = Verified {
+        let mut verified = Verified {
             carts: self.records("carts", records::decode_cart)?,
             checkouts: self.records("checkouts", records::decode_checkout)?,
             orders: self.records("orders", records::decode_order)?,
@@ -86,10 +85,14 @@ impl Check<'_> {
             answers: self.count("answers")?,
             events: self.records("outbox", records::decode_outgoing)?,
             stock_moves: self.count("stock_moves")?,
+            ..Verified::default()
         };
         self.orders()?;
         self.levels()?;
         self.counters()?;
+        if self.format >= prices::SINCE {
+            self.prices(&mut verified)?;
+        }
         Ok(verified)
     }
 
@@ -128,7 +131,7 @@ impl Check<'_> {
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
             let id: [u8; 16] = row.get(0)?;
-            if self.linked {
+            if self.format >= chain::SINCE {
                 self.chain(id)?;
             }
             // A record that cannot be read was told before.
@@ -197,6 +200,9 @@ impl Check<'_> {
     }
 
     fn counters(&mut self) -> rusqlite::Result<()> {
+        if self.format < USES_SINCE {
+            return Ok(());
+        }
         let sql = "SELECT name, used, (SELECT coalesce(sum(n), 0) FROM uses u WHERE u.counter = c.name) AS moved FROM counters c
                    WHERE used <> moved";
         let mut statement = self.on.prepare(sql)?;
@@ -204,6 +210,87 @@ impl Check<'_> {
         for row in rows {
             let (name, used, moved) = row?;
             self.wrong.push(format!("{name} stands at {used}, its uses lead to {moved}"));
+        }
+        Ok(())
+    }
+}
+
+/// Rules, and what is kept of them elsewhere.
+impl Check<'_> {
+    fn prices(&mut self, verified: &mut Verified) -> rusqlite::Result<()> {
+        verified.rules = self.records("rules", records::decode_kept)?;
+        verified.codes = self.count("codes")?;
+        self.records("rule_audit", records::decode_audited)?;
+        self.records("price_lines", records::decode_price_line)?;
+        let kept = self.kept_rules()?;
+        self.audited_rules(&kept)?;
+        self.named_codes(&kept)?;
+        self.batches()
+    }
+
+    /// Every rule that can be read, by its columns, which are what it says.
+    fn kept_rules(&mut self) -> rusqlite::Result<BTreeMap<(String, String), Rule>> {
+        let mut kept = BTreeMap::new();
+        let mut statement = self.on.prepare("SELECT body, kind, id, version FROM rules")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let columns: (String, String, u64) = (row.get(1)?, row.get(2)?, uint(row.get(3)?));
+            // A record that cannot be read was told before.
+            let Ok(rule) = decoded(row, 0, records::decode_kept) else { continue };
+            let key = rule.rule.key();
+            let told = (key.kind.as_str().to_owned(), key.id.to_string(), rule.version.0);
+            if columns != told {
+                self.wrong.push(format!("a rule's columns are {columns:?}, it says {told:?}"));
+            }
+            kept.insert((told.0, told.1), rule.rule);
+        }
+        Ok(kept)
+    }
+
+    /// A rule is what its last line in the audit says, and one that was deleted is not there.
+    fn audited_rules(&mut self, kept: &BTreeMap<(String, String), Rule>) -> rusqlite::Result<()> {
+        let mut last: BTreeMap<(String, String), Rule> = BTreeMap::new();
+        let mut statement = self.on.prepare("SELECT body FROM rule_audit ORDER BY sequence")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let Ok(line) = decoded(row, 0, records::decode_audited) else { continue };
+            let key = (line.key.kind.as_str().to_owned(), line.key.id.to_string());
+            match line.deed {
+                Deed::Put { after, .. } => drop(last.insert(key, *after)),
+                Deed::Deleted { .. } => drop(last.remove(&key)),
+                Deed::Issued { .. } => {}
+            }
+        }
+        for (kind, id) in kept.keys().chain(last.keys().filter(|key| !kept.contains_key(*key))) {
+            let key = (kind.clone(), id.clone());
+            if kept.get(&key) != last.get(&key) {
+                self.wrong.push(format!("{kind} {id} is not what was decided last"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The codes that rules name are the ones that lead to them.
+    fn named_codes(&mut self, kept: &BTreeMap<(String, String), Rule>) -> rusqlite::Result<()> {
+        let named: BTreeSet<(String, String)> =
+            kept.iter().flat_map(|((_, id), rule)| rule.codes().iter().map(|code| (code.to_string(), id.clone()))).collect();
+        let mut statement = self.on.prepare("SELECT code, promotion FROM codes WHERE batch IS NULL")?;
+        let stored = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<BTreeSet<_>, _>>()?;
+        for (code, promotion) in named.symmetric_difference(&stored) {
+            self.wrong.push(format!("the code {code} and the promotion {promotion} do not name each other"));
+        }
+        Ok(())
+    }
+
+    fn batches(&mut self) -> rusqlite::Result<()> {
+        let sql = "SELECT hex(b.id), b.issued, coalesce(c.n, 0) FROM batches b
+                   LEFT JOIN (SELECT batch, count(*) AS n FROM codes WHERE batch IS NOT NULL GROUP BY batch) c ON c.batch = b.id
+                   WHERE b.issued <> coalesce(c.n, 0)";
+        let mut statement = self.on.prepare(sql)?;
+        let rows = statement.query_map((), |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?;
+        for row in rows {
+            let (batch, issued, there) = row?;
+            self.wrong.push(format!("batch {batch} has {issued} codes, {there} are there"));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ mod carts;
 mod checkout;
 mod faults;
 mod orders;
+mod prices;
 mod provider;
 mod repeats;
 mod taxes;

@@ -1,7 +1,7 @@
 //! A shop on the reference adapters: three books, a coupon with two uses, a payment provider with a ledger.
 
 use app::TimeZone;
-use app::ports::{Carts, Ledger, NoExpressions, Payments, Taxes};
+use app::ports::{Carts, Ledger, NoExpressions, OrderFilter, Payments, Taxes};
 use app::{
     AddItem, Answered, App, Caller, CheckoutView, Error, Once, OpenCart, Policy, Ports, Process, Processed, StartCheckout, Started,
     TaxFallback,
@@ -68,25 +68,33 @@ impl World {
         &self,
         wrap: impl FnOnce(Arc<dyn Carts>, Arc<dyn Ledger>, Arc<dyn Payments>) -> (Arc<dyn Carts>, Arc<dyn Ledger>, Arc<dyn Payments>),
     ) -> App {
+        let Ports { carts, ledger, payments, .. } = self.ports();
+        let (carts, ledger, payments) = wrap(carts, ledger, payments);
+        App::new(Ports { carts, ledger, payments, ..self.ports() }, self.policy())
+    }
+
+    pub fn ports(&self) -> Ports {
         let store = Arc::new(self.store.clone());
-        let (carts, ledger, payments) = wrap(store.clone(), store.clone(), self.payments.clone());
-        let ports = Ports {
-            carts,
-            ledger,
+        Ports {
+            carts: store.clone(),
+            ledger: store.clone(),
             catalog: store.clone(),
             prices: store.clone(),
             search: store.clone(),
             sessions: store.clone(),
-            payments,
+            payments: self.payments.clone(),
             taxes: self.taxes.clone(),
             bus: Arc::new(self.bus.clone()),
             outboxes: vec![store],
             clock: Arc::new(self.clock.clone()),
             entropy: Arc::new(self.entropy.clone()),
             expressions: Arc::new(NoExpressions),
-        };
+        }
+    }
+
+    pub fn policy(&self) -> Policy {
         let day = Duration::from_secs(86_400);
-        let policy = Policy {
+        Policy {
             currency: usd(),
             time_zone: TimeZone::UTC,
             carts: Lifetimes { guest: day, customer: day, empty: day },
@@ -96,8 +104,16 @@ impl World {
             tax_fallback: self.tax_fallback,
             session_ttl: day,
             events_keep: day,
-        };
-        App::new(ports, policy)
+        }
+    }
+
+    pub async fn guest(&self, app: &App) -> Caller {
+        Caller::Guest(app.open_session(None).await.expect("a session").session)
+    }
+
+    pub async fn orders(&self) -> Vec<Order> {
+        let ledger: &dyn Ledger = &self.store;
+        ledger.orders(&OrderFilter::default(), 100).await.expect("read")
     }
 
     pub async fn stock(&self, edition: u128) -> (u32, u32) {

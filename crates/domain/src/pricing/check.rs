@@ -295,3 +295,210 @@ fn few(count: usize, field: &'static str) -> Checked {
 fn ensure(holds: bool, fault: Fault, field: &'static str) -> Checked {
     if holds { Ok(()) } else { Err(fault.of(field)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{EditionId, PromotionId, ShippingOptionId, TaxName};
+    use crate::money::Nano;
+    use crate::person::Country;
+    use crate::pricing::{Basis, Kept, Minimum, Place, Pricebook, RuleId, Selector};
+    use crate::text::Text;
+    use crate::time::Timestamp;
+
+    fn money(minor: i64, currency: &str) -> Money {
+        Money::new(minor, Currency::parse(currency).expect("a currency")).expect("an amount")
+    }
+
+    fn usd(minor: i64) -> Money {
+        money(minor, "USD")
+    }
+
+    fn text<const MAX: usize>(text: &str) -> Text<MAX> {
+        Text::parse(text).expect("a text")
+    }
+
+    fn with(benefit: Benefit) -> Promotion {
+        Promotion::automatic(PromotionId::parse("P").expect("an id"), text("P"), benefit)
+    }
+
+    fn plain() -> Promotion {
+        with(goods(Off::Rate(Ppm(1))))
+    }
+
+    fn all() -> Target {
+        Target::default()
+    }
+
+    fn goods(off: Off) -> Benefit {
+        Benefit::Goods { of: all(), off }
+    }
+
+    fn code(text: &str) -> CouponCode {
+        CouponCode::parse(text).expect("a code")
+    }
+
+    fn named(codes: &[&str]) -> Promotion {
+        Promotion { trigger: Trigger::Codes(codes.iter().map(|c| code(c)).collect()), ..plain() }
+    }
+
+    fn tiers(from: &[u32], off: Off) -> Promotion {
+        with(Benefit::Tiers { of: all(), tiers: from.iter().map(|from| Tier { from: *from, off }).collect() })
+    }
+
+    fn buy_get(buy_count: u32, get_count: u32, off: u32, times_max: Option<u32>) -> Promotion {
+        with(Benefit::BuyGet { buy: all(), buy_count, get: all(), get_count, off: Ppm(off), times_max })
+    }
+
+    fn bundle(counts: &[u32]) -> Promotion {
+        let parts = counts.iter().map(|count| Part { of: all(), count: *count }).collect();
+        with(Benefit::Bundle { parts, off: Off::Price(usd(0)), times_max: None })
+    }
+
+    fn open(from: i64, to: i64) -> Promotion {
+        Promotion { window: Window { from: Some(Timestamp(from)), to: Some(Timestamp(to)) }, ..plain() }
+    }
+
+    fn hours(weekday: u8, from_minute: u16, to_minute: u16) -> Promotion {
+        Promotion { hours: vec![Hours { weekday, from_minute, to_minute }], ..plain() }
+    }
+
+    fn budget(uses: Option<u32>, uses_each: Option<u32>, amount: Option<i64>) -> Promotion {
+        Promotion { budget: Budget { uses, uses_each, amount: amount.map(usd) }, ..plain() }
+    }
+
+    fn minimum(amount: Money) -> Promotion {
+        let needs = Needs { minimum: Some(Minimum { amount, basis: Basis::Subtotal }), ..Needs::default() };
+        Promotion { needs, ..with(goods(Off::Amount(usd(1)))) }
+    }
+
+    fn many() -> Target {
+        Target { any: vec![Selector::Edition(EditionId(1)); RULE_PARTS_MAX + 1], ..all() }
+    }
+
+    #[test]
+    fn a_promotion_makes_sense_or_its_fault_is_named() {
+        let too_many = || Fault::TooMany { most: RULE_PARTS_MAX }.of("any");
+        for (promotion, fault) in [
+            (plain(), None),
+            (with(goods(Off::Rate(Ppm(0)))), Some(Fault::NotPositive.of("off"))),
+            (with(goods(Off::Rate(Ppm::ONE))), None),
+            (with(goods(Off::Rate(Ppm(1_000_001)))), Some(Fault::RateTooHigh.of("off"))),
+            (with(goods(Off::Amount(usd(0)))), Some(Fault::NotPositive.of("off"))),
+            (with(goods(Off::Price(usd(0)))), None),
+            (with(goods(Off::Price(usd(-1)))), Some(Fault::Negative.of("off"))),
+            (with(Benefit::Each { of: many(), off: Off::Rate(Ppm(1)) }), Some(too_many())),
+            (with(Benefit::Shipping { off: Off::Rate(Ppm(1_000_001)) }), Some(Fault::RateTooHigh.of("off"))),
+            (with(Benefit::Gift { edition: EditionId(1) }), None),
+            (tiers(&[1, 3], Off::Rate(Ppm(1))), None),
+            (tiers(&[], Off::Rate(Ppm(1))), Some(Fault::Empty.of("tiers"))),
+            (tiers(&[0, 3], Off::Rate(Ppm(1))), Some(Fault::NotPositive.of("tiers"))),
+            (tiers(&[3, 3], Off::Rate(Ppm(1))), Some(Fault::NotAscending.of("tiers"))),
+            (tiers(&[3], Off::Rate(Ppm(0))), Some(Fault::NotPositive.of("off"))),
+            (with(Benefit::Spend { tiers: vec![Tier { from: usd(0), off: Off::Rate(Ppm(1)) }] }), Some(Fault::NotPositive.of("tiers"))),
+            (
+                with(Benefit::Spend { tiers: vec![Tier { from: usd(1), off: Off::Amount(money(1, "EUR")) }] }),
+                Some(Fault::CurrencyMixed.of("amounts")),
+            ),
+            (buy_get(2, 1, 1_000_000, Some(1)), None),
+            (buy_get(0, 1, 1_000_000, None), Some(Fault::NotPositive.of("buy"))),
+            (buy_get(2, 0, 1_000_000, None), Some(Fault::NotPositive.of("get"))),
+            (buy_get(2, 1, 1_000_001, None), Some(Fault::RateTooHigh.of("off"))),
+            (buy_get(2, 1, 1_000_000, Some(0)), Some(Fault::NotPositive.of("timesMax"))),
+            (bundle(&[1, 2]), None),
+            (bundle(&[]), Some(Fault::Empty.of("parts"))),
+            (bundle(&[1, 0]), Some(Fault::NotPositive.of("copies"))),
+            (named(&[]), None),
+            (named(&["A", "B"]), None),
+            (named(&["A", "B", "A"]), Some(Fault::CodeTaken { code: code("A") }.of("codes"))),
+            (open(1, 2), None),
+            (open(2, 2), Some(Fault::WindowEmpty.of("window"))),
+            (hours(7, 0, 1_440), None),
+            (hours(0, 0, 60), Some(Fault::HoursInvalid.of("hours"))),
+            (hours(8, 0, 60), Some(Fault::HoursInvalid.of("hours"))),
+            (hours(1, 60, 60), Some(Fault::HoursInvalid.of("hours"))),
+            (hours(1, 60, 1_441), Some(Fault::HoursInvalid.of("hours"))),
+            (budget(Some(1), Some(1), Some(1)), None),
+            (budget(Some(0), None, None), Some(Fault::NotPositive.of("uses"))),
+            (budget(None, Some(0), None), Some(Fault::NotPositive.of("usesPerCustomer"))),
+            (budget(None, None, Some(0)), Some(Fault::NotPositive.of("budget"))),
+            (Promotion { cap: Some(usd(0)), ..plain() }, Some(Fault::NotPositive.of("cap"))),
+            (minimum(usd(1)), None),
+            (minimum(usd(0)), Some(Fault::NotPositive.of("minimum"))),
+            (minimum(money(1, "EUR")), Some(Fault::CurrencyMixed.of("amounts"))),
+        ] {
+            let note = format!("{promotion:?}");
+            assert_eq!(Rule::from(promotion).check().err(), fault, "{note}");
+        }
+    }
+
+    fn shipping(scale: Scale) -> ShippingOption {
+        let flat = ShippingOption::flat(ShippingOptionId::parse("s").expect("an id"), text("s"), usd(1));
+        ShippingOption { scale, ..flat }
+    }
+
+    fn by_weight(from: &[u32], price: i64) -> ShippingOption {
+        shipping(Scale::Weight(from.iter().map(|from| ShippingStep { from: *from, price: usd(price) }).collect()))
+    }
+
+    fn rate(to: &str, rate: u64) -> Rule {
+        let currency = |code| Currency::parse(code).expect("a currency");
+        let rate = ExchangeRate { from: currency("USD"), to: currency(to), rate: Nano(rate), since: Timestamp(0), source: None };
+        Rule::ExchangeRate { id: RuleId::parse("r").expect("an id"), rate }
+    }
+
+    fn tax(country: &str, name: &str, included: bool) -> TaxRate {
+        let place = Place::country(Country::parse(country).expect("a country"));
+        TaxRate { included, ..TaxRate::of(TaxName::parse(name).expect("a name"), place, text(name), Ppm(1)) }
+    }
+
+    #[test]
+    fn other_rules_make_sense_or_their_fault_is_named() {
+        let amount = |from: Money, price| ShippingStep { from, price: usd(price) };
+        for (rule, fault) in [
+            (shipping(Scale::Flat(usd(0))).into(), None),
+            (shipping(Scale::Flat(usd(-1))).into(), Some(Fault::Negative.of("price"))),
+            (by_weight(&[0, 500], 1).into(), None),
+            (by_weight(&[], 1).into(), Some(Fault::Empty.of("steps"))),
+            (by_weight(&[1], 1).into(), Some(Fault::NotFromZero.of("steps"))),
+            (by_weight(&[0, 500, 500], 1).into(), Some(Fault::NotAscending.of("steps"))),
+            (by_weight(&[0], -1).into(), Some(Fault::Negative.of("steps"))),
+            (shipping(Scale::Amount(vec![amount(usd(0), 1), amount(usd(5), 0)])).into(), None),
+            (shipping(Scale::Amount(vec![amount(money(0, "EUR"), 1)])).into(), Some(Fault::CurrencyMixed.of("amounts"))),
+            (ShippingOption { free_from: Some(money(1, "EUR")), ..by_weight(&[0], 1) }.into(), Some(Fault::CurrencyMixed.of("amounts"))),
+            (ShippingOption { free_from: Some(usd(-1)), ..by_weight(&[0], 1) }.into(), Some(Fault::Negative.of("freeFrom"))),
+            (rate("EUR", 1), None),
+            (rate("EUR", 0), Some(Fault::NotPositive.of("rate"))),
+            (rate("USD", 1), Some(Fault::SameCurrency.of("to"))),
+            (Rule::Stacking { most: Some(1) }, None),
+            (Rule::Stacking { most: None }, None),
+            (Rule::Stacking { most: Some(0) }, Some(Fault::NotPositive.of("most"))),
+            (Rule::tax(tax("DE", "VAT", true)), None),
+            (Rule::tax(TaxRate { rate: Ppm(1_000_001), ..tax("DE", "VAT", true) }), Some(Fault::RateTooHigh.of("rate"))),
+        ] {
+            let rule: Rule = rule;
+            let note = format!("{rule:?}");
+            assert_eq!(rule.check().err(), fault, "{note}");
+        }
+    }
+
+    #[test]
+    fn a_rule_goes_together_with_all_others() {
+        let other = Promotion { id: PromotionId::parse("Q").expect("an id"), ..named(&["A"]) };
+        let first = [Rule::tax(tax("DE", "VAT", true)), Rule::tax(tax("US", "SALES", false)), other.clone().into()];
+        let book = Pricebook::new(first.into_iter().map(|rule| Kept::first(rule, Timestamp(0))));
+        for (rule, fault) in [
+            (Rule::tax(tax("DE", "CITY", true)), None),
+            (Rule::tax(tax("DE", "CITY", false)), Some(Fault::IncludedDisagrees.of("included"))),
+            (Rule::tax(tax("FR", "VAT", false)), None),
+            // In place of itself.
+            (Rule::tax(tax("DE", "VAT", false)), None),
+            (other.into(), None),
+            (named(&["B"]).into(), None),
+            (named(&["B", "A"]).into(), Some(Fault::CodeTaken { code: code("A") }.of("codes"))),
+        ] {
+            let note = format!("{rule:?}");
+            assert_eq!(book.check(&rule).err(), fault, "{note}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! What was once written is read for ever: every file of `golden/` is a record some version wrote.
 
 mod fixtures;
+mod rules;
 
 use domain::event::{Event, Outgoing};
 use records::Damaged;
@@ -83,6 +84,9 @@ fn json_records_as_they_have_grown() {
     agrees("recorded_refused.json", &fixtures::refused_history(), records::encode_recorded, records::decode_recorded);
     still_reads("order_refused.json", &[fixtures::refused_order()], records::encode_order, records::decode_order);
     agrees("outgoing_refused.json", &fixtures::refused_outgoing(), records::encode_outgoing, records::decode_outgoing);
+    agrees("rule.json", &rules::kept(), records::encode_kept, records::decode_kept);
+    agrees("rule_audit.json", &rules::audited(), records::encode_audited, records::decode_audited);
+    agrees("price_line.json", &rules::price_lines(), records::encode_price_line, records::decode_price_line);
     agrees("outgoing_refunds.json", &fixtures::later_outgoing(), records::encode_outgoing, records::decode_outgoing);
 }
 
@@ -100,6 +104,9 @@ fn golden_files_are_written_once() {
         ("session.json", json(&fixtures::sessions(), records::encode_session)),
         ("recorded_refunds.json", json(&fixtures::later_history(), records::encode_recorded)),
         ("outgoing_refunds.json", json(&fixtures::later_outgoing(), records::encode_outgoing)),
+        ("rule.json", json(&rules::kept(), records::encode_kept)),
+        ("rule_audit.json", json(&rules::audited(), records::encode_audited)),
+        ("price_line.json", json(&rules::price_lines(), records::encode_price_line)),
         ("checkout_promoted.json", json(&[fixtures::promoted_checkout()], records::encode_checkout)),
         ("checkout_assessed.json", json(&fixtures::assessed_checkouts(), records::encode_checkout)),
         ("book_heavy.json", json(&[fixtures::heavy_book()], records::encode_book)),
@@ -148,6 +155,9 @@ fn a_newer_format_is_refused_and_said_to_be_newer() {
         ("book", records::decode_book(&newer(records::encode_book(&fixtures::books()[0]))).map(drop)),
         ("heading", records::decode_heading(&newer(records::encode_heading(&fixtures::headings()[0]))).map(drop)),
         ("session", records::decode_session(&newer(records::encode_session(&fixtures::sessions()[0]))).map(drop)),
+        ("rule", records::decode_kept(&newer(records::encode_kept(&rules::kept()[0]))).map(drop)),
+        ("line of the audit", records::decode_audited(&newer(records::encode_audited(&rules::audited()[0]))).map(drop)),
+        ("line of the price history", records::decode_price_line(&newer(records::encode_price_line(&rules::price_lines()[0]))).map(drop)),
         ("event", records::decode_outgoing(&newer(records::encode_outgoing(&fixtures::outgoing()[0]))).map(drop)),
     ] {
         let damaged = refused.expect_err("refused");

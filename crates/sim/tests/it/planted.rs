@@ -24,7 +24,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("delivered-before-published", "published"),
     ("checkout-owner-not-compared", "another's checkout"),
     ("number-from-clock", "has the number of"),
-    ("price-not-renewed", "was not sold at"),
+    ("price-not-renewed", "any more"),
     ("total-not-compared", "nobody agreed to"),
     ("cart-version-not-compared", ""),
     ("checkout-version-not-compared", ""),
@@ -43,6 +43,11 @@ const FAULTS: &[(&str, &str)] = &[
     ("order-answer-dropped", ""),
     ("stock-kept-on-cancel", ""),
     ("refunded-twice", ""),
+    ("budget-not-checked", "spent/POT: used"),
+    ("person-limit-ignored", "used 2 times, Some(1) are allowed"),
+    ("use-kept-on-cancel", "known"),
+    ("gift-not-held", ""),
+    ("pricebook-of-yesterday", "any more"),
 ];
 
 #[test]

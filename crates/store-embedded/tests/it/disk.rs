@@ -1,12 +1,17 @@
-use app::ports::{CartChange, Carts, Catalog, Ledger, Outbox, Saved, Sessions};
-use conformance::fixtures::{
-    START, add, answer, append, at, cart, cart_of, changed, checkout, commit_checkout, count, digest, guest, mark, move_stock, moved,
-    new_books, paying, placed, race, save_cart, session, session_event, use_coupon,
+use app::ports::{
+    CartChange, Carts, Catalog, CatalogChange, CodeWrite, Ledger, Outbox, PriceChange, Prices, PricesSaved, RuleWrite, Saved, Sessions,
 };
-use domain::ids::{BookId, CartId, CheckoutId, EditionId, OrderId, SessionId};
+use conformance::fixtures::{
+    START, add, answer, append, at, cart, cart_of, changed, checkout, code, commit_checkout, count, digest, guest, mark, move_stock, moved,
+    new_books, paying, placed, race, rules, save_cart, session, session_event, usd, use_coupon,
+};
+use domain::ids::{BookId, CartId, CheckoutId, EditionId, OrderId, PromotionId, SessionId, Version};
+use domain::order::Actor;
+use domain::pricing::{Batch, Kept, PriceLine, RuleKind, Why};
 use domain::session::SessionEvent;
 use domain::stock::StockChange;
 use std::path::Path;
+use std::sync::Arc;
 use store_embedded::{BackupError, EmbeddedStore, OpenError, Rebuilt, VerifyError, rebuild, verify};
 use tempfile::TempDir;
 
@@ -33,12 +38,37 @@ async fn fill(store: &EmbeddedStore) {
     store.commit(move_stock(stock), START).await.expect("stock");
     store.commit(count([use_coupon("TEN", 5, "pay")]), START).await.expect("a coupon");
     store.create(session(1), digest(1), session_event(1, 1, SessionEvent::Started)).await.expect("a session");
+    decide(store).await;
+}
+
+/// Rules, one of them changed; two issued codes and a price.
+async fn decide(store: &EmbeddedStore) {
+    let why = Why { actor: Actor::System, reason: None };
+    let put = |rule, version| {
+        let kept = Kept { rule, version: Version(version), updated_at: START };
+        RuleWrite::Put { kept: Arc::new(kept), expected: Version(version - 1) }
+    };
+    let ten = rules().remove(0);
+    let batch = Batch { id: 7, promotion: PromotionId::parse("TEN").expect("an id"), count: 2 };
+    let codes = CodeWrite { batch, uses_max: Some(1), expected: 0, codes: vec![code("TEN-A"), code("TEN-B")] };
+    for (rules, codes) in [(rules().into_iter().map(|rule| put(rule, 1)).collect(), Some(codes)), (vec![put(ten, 2)], None)] {
+        let change = PriceChange { rules, codes, ..PriceChange::by(why.clone()) };
+        let saved = Prices::save(store, change, START).await.expect("saved rules");
+        assert!(matches!(saved, PricesSaved::Done), "{saved:?}");
+    }
+    let line = PriceLine { edition: EditionId(1), at: START, list: usd(199), sale: None, why };
+    let change = CatalogChange { prices: vec![line], ..CatalogChange::default() };
+    Catalog::save(store, change, START).await.expect("a saved price");
 }
 
 /// What [`fill`] has left, as one can compare it.
 async fn seen(store: &EmbeddedStore) -> String {
     format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        store.book().of(RuleKind::Promotion).collect::<Vec<_>>(),
+        store.audit(None, None, 10).await.expect("lines"),
+        store.issued(&code("TEN-A")).await.expect("a code"),
+        store.prices(EditionId(1), None, 10).await.expect("prices"),
         Carts::load(store, CartId(1), START).await.expect("a cart"),
         store.of_owner(&guest(1), START).await.expect("an owner"),
         Carts::answer(store, mark(1).key).await.expect("an answer"),
@@ -198,6 +228,17 @@ async fn a_sound_store_is_counted_and_every_disagreement_is_found() {
         ("UPDATE carts SET body = CAST(x'02' || substr(body, 2) AS BLOB)", Some("format 2, written by a newer version")),
         ("UPDATE carts SET body = substr(body, 1, 9)", Some("the stored cart cannot be read")),
         ("UPDATE outbox SET body = x'7b7d' WHERE position = 1", Some("the stored event cannot be read")),
+        ("UPDATE rules SET version = 9 WHERE kind = 'promotion'", Some("a rule's columns are")),
+        (
+            "UPDATE rules SET body = CAST(replace(CAST(body AS TEXT), '10 % off', '20 % off') AS BLOB)",
+            Some("TEN is not what was decided last"),
+        ),
+        ("DELETE FROM rules WHERE kind = 'tax_rate'", Some("US-CA-SALES is not what was decided last")),
+        ("DELETE FROM rule_audit WHERE kind = 'tax_rate'", Some("US-CA-SALES is not what was decided last")),
+        ("UPDATE rule_audit SET body = x'7b7d' WHERE sequence = 1", Some("the stored line of the audit cannot be read")),
+        ("DELETE FROM codes WHERE code = 'TEN'", Some("the code TEN and the promotion TEN do not name each other")),
+        ("DELETE FROM codes WHERE code = 'TEN-A'", Some("has 2 codes, 1 are there")),
+        ("UPDATE price_lines SET body = x'7b7d'", Some("the stored line of the price history cannot be read")),
         ("UPDATE books SET body = CAST(replace(CAST(body AS TEXT), 'SKU-1', 'SKU 1') AS BLOB)", Some("books: ")),
     ] {
         let dir = dir();
@@ -208,7 +249,7 @@ async fn a_sound_store_is_counted_and_every_disagreement_is_found() {
         match (verify(dir.path()), told) {
             (Ok(verified), None) => {
                 let one = [verified.carts, verified.checkouts, verified.orders, verified.books, verified.sessions, verified.answers];
-                assert_eq!((one, verified.stock_moves), ([1; 6], 2));
+                assert_eq!((one, verified.stock_moves, verified.rules, verified.codes), ([1; 6], 2, 3, 3));
             }
             (Err(VerifyError::Unsound(wrong)), Some(told)) => assert!(wrong.iter().any(|w| w.contains(told)), "{damage}: {wrong:?}"),
             (other, _) => panic!("{damage}: {other:?}"),
