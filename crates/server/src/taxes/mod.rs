@@ -18,6 +18,7 @@ use domain::person::Country;
 use domain::pricing::{Place, Rule, RuleId, RuleKey, RuleKind, TaxRate, Window};
 use domain::text::Text;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -42,6 +43,17 @@ impl FromStr for BookRate {
             "standard" => Ok(Self::Standard),
             "reduced" => Ok(Self::Reduced),
             other => other.split_once('=').and_then(of).ok_or_else(|| "standard, reduced, or COUNTRY=PPM such as DE=70000".to_owned()),
+        }
+    }
+}
+
+/// As the command line has it.
+impl fmt::Display for BookRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Standard => f.write_str("standard"),
+            Self::Reduced => f.write_str("reduced"),
+            Self::Of(country, rate) => write!(f, "{}={}", country.as_str(), rate.0),
         }
     }
 }
