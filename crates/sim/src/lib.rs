@@ -14,6 +14,7 @@ mod executor;
 mod faults;
 mod invariants;
 mod shop;
+mod sums;
 mod told;
 mod trace;
 mod workload;

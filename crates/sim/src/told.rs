@@ -1,6 +1,6 @@
 //! What shoppers were told: the read-only memory against which later answers are held.
 
-use crate::invariants::{Items, quantities};
+use crate::sums::{Items, quantities};
 use crate::world::Violations;
 use app::{BookView, CartView, CheckoutView, Opened, Processed, RuleView, Started, StockView};
 use bytes::Bytes;

@@ -227,7 +227,7 @@ async fn look(device: &Device) {
     let me = device.caller.clone();
     let looked = device.world.ask(|app| async move { app.my_cart(&me).await }.boxed()).await;
     if let Some(Ok(view)) = looked {
-        if !crate::invariants::adds_up(&view.quote) {
+        if !crate::sums::adds_up(&view.quote) {
             device.world.violations.report(format_args!("a cart does not add up: {:?}", view.quote));
         }
         device.world.oracle.borrow_mut().shown(&CartSeen::of(&view.cart), None);
