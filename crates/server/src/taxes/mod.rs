@@ -18,6 +18,7 @@ use domain::person::Country;
 use domain::pricing::{Place, Rule, RuleId, RuleKey, RuleKind, TaxRate, Window};
 use domain::text::Text;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -46,6 +47,17 @@ impl FromStr for BookRate {
     }
 }
 
+/// As the command line has it.
+impl fmt::Display for BookRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Standard => f.write_str("standard"),
+            Self::Reduced => f.write_str("reduced"),
+            Self::Of(country, rate) => write!(f, "{}={}", country.as_str(), rate.0),
+        }
+    }
+}
+
 /// A table as it was read: rates with the rows they are from, and what was wrong, by row.
 #[derive(Debug, Default)]
 pub struct Table {
@@ -67,7 +79,7 @@ pub struct Summary {
 /// # Errors
 /// What kept the file from being read or the store from being written; bad rows are in the summary.
 pub async fn import(app: &App, path: &Path, reader: &Reader<'_>) -> Result<Summary, String> {
-    let at = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+    let at = |e: &dyn fmt::Display| format!("{}: {e}", path.display());
     let bytes = std::fs::read(path).map_err(|e| at(&e))?;
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     let Table { rates, mut bad } = reader.read(&bytes, name).map_err(|e| at(&e))?;

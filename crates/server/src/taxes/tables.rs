@@ -72,7 +72,7 @@ impl Reader<'_> {
             }
         };
         let unused = self.wanted.books.iter().chain(&self.wanted.ebooks).filter(|rate| !used.has(rate));
-        table.bad.extend(unused.map(|rate| format!("{rate:?}: no rate of books depends on it in this table")));
+        table.bad.extend(unused.map(|rate| format!("{rate}: no rate of books depends on it in this table")));
         Ok(table)
     }
 

@@ -57,7 +57,7 @@ fn european_rates_are_those_of_all_goods_unless_told_what_books_have() {
     let several = "AD: several reduced rates (1 %, 2.5 %): which one books have is for --books-rate AD=PPM to say";
     check(&books(&["reduced"]), EUROPE, &[&ba, &paper("DE", 70_000), &de], &[several, none]);
     check(&books(&["reduced", "AD=10000"]), EUROPE, &[&paper("AD", 10_000), &ad, &ba, &paper("DE", 70_000), &de], &[none]);
-    let unused = "Of(Country([70, 82]), Ppm(55000)): no rate of books depends on it in this table";
+    let unused = "FR=55000: no rate of books depends on it in this table";
     check(&books(&["standard", "FR=55000"]), EUROPE, &[&ad, &ba, &de], &[none, unused]);
     let digital = Wanted {
         ebooks: vec!["DE=70000".parse().expect("a rate")],
