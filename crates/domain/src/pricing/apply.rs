@@ -8,6 +8,7 @@
 //! aside and everything is computed anew, at most once per promotion.
 
 use super::benefit::{Goods, Outcome, Taken};
+use super::index::Index;
 use super::promotion::{Basis, Benefit, Promotion, Stacking, Step, Trigger};
 use super::usage::{Counter, Use};
 use super::{
@@ -51,6 +52,9 @@ pub(super) struct Promoting<'a> {
     offers: &'a dyn Offers,
     /// What each line of the cart comes to before discounts; gifts that are added come after them.
     whole: Vec<Money>,
+    /// What is left of each by now.
+    left: Vec<Money>,
+    index: Index<'a>,
     /// The goods of the cart before discounts.
     subtotal: Money,
     /// Adjustments that are no promotions' come first.
@@ -66,7 +70,7 @@ impl<'a> Promoting<'a> {
         rules: &'a Rules,
         context: &'a Context,
         now: Timestamp,
-    ) -> Result<Self, MoneyError> {
+    ) -> Self {
         let mut candidates: Vec<Candidate<'a>> = Vec::new();
         let mut unknown = Vec::new();
         for promotion in rules.automatic() {
@@ -84,24 +88,28 @@ impl<'a> Promoting<'a> {
             candidates.push(Candidate { promotion, given: Some(given), step, barred, out: None, applied: false });
         }
         candidates.sort_by_key(|c| c.step);
-        let whole = quote.lines.iter().map(|l| l.total).collect();
+        let whole: Vec<Money> = quote.lines.iter().map(|l| l.total).collect();
+        let (left, index) = (whole.clone(), Index::of(rules.named(), &quote.lines, headings));
         let base = quote.adjustments.len();
         let subtotal = quote.subtotal;
-        let mut this = Self { quote, headings, context, rules, now, candidates, unknown, offers, whole, subtotal, base };
-        this.bar()?;
-        Ok(this)
+        let mut this = Self { quote, headings, context, rules, now, candidates, unknown, offers, whole, left, index, subtotal, base };
+        this.bar();
+        this
     }
 
     /// Sets aside what cannot apply whatever the others do.
-    fn bar(&mut self) -> Result<(), MoneyError> {
+    fn bar(&mut self) {
         let facts = Facts { quote: self.quote, headings: self.headings, context: self.context };
-        let goods = Goods { lines: &self.quote.lines, headings: self.headings, left: &self.whole, subtotal: self.quote.subtotal };
-        for candidate in self.candidates.iter_mut().filter(|c| c.barred.is_none()) {
-            candidate.barred = closed(candidate.promotion, candidate.given, self.context, self.now)
-                .or_else(|| unmet(candidate.promotion, &goods, self.context))
-                .or_else(|| expression(candidate.promotion, &facts));
+        let goods = self.goods_with(&self.whole);
+        let why = |c: &Candidate<'_>| {
+            closed(c.promotion, c.given, self.context, self.now)
+                .or_else(|| unmet(c.promotion, &goods, self.context))
+                .or_else(|| expression(c.promotion, &facts))
+        };
+        let barred: Vec<_> = self.candidates.iter().map(|c| c.barred.clone().or_else(|| why(c))).collect();
+        for (candidate, barred) in self.candidates.iter_mut().zip(barred) {
+            candidate.barred = barred;
         }
-        Ok(())
     }
 
     /// Takes off what promotions for goods take off.
@@ -229,10 +237,8 @@ impl<'a> Promoting<'a> {
                 None => Ok(self.gift(promotion, edition)?.map_or(0, |line| line.total.minor())),
             };
         }
-        let goods = Goods { lines, headings: self.headings, left: &self.whole, subtotal: self.subtotal };
-        let Ok(taken) = goods.take(&promotion.benefit)? else { return Ok(0) };
-        let sum = Money::sum(self.quote.currency, taken.shares.iter().map(|(_, part)| *part))?;
-        Ok(self.limit(promotion, sum)?.0.minor())
+        let worth = self.goods_with(&self.whole).worth(&promotion.benefit)?;
+        Ok(self.limit(promotion, worth)?.0.minor())
     }
 
     fn try_goods(&mut self, n: usize) -> Outcome {
@@ -243,9 +249,13 @@ impl<'a> Promoting<'a> {
         if let Benefit::Gift { edition } = promotion.benefit {
             return self.give(promotion, edition);
         }
+        self.goods_with(&self.left).take(&promotion.benefit)
+    }
+
+    /// The goods of the cart, so much left of each line.
+    fn goods_with<'b>(&'b self, left: &'b [Money]) -> Goods<'b> {
         let lines = &self.quote.lines[..self.whole.len()];
-        let left = lines.iter().map(|l| l.total.minus(l.discount)).collect::<Result<Vec<_>, _>>()?;
-        Goods { lines, headings: self.headings, left: &left, subtotal: self.subtotal }.take(&promotion.benefit)
+        Goods { lines, headings: self.headings, index: &self.index, left, subtotal: self.subtotal }
     }
 
     /// One copy for nothing: the cheapest of those in the cart, else one that is added.
@@ -266,7 +276,7 @@ impl<'a> Promoting<'a> {
     /// A copy to add to the lines, unless a part of it would have to be paid: nobody asked for it.
     fn gift(&self, promotion: &Promotion, edition: EditionId) -> Result<Result<QuotedLine, WhyNot>, MoneyError> {
         let Some(offer) = self.offers.offer(edition).filter(|o| o.available > 0) else { return Ok(Err(WhyNot::OutOfStock)) };
-        let Some(line) = super::priced(&offer, Quantity::ONE, self.rules, self.quote.currency, self.now)? else {
+        let Some(line) = super::priced(offer, Quantity::ONE, self.rules, self.quote.currency, self.now)? else {
             return Ok(Err(WhyNot::OtherCurrency));
         };
         if line.total.is_zero() {
@@ -311,6 +321,9 @@ impl<'a> Promoting<'a> {
         let zero = Money::zero(self.quote.currency);
         let mut told = Vec::with_capacity(shares.len());
         for (line, part) in shares {
+            if let Some(left) = self.left.get_mut(line) {
+                *left = left.minus(part)?;
+            }
             let line = &mut self.quote.lines[line];
             line.discount = line.discount.plus(part)?;
             told.push((line.item, zero.minus(part)?));
@@ -375,7 +388,8 @@ impl<'a> Promoting<'a> {
 
     /// The first promotion that later ones made untrue.
     fn broken(&self) -> Result<Option<(usize, WhyNot)>, MoneyError> {
-        for (n, candidate) in self.candidates.iter().enumerate().filter(|(_, c)| c.applied) {
+        let tested = |c: &Candidate<'_>| c.applied && c.promotion.needs.minimum.is_some_and(|m| m.basis == Basis::Discounted);
+        for (n, candidate) in self.candidates.iter().enumerate().filter(|(_, c)| tested(c)) {
             let own = self.quote.adjustments[self.base..].iter().find(|a| a.promotion.as_ref() == Some(&candidate.promotion.id));
             let own = own.map_or(Ok(Money::zero(self.quote.currency)), |a| Money::zero(self.quote.currency).minus(a.amount))?;
             if let Some(why) = self.below_discounted(candidate.promotion, own)? {
@@ -393,6 +407,7 @@ impl<'a> Promoting<'a> {
         self.quote.item_count -= (self.quote.lines.len() - self.whole.len()) as u64;
         self.quote.lines.truncate(self.whole.len());
         self.quote.subtotal = self.subtotal;
+        self.left.clone_from(&self.whole);
         for line in &mut self.quote.lines {
             line.discount = zero;
         }

@@ -1,17 +1,18 @@
 //! The arithmetic of a benefit: what it would take off, line by line, of what is left of each.
 
+use super::index::Index;
 use super::promotion::{Benefit, Off, Part, Selector, Target, Tier};
 use super::{QuotedLine, Reason, WhyNot};
 use crate::catalog::HeadingId;
 use crate::money::{Money, MoneyError, Ppm, Rounding};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The goods a benefit looks at.
 pub(super) struct Goods<'a> {
     pub lines: &'a [QuotedLine],
     pub headings: &'a [Arc<[HeadingId]>],
+    pub index: &'a Index<'a>,
     /// What earlier discounts left of each line.
     pub left: &'a [Money],
     /// The goods before discounts.
@@ -47,13 +48,23 @@ impl Goods<'_> {
         }
     }
 
+    /// What it would take off altogether.
+    pub fn worth(&self, benefit: &Benefit) -> Result<Money, MoneyError> {
+        if let Benefit::Goods { of, off } = benefit {
+            return Ok(self.lowered(of, *off)?.amount);
+        }
+        let Ok(taken) = self.take(benefit)? else { return Ok(self.zero()) };
+        Money::sum(self.subtotal.currency(), taken.shares.iter().map(|(_, part)| *part))
+    }
+
     /// Copies of what the target names.
     pub fn copies(&self, target: &Target) -> u64 {
         self.matching(target).map(|n| u64::from(self.lines[n].quantity.get())).sum()
     }
 
     fn matching<'b>(&'b self, target: &'b Target) -> impl Iterator<Item = usize> + 'b {
-        (0..self.lines.len()).filter(|n| self.is_for(*n, target))
+        let named = self.index.named_by(target);
+        (0..named.len()).map(move |n| named[n]).filter(|n| self.is_for(*n, target))
     }
 
     fn is_for(&self, n: usize, target: &Target) -> bool {
@@ -99,10 +110,14 @@ impl Goods<'_> {
 
     /// Lowers the matching goods as one sum; each line bears its part.
     fn sum(&self, of: &Target, off: Off, reason: impl FnOnce(Off, Money) -> Reason) -> Outcome {
+        let Lowered { lines, sum, amount } = self.lowered(of, off)?;
+        Ok(self.taken(!lines.is_empty(), self.spread(amount, &lines), || reason(off, sum)))
+    }
+
+    fn lowered(&self, of: &Target, off: Off) -> Result<Lowered, MoneyError> {
         let lines: Vec<usize> = self.matching(of).collect();
         let sum = Money::sum(self.subtotal.currency(), lines.iter().map(|n| self.left[*n]))?;
-        let amount = off.from(sum, 1)?;
-        Ok(self.taken(!lines.is_empty(), self.spread(amount, &lines), || reason(off, sum)))
+        Ok(Lowered { lines, sum, amount: off.from(sum, 1)? })
     }
 
     /// An amount divided over lines by what is left of them.
@@ -124,7 +139,7 @@ impl Goods<'_> {
 
     fn buy_get(&self, buy: (&Target, u32), get: (&Target, u32), off: Ppm, times_max: Option<u32>) -> Outcome {
         let mut runs = self.runs(self.matching(get.0));
-        runs.sort_by_key(|run| (run.each, run.line));
+        runs.sort_unstable_by_key(|run| (run.each, run.line));
         let bought = self.copies(buy.0);
         let gotten: u64 = runs.iter().map(|r| u64::from(r.copies)).sum();
         if gotten == 0 {
@@ -152,16 +167,13 @@ impl Goods<'_> {
     }
 
     fn bundle(&self, parts: &[Part], off: Off, times_max: Option<u32>) -> Outcome {
-        let mut lines: Vec<Vec<usize>> = vec![Vec::new(); parts.len()];
-        for n in 0..self.lines.len() {
-            if let Some(at) = parts.iter().position(|p| self.is_for(n, &p.of)) {
-                lines[at].push(n);
-            }
-        }
-        let mut runs: Vec<(u64, Vec<Run>)> = parts.iter().zip(lines).map(|(p, lines)| (p.count.into(), self.runs(lines))).collect();
-        for (_, runs) in &mut runs {
-            runs.sort_by_key(|run| (Reverse(run.each), run.line));
-        }
+        let mut free = vec![true; self.lines.len()];
+        let mut dearest_first = |part: &Part| {
+            let mut runs = self.runs(self.matching(&part.of).filter(|n| std::mem::replace(&mut free[*n], false)));
+            runs.sort_unstable_by_key(|run| (Reverse(run.each), run.line));
+            (u64::from(part.count), runs)
+        };
+        let runs: Vec<(u64, Vec<Run>)> = parts.iter().map(&mut dearest_first).collect();
         let there = |(count, runs): &(u64, Vec<Run>)| runs.iter().map(|r| u64::from(r.copies)).sum::<u64>() / count;
         let possible = runs.iter().map(there).min().unwrap_or(0).min(times_max.map_or(u64::MAX, u64::from));
         let worth = |sets: u64| {
@@ -181,8 +193,8 @@ impl Goods<'_> {
         let of = self.money(worth(sets))?;
         let amount = off.from(of, u32::try_from(sets).unwrap_or(u32::MAX))?;
         let taken = by_line(runs.iter().flat_map(|(count, runs)| first(runs, sets * count)));
-        let weights: Vec<u64> = taken.values().map(|worth| u64::try_from(*worth).unwrap_or(0)).collect();
-        let shares = taken.into_keys().zip(amount.allocate(&weights)).filter(|(_, part)| !part.is_zero()).collect();
+        let weights: Vec<u64> = taken.iter().map(|(_, worth)| u64::try_from(*worth).unwrap_or(0)).collect();
+        let shares = taken.into_iter().map(|(line, _)| line).zip(amount.allocate(&weights)).filter(|(_, part)| !part.is_zero()).collect();
         Ok(self.taken(true, shares, || Reason::Bundle { sets, off, of }))
     }
 
@@ -202,6 +214,13 @@ impl Goods<'_> {
             (true, false) => Ok(Taken { shares, reason: reason() }),
         }
     }
+}
+
+/// Goods taken as one sum, and what it is lowered by.
+struct Lowered {
+    lines: Vec<usize>,
+    sum: Money,
+    amount: Money,
 }
 
 impl Off {
@@ -239,11 +258,14 @@ impl Run {
 }
 
 /// What copies are worth, by line.
-fn by_line<'a>(copies: impl Iterator<Item = (&'a Run, u64)>) -> BTreeMap<usize, i128> {
-    let mut worth = BTreeMap::new();
-    for (run, n) in copies {
-        *worth.entry(run.line).or_default() += run.worth(n);
-    }
+fn by_line<'a>(copies: impl Iterator<Item = (&'a Run, u64)>) -> Vec<(usize, i128)> {
+    let mut worth: Vec<(usize, i128)> = copies.map(|(run, n)| (run.line, run.worth(n))).collect();
+    worth.sort_unstable_by_key(|(line, _)| *line);
+    worth.dedup_by(|(line, more), (before, sum)| {
+        let same = line == before;
+        *sum += if same { *more } else { 0 };
+        same
+    });
     worth
 }
 

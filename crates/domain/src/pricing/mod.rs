@@ -12,6 +12,7 @@ mod benefit;
 mod book;
 mod check;
 mod condition;
+mod index;
 mod place;
 mod promotion;
 mod rules;
@@ -159,15 +160,15 @@ pub struct QuotedLine {
 }
 
 impl QuotedLine {
-    fn of(offer: &Offer, quantity: Quantity) -> Result<Self, MoneyError> {
+    fn of(offer: Offer, quantity: Quantity) -> Result<Self, MoneyError> {
         let zero = Money::zero(offer.unit_price.currency());
         Ok(Self {
             item: offer.edition.into(),
             edition: offer.edition,
             book: offer.book,
-            sku: offer.sku.clone(),
-            title: offer.title.clone(),
-            image_url: offer.image_url.clone(),
+            sku: offer.sku,
+            title: offer.title,
+            image_url: offer.image_url,
             format: offer.format,
             quantity,
             list_price: offer.list_price,
@@ -409,7 +410,7 @@ pub fn quote(
     now: Timestamp,
 ) -> Result<Quote, MoneyError> {
     let (mut quote, headings) = goods(&by_edition(lines), offers, rules, context.currency, now)?;
-    let mut promoting = Promoting::new(&mut quote, &headings, codes, offers, rules, context, now)?;
+    let mut promoting = Promoting::new(&mut quote, &headings, codes, offers, rules, context, now);
     promoting.goods()?;
     if let Some(destination) = &context.destination {
         let options = rules.shipping_to(destination, context.currency);
@@ -451,7 +452,8 @@ fn goods(lines: &[Line], offers: &dyn Offers, rules: &Rules, currency: Currency,
             quote.unavailable.push(*line);
             continue;
         };
-        let Some(priced) = priced(&offer, line.quantity, rules, currency, now)? else {
+        let of = offer.headings.clone();
+        let Some(priced) = priced(offer, line.quantity, rules, currency, now)? else {
             quote.unavailable.push(*line);
             continue;
         };
@@ -464,21 +466,22 @@ fn goods(lines: &[Line], offers: &dyn Offers, rules: &Rules, currency: Currency,
         quote.subtotal = quote.subtotal.plus(priced.total)?;
         quote.item_count += u64::from(line.quantity.get());
         quote.lines.push(priced);
-        headings.push(offer.headings);
+        headings.push(of);
     }
     Ok((quote, headings))
 }
 
 /// A line at its offer's price, converted when the offer is in another currency and there is a rate.
-fn priced(offer: &Offer, quantity: Quantity, rules: &Rules, to: Currency, now: Timestamp) -> Result<Option<QuotedLine>, MoneyError> {
+fn priced(offer: Offer, quantity: Quantity, rules: &Rules, to: Currency, now: Timestamp) -> Result<Option<QuotedLine>, MoneyError> {
     let from = offer.unit_price.currency();
     if from == to {
         return QuotedLine::of(offer, quantity).map(Some);
     }
     let Some(rate) = rules.rate(from, to, now) else { return Ok(None) };
     let (list_price, unit_price) = (rate.convert(offer.list_price)?, rate.convert(offer.unit_price)?);
-    let line = QuotedLine::of(&Offer { list_price, unit_price, ..offer.clone() }, quantity)?;
-    Ok(Some(QuotedLine { converted_from: Some(offer.unit_price), ..line }))
+    let converted_from = Some(offer.unit_price);
+    let line = QuotedLine::of(Offer { list_price, unit_price, ..offer }, quantity)?;
+    Ok(Some(QuotedLine { converted_from, ..line }))
 }
 
 impl Quote {

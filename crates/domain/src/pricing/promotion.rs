@@ -77,6 +77,11 @@ impl Promotion {
         !self.is_limited() && !about_shopper && self.hours.is_empty() && self.window == Window::default()
     }
 
+    /// Everything it asks of lines.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.benefit.targets().into_iter().chain(self.needs.copies.iter().map(|part| &part.of))
+    }
+
     /// The currency its amounts are in; `None` when it holds in every one.
     pub fn currency(&self) -> Option<Currency> {
         self.amounts().next().map(Money::currency)
@@ -160,6 +165,15 @@ impl Benefit {
             Self::Goods { .. } | Self::Spend { .. } => Step::Cart,
             Self::Gift { .. } => Step::Gifts,
             Self::Shipping { .. } => Step::Shipping,
+        }
+    }
+
+    fn targets(&self) -> Vec<&Target> {
+        match self {
+            Self::Each { of, .. } | Self::Tiers { of, .. } | Self::Goods { of, .. } => vec![of],
+            Self::BuyGet { buy, get, .. } => vec![buy, get],
+            Self::Bundle { parts, .. } => parts.iter().map(|part| &part.of).collect(),
+            Self::Spend { .. } | Self::Gift { .. } | Self::Shipping { .. } => Vec::new(),
         }
     }
 
