@@ -79,7 +79,7 @@ pub struct Summary {
 /// # Errors
 /// What kept the file from being read or the store from being written; bad rows are in the summary.
 pub async fn import(app: &App, path: &Path, reader: &Reader<'_>) -> Result<Summary, String> {
-    let at = |e: &dyn Display| format!("{}: {e}", path.display());
+    let at = |e: &dyn fmt::Display| format!("{}: {e}", path.display());
     let bytes = std::fs::read(path).map_err(|e| at(&e))?;
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     let Table { rates, mut bad } = reader.read(&bytes, name).map_err(|e| at(&e))?;

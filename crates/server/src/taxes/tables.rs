@@ -134,14 +134,32 @@ impl Reader<'_> {
                 "none" => vec![],
                 _ => self.dated(&entry, &place, source)?,
             };
-            if let [only] = rates.as_slice() {
-                rates = self.value_added(only.clone(), None, used)?;
+            if let Some(now) = rates.pop() {
+                rates.extend(self.value_added(now, None, used)?);
             }
             for (name, state) in &entry.states {
-                rates.extend(self.dated(state, &Place { region: Some(region(name)?), ..place.clone() }, source)?);
+                let place = Place { region: Some(region(name)?), ..place.clone() };
+                if state.kind == entry.kind || state.rate.as_f64().is_some_and(f64::is_sign_negative) {
+                    rates.push(self.instead(&entry, state, place, source)?);
+                } else {
+                    rates.extend(self.dated(state, &place, source)?);
+                }
             }
             Ok(rates)
         }))
+    }
+
+    /// A part of a country with another rate of its tax, or with another tax in its place. The table has the difference.
+    fn instead(&self, country: &WorldEntry, part: &WorldEntry, place: Place, source: &Text<REASON_MAX>) -> Result<TaxRate, String> {
+        let rate = |number: &Number| {
+            let text = number.to_string();
+            let (sign, digits) = text.strip_prefix('-').map_or((1, text.as_str()), |digits| (-1, digits));
+            decimal(digits, 6).map(|rate| sign * i64::from(rate.0))
+        };
+        let sum = rate(&country.rate)? + rate(&part.rate)?;
+        let sum =
+            u32::try_from(sum).ok().map(Ppm).filter(|sum| *sum <= Ppm::ONE).ok_or("the difference to the country's rate is no rate")?;
+        self.rate(&country.kind.to_uppercase(), place, &part.kind.to_uppercase(), sum, source)
     }
 
     /// The rate there is, and those there were before, each until the day it changed.

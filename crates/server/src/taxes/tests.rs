@@ -102,12 +102,17 @@ fn rates_of_the_world_have_the_days_they_changed() {
             "2023-12-31T22:00:00.000Z": { "type": "gst", "rate": 0.08 }, "2022-12-31T22:00:00.000Z": { "type": "gst", "rate": 0.07 } } },
         "CA": { "type": "gst", "rate": 0.05, "states": { "QC": { "type": "qst", "rate": 0.09975 },
             "NS": { "type": "hst", "rate": 0.09, "before": { "yesterday": { "rate": 0.1 } } } } },
+        "ES": { "type": "vat", "rate": 0.21, "states": { "GC": { "type": "igic", "rate": -0.14 }, "ML": { "type": "vat", "rate": -0.21 }, "XX": { "type": "vat", "rate": 0.005 } } },
         "US": { "type": "none", "rate": 0, "states": { "MN": { "type": "vat", "rate": 0.06875 } } } }"#;
     check(
         &Wanted::default(),
         json,
         &[
             "AE-VAT 50000 [] inside+shipping (table)",
+            "ES-VAT 210000 [] inside+shipping (table)",
+            "ES-GC-VAT 70000 [] inside+shipping (table)",
+            "ES-ML-VAT 0 [] inside+shipping (table)",
+            "ES-XX-VAT 215000 [] inside+shipping (table)",
             "SG-GST 70000 [] inside+shipping ..1672524000 (table)",
             "SG-GST 80000 [] inside+shipping 1672524000..1704060000 (table)",
             "SG-GST 90000 [] inside+shipping 1704060000.. (table)",
@@ -117,7 +122,10 @@ fn rates_of_the_world_have_the_days_they_changed() {
     );
     let unknown = "AE: no reduced rate in this table: --books-rate AE=PPM says it";
     assert_eq!(read(&books(&["reduced"]), json).bad[0], unknown);
-    assert_eq!(shown(&read(&books(&["AE=0"]), json).rates[0].1), "AE-VAT 0 [hardcover+paperback] inside+shipping (table)");
+    let told = read(&books(&["AE=0", "SG=20000"]), json);
+    let told: Vec<_> = told.rates.iter().map(|(_, rate)| shown(rate)).filter(|rate| rate.contains("paperback")).collect();
+    let since = "SG-GST 20000 [hardcover+paperback] inside+shipping 1704060000.. (table)";
+    assert_eq!(told, ["AE-VAT 0 [hardcover+paperback] inside+shipping (table)", since]);
 }
 
 #[test]
