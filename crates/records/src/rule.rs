@@ -470,7 +470,6 @@ mod bits {
     use crate::stored::Stored;
     use serde::{Deserializer, Serializer};
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
     pub fn serialize<S: Serializer>(bits: &u128, to: S) -> Result<S::Ok, S::Error> {
         bits.to_be_bytes().write(to)
     }

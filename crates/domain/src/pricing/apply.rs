@@ -16,6 +16,7 @@ use super::{
 use crate::catalog::{HeadingId, Offers};
 use crate::ids::{EditionId, ItemId, ShippingOptionId};
 use crate::money::{Money, MoneyError};
+use crate::planted;
 use crate::quantity::Quantity;
 use crate::time::Timestamp;
 use std::cell::OnceCell;
@@ -337,7 +338,7 @@ impl<'a> Promoting<'a> {
         if let Some(cap) = promotion.cap.filter(|cap| cap.minor() < amount.minor()) {
             limited = (cap, Some(Limited::Cap));
         }
-        if let Some(budget) = promotion.budget.amount {
+        if let Some(budget) = promotion.budget.amount.filter(|_| !planted("budget-not-checked")) {
             let spent = i64::try_from(self.context.usage.of(&Counter::Spent(promotion.id.clone()))).unwrap_or(i64::MAX);
             let left = budget.minor().saturating_sub(spent).max(0);
             if left < limited.0.minor() {
@@ -408,12 +409,16 @@ fn closed(promotion: &Promotion, given: Option<&Given>, context: &Context, now: 
         .or_else(|| {
             let gone = given.is_some_and(|g| g.uses_max.is_some_and(|max| used(Counter::Code(g.code.clone()), max.into())))
                 || promotion.budget.uses.is_some_and(|max| used(Counter::Uses(id()), max.into()))
-                || promotion.budget.amount.is_some_and(|max| used(Counter::Spent(id()), max.minor().unsigned_abs()));
+                || promotion
+                    .budget
+                    .amount
+                    .filter(|_| !planted("budget-not-checked"))
+                    .is_some_and(|max| used(Counter::Spent(id()), max.minor().unsigned_abs()));
             gone.then_some(WhyNot::Exhausted)
         })
         .or_else(|| {
             let who = context.shopper.who?;
-            let max = promotion.uses_each()?;
+            let max = promotion.uses_each().filter(|_| !planted("person-limit-ignored"))?;
             used(Counter::UsesBy(id(), who), max.into()).then_some(WhyNot::UsedByShopper)
         })
 }

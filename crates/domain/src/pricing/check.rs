@@ -465,10 +465,7 @@ mod tests {
             (by_weight(&[0], -1).into(), Some(Fault::Negative.of("steps"))),
             (shipping(Scale::Amount(vec![amount(usd(0), 1), amount(usd(5), 0)])).into(), None),
             (shipping(Scale::Amount(vec![amount(money(0, "EUR"), 1)])).into(), Some(Fault::CurrencyMixed.of("amounts"))),
-            (
-                ShippingOption { free_from: Some(money(1, "EUR")), ..by_weight(&[0], 1) }.into(),
-                Some(Fault::CurrencyMixed.of("amounts")),
-            ),
+            (ShippingOption { free_from: Some(money(1, "EUR")), ..by_weight(&[0], 1) }.into(), Some(Fault::CurrencyMixed.of("amounts"))),
             (ShippingOption { free_from: Some(usd(-1)), ..by_weight(&[0], 1) }.into(), Some(Fault::Negative.of("freeFrom"))),
             (rate("EUR", 1), None),
             (rate("EUR", 0), Some(Fault::NotPositive.of("rate"))),
