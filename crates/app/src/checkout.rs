@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::once::{Answered, Once, answer, before};
 use crate::ports::{Change, Committed, PortError, PortErrorKind, UseChange, UseMove};
 use crate::saga::steps::{begun, challenge_undone};
+use crate::tax::Asked;
 use domain::cart::{Cart, Owner};
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, Details, PaymentError, State};
 use domain::event::Outgoing;
@@ -72,7 +73,10 @@ pub enum Processed {
     Completed(Box<Order>),
     /// Being paid, or waiting for the customer; the checkout tells.
     Waiting(Box<Checkout>),
-    Declined(PaymentError),
+    Declined {
+        attempt: AttemptId,
+        error: PaymentError,
+    },
 }
 
 /// What a client may do to its checkout besides paying it.
@@ -114,6 +118,7 @@ impl App {
                 checkout.freeze(&cart);
             }
             checkout.fill_in(start.details.clone());
+            drop_estimate(&mut checkout);
             self.reprice(caller, &mut checkout, &book, now).await?;
             checkout.version = expected.next();
             let started = Started { view: checkout_view(checkout.clone(), &book), created };
@@ -242,6 +247,7 @@ impl App {
                     checkout.freeze(&cart);
                 }
                 checkout.fill_in((**details).clone());
+                drop_estimate(checkout);
                 self.reprice(caller, checkout, book, now).await?;
                 Ok(vec![])
             }
@@ -288,7 +294,7 @@ impl App {
         match (self.ports.ledger.answer(once.mark.key).await?, &processed) {
             (Some(first), _) if first.body == (once.render)(&processed) => Ok(Answered::Fresh(processed)),
             (Some(first), _) => once.again(first),
-            (None, Processed::Completed(_) | Processed::Declined(_)) => self.remember(Some(once), processed).await,
+            (None, Processed::Completed(_) | Processed::Declined { .. }) => self.remember(Some(once), processed).await,
             (None, Processed::Waiting(_)) => Ok(Answered::Fresh(processed)),
         }
     }
@@ -363,7 +369,9 @@ impl App {
             (State::Authorizing | State::Challenged | State::Capturing | State::Undoing { .. }, _) => {
                 Ok(Processed::Waiting(Box::new(checkout)))
             }
-            (State::Open | State::Canceled { .. }, Some(error)) => Ok(Processed::Declined(error.clone())),
+            (State::Open | State::Canceled { .. }, Some(error)) => {
+                Ok(Processed::Declined { attempt: checkout.current().id, error: error.clone() })
+            }
             (State::Expired { .. }, _) => Err(Refusal::CheckoutExpired.into()),
             (state @ (State::Open | State::Canceled { .. }), None) => Err(Refusal::CheckoutState { state: state.kind() }.into()),
         }
@@ -468,8 +476,11 @@ impl App {
             shipping: checkout.shipping_option.clone(),
             ..terms.context(checkout.quote.currency)
         };
-        checkout.quote = terms.quote(&checkout.lines, &checkout.coupons, &self.shelf(), &context, now)?;
-        if context.destination.is_some() && context.shipping.is_some() && !checkout.quote.settled {
+        let chosen = context.destination.is_some() && context.shipping.is_some();
+        let (lines, coupons, shelf) = (&checkout.lines, &checkout.coupons, &self.shelf());
+        let asked = Asked { terms: &terms, lines, coupons, shelf };
+        (checkout.quote, checkout.assessment) = self.quote_taxed(&asked, context, checkout.assessment.take(), now).await?;
+        if chosen && !checkout.quote.settled {
             return Err(Refusal::ShippingUnavailable.into());
         }
         Ok(())
@@ -487,6 +498,11 @@ fn checkout_view(checkout: Checkout, book: &Pricebook) -> CheckoutView {
         _ => Vec::new(),
     };
     CheckoutView { checkout, options }
+}
+
+/// Whoever knows what tax is due is asked again, where it could not say before. Paying keeps to what the shopper has seen.
+fn drop_estimate(checkout: &mut Checkout) {
+    checkout.assessment = checkout.assessment.take().filter(|known| !known.assessed.estimated);
 }
 
 /// Whether it happened is for the next who asks.

@@ -18,6 +18,7 @@ mod pricing;
 mod saga;
 mod session;
 pub mod snapshot;
+mod tax;
 
 pub use caller::Caller;
 pub use cart::{AddItem, Basis, CartView, MergeCart, OpenCart, Opened, Operation};
@@ -29,15 +30,18 @@ pub use once::{Answered, Once};
 pub use order::{OrderQuery, Page};
 pub use pricing::{ActiveCoupon, Calculate, CodeView, Issue, PutRule, RuleView, Simulate, Simulated};
 pub use session::{NewSession, SessionChange, SessionView};
+pub use tax::TaxFallback;
 
 use domain::cart::Lifetimes;
 use domain::ids::{CheckoutId, id_bits};
 use domain::money::Currency;
 use domain::order::CaptureWhen;
+use domain::pricing::Conditions;
 use domain::time::{Local, MonthDay, Timestamp};
 pub use jiff::tz::TimeZone;
 use lane::Lanes;
-use ports::{Bus, Carts, Catalog, Clock, Entropy, Expressions, Ledger, Outbox, Payments, Prices, SearchIndex, Sessions};
+use ports::{Bus, Carts, Catalog, Clock, Entropy, Ledger, Outbox, Payments, Prices, SearchIndex, Sessions, Taxes};
+use saga::failures::Failures;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,12 +55,14 @@ pub struct Ports {
     pub search: Arc<dyn SearchIndex>,
     pub sessions: Arc<dyn Sessions>,
     pub payments: Arc<dyn Payments>,
+    /// Without one, the shop's table says what tax is due.
+    pub taxes: Option<Arc<dyn Taxes>>,
     pub bus: Arc<dyn Bus>,
     /// Wherever events wait to be published.
     pub outboxes: Vec<Arc<dyn Outbox>>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
-    pub expressions: Arc<dyn Expressions>,
+    pub expressions: Arc<dyn Conditions>,
 }
 
 impl std::fmt::Debug for Ports {
@@ -78,6 +84,7 @@ pub struct Policy {
     pub reservation_ttl: Duration,
     /// When the money of an order is taken.
     pub capture: CaptureWhen,
+    pub tax_fallback: TaxFallback,
     pub session_ttl: Duration,
     /// How long delivered events stay readable in the outbox.
     pub events_keep: Duration,
@@ -103,8 +110,10 @@ pub struct App {
     policy: Policy,
     carts: cart::CartLanes,
     checkouts: Lanes<CheckoutId, (), ()>,
+    tax_places: tax::Places,
     /// Catalog changes are decided one after the other: they check names and SKUs against the whole.
     catalog: Lanes<(), (), ()>,
+    provider_failures: Failures,
     /// So are changes of rules: they are checked against all others.
     prices: Lanes<(), (), ()>,
 }
@@ -117,7 +126,16 @@ impl std::fmt::Debug for App {
 
 impl App {
     pub fn new(ports: Ports, policy: Policy) -> Self {
-        Self { ports, policy, carts: Lanes::default(), checkouts: Lanes::default(), catalog: Lanes::default(), prices: Lanes::default() }
+        Self {
+            ports,
+            policy,
+            carts: Lanes::default(),
+            checkouts: Lanes::default(),
+            tax_places: tax::Places::default(),
+            catalog: Lanes::default(),
+            prices: Lanes::default(),
+            provider_failures: Failures::default(),
+        }
     }
 
     pub fn policy(&self) -> &Policy {

@@ -3,6 +3,7 @@
 //! an event: a crash anywhere is just a re-drive. The provider is asked here and in `saga/order.rs`; what is due
 //! and what the answers mean is in `saga/steps.rs`, which `saga/model.rs` explores exhaustively.
 
+pub(crate) mod failures;
 #[cfg(test)]
 mod model;
 mod order;
@@ -12,7 +13,7 @@ use crate::App;
 use crate::checkout::Processed;
 use crate::error::Error;
 use crate::once::Once;
-use crate::ports::{Authorization, Authorize, Change, Committed, DidItHappen, Overdue, PortError, PortErrorKind, Taken};
+use crate::ports::{Authorization, Authorize, Change, Committed, DidItHappen, Overdue, PortError, Taken};
 use domain::cart::Command;
 use domain::checkout::{Attempt, Checkout, State};
 use domain::ids::{AttemptId, CheckoutId};
@@ -131,10 +132,10 @@ impl App {
             let key = if planted("new-key-on-retry") { AttemptId(attempt.id.0 + u128::from(attempt.tries + n)) } else { attempt.id };
             match self.ports.payments.authorize(key, &request).await {
                 Ok(authorization) => return Effect::Outcome(authorization),
-                Err(error) if error.did_it_happen == DidItHappen::No => log(&error),
+                Err(error) if error.did_it_happen == DidItHappen::No => self.provider_failures.tell(&error, self.now()),
                 Err(_) if planted("unknown-is-declined") => return Effect::Outcome(Authorization::Declined(timed_out())),
                 Err(error) => {
-                    log(&error);
+                    self.provider_failures.tell(&error, self.now());
                     return self.ask_what_happened(attempt).await;
                 }
             }
@@ -143,7 +144,7 @@ impl App {
     }
 
     async fn ask_what_happened(&self, attempt: &Attempt) -> Effect<Authorization> {
-        match effect(self.ports.payments.find(attempt.id).await) {
+        match self.effect(self.ports.payments.find(attempt.id).await) {
             Effect::Outcome(charge) => known(attempt, charge),
             Effect::Later => Effect::Later,
         }
@@ -154,13 +155,13 @@ impl App {
         let done = if attempt.amount.is_zero() { Ok(Taken::Done) } else { self.ports.payments.capture(attempt.id).await };
         let now = self.now();
         let order = self.ports.ledger.order(attempt.order).await?.ok_or(Refusal::OrderNotFound)?;
-        taken(checkout, &order, effect(done), once, now)
+        taken(checkout, &order, self.effect(done), once, now)
     }
 
     async fn void(&self, checkout: &Checkout) -> Effect<Taken> {
         let attempt = checkout.current();
         let nothing = attempt.amount.is_zero() || planted("authorization-kept");
-        effect(if nothing { Ok(Taken::Done) } else { self.take_back(attempt.id).await })
+        self.effect(if nothing { Ok(Taken::Done) } else { self.take_back(attempt.id).await })
     }
 
     /// Leaves no money of an attempt at the provider: releases it, or pays it back where it was taken already.
@@ -170,6 +171,17 @@ impl App {
             Left::Nothing => Ok(Taken::Done),
             Left::Authorized => Ok(Taken::Refused(error)),
             Left::Captured(rest) => self.ports.payments.refund(key, &rest).await,
+        }
+    }
+
+    /// A provider that failed is asked again later.
+    fn effect<T>(&self, done: Result<T, PortError>) -> Effect<T> {
+        match done {
+            Ok(outcome) => Effect::Outcome(outcome),
+            Err(error) => {
+                self.provider_failures.tell(&error, self.now());
+                Effect::Later
+            }
         }
     }
 
@@ -186,23 +198,5 @@ impl App {
         };
         self.command_cart(&checkout.owner, checkout.cart, vec![command]).await?;
         settled(checkout)
-    }
-}
-
-/// A provider that failed is asked again later.
-fn effect<T>(done: Result<T, PortError>) -> Effect<T> {
-    match done {
-        Ok(outcome) => Effect::Outcome(outcome),
-        Err(error) => {
-            log(&error);
-            Effect::Later
-        }
-    }
-}
-
-fn log(error: &PortError) {
-    match error.kind {
-        PortErrorKind::Corrupt => tracing::error!(%error, "payment provider"),
-        PortErrorKind::Unavailable | PortErrorKind::Timeout | PortErrorKind::Full => tracing::warn!(%error, "payment provider"),
     }
 }

@@ -10,7 +10,7 @@ use domain::catalog::{Book, Edition, Format, Heading, HeadingId, HeadingKind, Is
 use domain::checkout::{Attempt, Checkout, Details, State};
 use domain::event::{BookEvent, Event, Outgoing, Subject};
 use domain::ids::{
-    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, OrderId, PaymentToken, PromotionId, SessionId,
+    AttemptId, BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, PaymentToken, PromotionId, SessionId,
     ShippingOptionId, Sku, TaxName, Version,
 };
 use domain::money::{Currency, Money, Ppm, Rounding};
@@ -18,7 +18,7 @@ use domain::order::{Actor, Appended, Number, Order};
 use domain::person::{Address, Country, Email};
 use domain::pricing::{
     Benefit, Budget, Context, Counter, Destination, Kept, Off, Place, Pricebook, Promotion, Quote, Rule, ShippingOption, Target, TaxRate,
-    quote,
+    Taxable, TaxableLine, quote,
 };
 use domain::quantity::Quantity;
 use domain::session::{Session, SessionEvent};
@@ -234,6 +234,44 @@ pub fn rules() -> Vec<Rule> {
 /// [`rules`] as they are kept.
 pub fn pricebook() -> Pricebook {
     Pricebook::new(rules().into_iter().map(|rule| Kept::first(rule, START)))
+}
+
+/// What tax providers under test go by: a state and a city of it, and a country whose prices contain its tax, less of it on
+/// paper.
+pub fn tax_table() -> Arc<Pricebook> {
+    let place = |country: &str, region: &str, city: &str| Place {
+        region: Text::parse(region),
+        city: Text::parse(city),
+        ..Place::country(Country::parse(country).expect("a country"))
+    };
+    let rate = |tax: &str, place, rate| TaxRate::of(TaxName::parse(tax).expect("a name"), place, text(tax), Ppm(rate));
+    let german = |formats, ppm| TaxRate { included: true, shipping_taxed: true, formats, ..rate("VAT", place("DE", "", ""), ppm) };
+    let rates = vec![
+        ("us-ca", rate("STATE", place("US", "CA", ""), 72_500)),
+        ("us-ca-sf", rate("DISTRICT", place("US", "CA", "San Francisco"), 13_750)),
+        ("de", german(vec![], 190_000)),
+        ("de-paper", german(vec![Format::Hardcover, Format::Paperback], 70_000)),
+    ];
+    Arc::new(Pricebook::new(rates.into_iter().map(|(id, rate)| Kept::first(Rule::TaxRate { id: text(id), rate }, START))))
+}
+
+/// Goods that go there: a paperback of 20.00, an e-book of 10.00 (items 1 and 2), and shipping of 5.00.
+pub fn taxable(country: &str, region: &str, city: &str) -> Taxable {
+    let to = Destination {
+        region: Text::parse(region),
+        city: Text::parse(city),
+        postal_code: Text::parse("94105"),
+        ..Destination::country(Country::parse(country).expect("a country"))
+    };
+    let line = |n: u128, format, quantity, amount| TaxableLine {
+        item: ItemId(n),
+        sku: Sku::parse(&format!("SKU-{n}")).expect("a sku"),
+        format,
+        quantity: Quantity::new(quantity).expect("a quantity"),
+        amount: usd(amount),
+    };
+    let lines = vec![line(1, Format::Paperback, 2, 2000), line(2, Format::Ebook, 1, 1000)];
+    Taxable { to, currency: dollars(), lines, shipping: usd(500) }
 }
 
 /// A cart's price at [`address`] by [`rules`].

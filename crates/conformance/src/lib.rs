@@ -16,6 +16,7 @@ pub mod outbox;
 pub mod payments;
 pub mod prices;
 pub mod sessions;
+pub mod taxes;
 
 use app::ports::{Carts, Catalog, Ledger, Outbox, Prices, SearchIndex, Sessions};
 use std::any::Any;
@@ -91,6 +92,7 @@ mod tests {
             ("payments", include_str!("payments.rs")),
             ("prices", include_str!("prices.rs")),
             ("sessions", include_str!("sessions.rs")),
+            ("taxes", include_str!("taxes.rs")),
         ] {
             let (listed, written) =
                 source.split_once("macro_rules!").and_then(|(_, s)| s.split_once("};")).expect("a list, then functions");

@@ -93,5 +93,11 @@ pub const NOTICES_KEEP: Duration = Duration::from_secs(30 * 86_400);
 pub const DRIVE_LEASE: Duration = Duration::from_secs(30);
 /// Longest wait between two tries of a payment effect.
 pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(300);
+/// Places whose last tax rates are remembered while their provider is away: a few megabytes, and more than most shops ship to in a day.
+pub const TAX_PLACES_KEPT_MAX: usize = 10_000;
+/// Longest wait until a provider that refused to release an authorization is asked again: it will lapse there by itself.
+pub const REFUSED_WAIT_MAX: Duration = Duration::from_secs(6 * 3600);
+/// How often the log hears of one kind of failure of the payment provider: an outage fails every payment.
+pub const FAILURES_TOLD_EVERY: Duration = Duration::from_secs(60);
 /// Stock below which an edition is shown as running low.
 pub const LOW_STOCK: u32 = 5;

@@ -103,16 +103,23 @@ impl Money {
 
     pub fn plus(self, other: Self) -> Result<Self, MoneyError> {
         self.same(other)?;
-        Self::wide(i128::from(self.minor) + i128::from(other.minor), self.currency)
+        // Two amounts in range are far from the ends of 64 bits.
+        Self::new(self.minor + other.minor, self.currency)
     }
 
     pub fn minus(self, other: Self) -> Result<Self, MoneyError> {
         self.same(other)?;
-        Self::wide(i128::from(self.minor) - i128::from(other.minor), self.currency)
+        Self::new(self.minor - other.minor, self.currency)
     }
 
     pub fn times(self, n: u32) -> Result<Self, MoneyError> {
         Self::wide(i128::from(self.minor) * i128::from(n), self.currency)
+    }
+
+    /// So many times this amount, but no more than `most`; only the result has to be in range.
+    pub fn times_at_most(self, n: u32, most: Self) -> Result<Self, MoneyError> {
+        self.same(most)?;
+        Self::wide((i128::from(self.minor) * i128::from(n)).min(most.minor.into()), self.currency)
     }
 
     /// The smaller of two amounts of one currency.
@@ -157,9 +164,7 @@ impl Money {
         let left = whole - parts.iter().map(|(part, _)| part).sum::<u64>();
         let left = usize::try_from(left).expect("invariant: less than a unit a part is left over");
         if (1..parts.len()).contains(&left) {
-            let mut order: Vec<usize> = (0..parts.len()).collect();
-            order.select_nth_unstable_by_key(left - 1, |i| (std::cmp::Reverse(parts[*i].1), *i));
-            order[..left].iter().for_each(|i| parts[*i].0 += 1);
+            give(&mut parts, left);
         }
         let sign = self.minor.signum();
         let minor = |part: u64| sign * i64::try_from(part).expect("invariant: a part is not larger than the whole");
@@ -189,6 +194,18 @@ impl fmt::Display for Money {
 impl fmt::Debug for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// Gives one more unit to each of the `left` parts with the largest remainders; ties go to the earlier part.
+fn give(parts: &mut [(u64, u128)], left: usize) {
+    let mut remainders: Vec<u128> = parts.iter().map(|(_, remainder)| *remainder).collect();
+    let least = *remainders.select_nth_unstable_by(left - 1, |a, b| b.cmp(a)).1;
+    let mut ties = left - parts.iter().filter(|(_, remainder)| *remainder > least).count();
+    for (part, remainder) in parts {
+        let tied = *remainder == least && ties > 0;
+        ties -= usize::from(tied);
+        *part += u64::from(tied || *remainder > least);
     }
 }
 

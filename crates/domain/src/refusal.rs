@@ -73,6 +73,8 @@ pub enum Refusal {
         missing: Vec<checkout::Missing>,
     },
     ShippingUnavailable,
+    /// Whoever knows what tax is due cannot say, and the shop does not guess.
+    TaxUnavailable,
     PaymentDeclined {
         reason: String,
     },
@@ -171,6 +173,7 @@ impl Refusal {
             Self::CheckoutState { .. } => "CHECKOUT_STATE",
             Self::CheckoutIncomplete { .. } => "CHECKOUT_INCOMPLETE",
             Self::ShippingUnavailable => "SHIPPING_UNAVAILABLE",
+            Self::TaxUnavailable => "TAX_UNAVAILABLE",
             Self::PaymentDeclined { .. } => "PAYMENT_DECLINED",
             Self::OrderTransitionInvalid { .. } => "ORDER_TRANSITION_INVALID",
             Self::OrderPaymentPending => "ORDER_PAYMENT_PENDING",

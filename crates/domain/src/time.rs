@@ -58,6 +58,13 @@ impl MonthDay {
         (1..=days).contains(&day.into()).then_some(Self { month, day })
     }
 
+    /// The day of a date `YYYY-MM-DD`, whatever its year: OpenID Connect writes `0000` for one that is not told.
+    pub fn of_date(date: &str) -> Option<Self> {
+        let is = |(n, b): (usize, u8)| if n == 4 || n == 7 { b == b'-' } else { b.is_ascii_digit() };
+        let plain = date.len() == 10 && date.bytes().enumerate().all(is);
+        if plain { Self::new(date[5..7].parse().ok()?, date[8..].parse().ok()?) } else { None }
+    }
+
     pub fn month(self) -> u8 {
         self.month
     }
@@ -85,6 +92,18 @@ mod tests {
             [(day(1, 1), day(1, 1), 0), (day(12, 31), day(1, 1), 1), (day(2, 28), day(3, 1), 2), (day(1, 1), day(7, 2), 183)]
         {
             assert_eq!((a.days_from(b), b.days_from(a)), (days, days), "{a:?} {b:?}");
+        }
+        for (date, expected) in [
+            ("1990-11-28", Some(day(11, 28))),
+            ("0000-02-29", Some(day(2, 29))),
+            ("1990-02-30", None),
+            ("1990-1-28", None),
+            ("+990-11-28", None),
+            ("1990-11-28T", None),
+            ("1990é11-2", None),
+            ("", None),
+        ] {
+            assert_eq!(MonthDay::of_date(date), expected, "{date}");
         }
         for (month, day) in [(0, 1), (13, 1), (2, 30), (4, 31), (1, 0)] {
             assert_eq!(MonthDay::new(month, day), None, "{month}-{day}");

@@ -6,7 +6,7 @@ use app::Ports;
 use app::ports::{
     Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Clock, Committed,
     Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PriceChange, Prices, PricesSaved, Refund, Saved,
-    SearchIndex, Sessions, Taken, TokenDigest,
+    SearchIndex, Sessions, Taken, Taxes, TokenDigest,
 };
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use domain::checkout::Checkout;
 use domain::event::Outgoing;
 use domain::ids::{AttemptId, BookId, CartId, CheckoutId, CouponCode, EditionId, OrderId, PromotionId, SessionId, Version};
 use domain::order::{Order, Recorded};
-use domain::pricing::{Audited, Counter, Issued, PriceLine, Pricebook, RuleKey, Usage};
+use domain::pricing::{Assessed, Audited, Counter, Issued, PriceLine, Pricebook, RuleKey, Taxable, Usage};
 use domain::session::Session;
 use domain::stock::StockLevel;
 use domain::time::Timestamp;
@@ -32,6 +32,7 @@ pub fn all(ports: Ports) -> Ports {
         search: Arc::new(Around(ports.search)),
         sessions: Arc::new(Around(ports.sessions)),
         payments: Arc::new(Around(ports.payments)),
+        taxes: ports.taxes.map(|taxes| Arc::new(Around(taxes)) as Arc<dyn Taxes>),
         bus: Arc::new(Around(ports.bus)),
         outboxes: ports.outboxes.into_iter().map(|outbox| Arc::new(Around(outbox)) as Arc<dyn Outbox>).collect(),
         clock: Arc::new(Around(ports.clock)),
@@ -140,6 +141,10 @@ around!(Payments, "payments", [
     "" void(key: AttemptId) -> Taken;
     "" refund(key: AttemptId, refund: &Refund) -> Taken;
     "?" find(key: AttemptId) -> Option<Charge>;
+]);
+
+around!(Taxes, "taxes", [
+    "?" assess(goods: &Taxable) -> Assessed;
 ]);
 
 around!(Bus, "bus", [

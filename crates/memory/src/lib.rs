@@ -11,7 +11,9 @@ mod search;
 mod sessions;
 pub mod simulator;
 mod store;
+mod taxes;
 mod world;
 
 pub use store::MemoryStore;
+pub use taxes::MemoryTaxes;
 pub use world::{ManualClock, MemoryBus, SeededEntropy};

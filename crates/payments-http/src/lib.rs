@@ -11,6 +11,7 @@ mod protocol;
 mod provider;
 
 pub use challenge::{Answered, CHALLENGES, challenges};
-pub use client::{HttpPayments, NoAddress, Patience};
+pub use client::HttpPayments;
 pub use notices::Notices;
+pub use outbound::{NoAddress, Patience};
 pub use provider::{provider, serve};

@@ -25,8 +25,6 @@ use domain::limits::URL_MAX;
 use domain::money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 
-pub(crate) const KEY: &str = "idempotency-key";
-
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Amount {

@@ -2,7 +2,7 @@
 
 use crate::challenge::challenges;
 use crate::limits::{REFERENCE_MAX, REQUEST_MAX};
-use crate::protocol::{AuthorizationBody, AuthorizeBody, FoundBody, KEY, RefundBody, TakenBody};
+use crate::protocol::{AuthorizationBody, AuthorizeBody, FoundBody, RefundBody, TakenBody};
 use app::ports::{Authorize, Charge, Payments, PortError, PortErrorKind, Refund, Taken};
 use axum::Router;
 use axum::body::Bytes;
@@ -14,6 +14,7 @@ use axum::routing::{get, post};
 use domain::ids::{AttemptId, CheckoutId, PaymentToken, RefundId};
 use domain::limits::URL_MAX;
 use memory::simulator::PaymentSimulator;
+use outbound::KEY;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::future::ready;

@@ -7,7 +7,7 @@ use domain::limits::{ADDRESS_LINE_MAX, NAME_MAX, PHONE_MAX, POSTAL_CODE_MAX, URL
 use domain::money::Money;
 use domain::order::Number;
 use domain::person::{Address, Country, Email, Region};
-use domain::pricing::{Line, Quote};
+use domain::pricing::{Assessment, Line, Quote};
 use domain::text::Text;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,8 @@ struct CheckoutRecord {
     shipping_option: Option<ShippingOptionId>,
     #[serde(with = "stored")]
     quote: Quote,
+    #[serde(default, with = "stored", skip_serializing_if = "Option::is_none")]
+    assessment: Option<Assessment>,
     #[serde(with = "stored")]
     state: State,
     #[serde(with = "stored")]

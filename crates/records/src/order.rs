@@ -149,6 +149,13 @@ enum OrderEventRecord {
         #[serde(with = "stored", default, skip_serializing_if = "Option::is_none")]
         refund: Option<RefundId>,
     },
+    #[serde(rename = "payment.refund_refused")]
+    RefundRefused {
+        #[serde(with = "stored", default, skip_serializing_if = "Option::is_none")]
+        refund: Option<RefundId>,
+        #[serde(with = "stored")]
+        error: PaymentError,
+    },
     #[serde(rename = "order.refunded")]
     Refunded,
     #[serde(rename = "order.failed")]
@@ -212,6 +219,8 @@ struct RefundRecord {
     requested_at: Timestamp,
     #[serde(with = "stored")]
     paid_at: Option<Timestamp>,
+    #[serde(with = "stored", default, skip_serializing_if = "Option::is_none")]
+    refused: Option<PaymentError>,
 }
 
 #[derive(Serialize, Deserialize)]

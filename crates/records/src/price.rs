@@ -3,9 +3,11 @@
 use crate::stored::{self, mirrored};
 use domain::catalog::Format;
 use domain::ids::{BookId, CouponCode, EditionId, ItemId, PromotionId, ShippingOptionId, Sku};
-use domain::limits::{NAME_MAX, TITLE_MAX, URL_MAX};
+use domain::limits::{NAME_MAX, RULE_ID_MAX, TITLE_MAX, URL_MAX};
 use domain::money::{Currency, Money, Ppm};
-use domain::pricing::{Adjustment, AdjustmentKind, Counter, Limited, Line, NotApplied, Off, Quote, QuotedLine, Reason, Use, WhyNot};
+use domain::pricing::{
+    Adjustment, AdjustmentKind, Assessed, Assessment, Counter, Due, Limited, Line, NotApplied, Off, Quote, QuotedLine, Reason, Use, WhyNot,
+};
 use domain::quantity::Quantity;
 use domain::text::Text;
 use domain::time::Timestamp;
@@ -13,6 +15,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 mirrored! {
     Line as LineRecord;
+    Assessment as AssessmentRecord;
+    Assessed as AssessedRecord;
+    Due as DueRecord;
     Limited as LimitedRecord;
     Off as OffRecord;
     Use as UseRecord;
@@ -77,6 +82,8 @@ struct QuoteRecord {
     total: Money,
     item_count: u64,
     tax_included: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    tax_estimated: bool,
     settled: bool,
     #[serde(with = "stored")]
     shipping_option: Option<ShippingOptionId>,
@@ -274,10 +281,51 @@ enum ReasonRecord {
         of: Money,
         included: bool,
     },
+    Assessed {
+        #[serde(default, with = "stored", skip_serializing_if = "Option::is_none")]
+        rate: Option<Ppm>,
+        #[serde(with = "stored")]
+        of: Money,
+        included: bool,
+    },
     Exempt {
         #[serde(with = "stored")]
         of: Money,
     },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Assessment")]
+struct AssessmentRecord {
+    #[serde(with = "stored")]
+    asked: [u8; 16],
+    #[serde(with = "stored")]
+    assessed: Assessed,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Assessed")]
+struct AssessedRecord {
+    included: bool,
+    #[serde(with = "stored")]
+    taxes: Vec<Due>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    estimated: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Due")]
+struct DueRecord {
+    #[serde(with = "stored")]
+    code: Text<RULE_ID_MAX>,
+    #[serde(with = "stored")]
+    label: Text<NAME_MAX>,
+    #[serde(default, with = "stored", skip_serializing_if = "Option::is_none")]
+    rate: Option<Ppm>,
+    #[serde(with = "stored")]
+    lines: Vec<(ItemId, Money)>,
+    #[serde(with = "stored")]
+    shipping: Money,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -312,6 +360,8 @@ enum WhyNotRecord {
     BelowMinimum {
         #[serde(with = "stored")]
         minimum: Money,
+        #[serde(default, with = "stored", skip_serializing_if = "Option::is_none")]
+        have: Option<Money>,
     },
     BelowCopies {
         least: u32,

@@ -1,6 +1,6 @@
 //! Who calls: session tokens, and JWTs of an issuer whose keys are known here.
 
-use crate::limits::{KID_MAX, TOKEN_MAX, VERIFIED_MAX};
+use crate::limits::{KID_MAX, SEGMENTS_MAX, TOKEN_MAX, VERIFIED_MAX};
 use crate::problem::Failure;
 use app::{App, Caller};
 use arc_swap::ArcSwap;
@@ -9,12 +9,13 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::ids::CustomerId;
-use domain::time::Timestamp;
+use domain::ids::{CustomerId, Segment};
+use domain::pricing::Shopper;
+use domain::time::{MonthDay, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt;
@@ -33,13 +34,35 @@ const SESSION_PREFIX: &str = "gst_";
 #[derive(Debug, Deserialize, Serialize)]
 struct Claims {
     iss: String,
-    aud: serde_json::Value,
+    aud: Value,
     sub: String,
     exp: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nbf: Option<u64>,
     #[serde(default)]
     roles: Vec<String>,
+    /// Groups of customers the shop has named.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    segments: Value,
+    /// As OpenID Connect has it: `YYYY-MM-DD`.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    birthdate: Value,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    tax_exempt: Value,
+}
+
+impl Claims {
+    /// What is said of the customer as a shopper. A claim of another shape than ours says nothing: what a foreign issuer means
+    /// by it is unknown, and no reason to refuse its customer.
+    fn shopper(&self) -> Shopper {
+        let segments = self.segments.as_array().into_iter().flatten().filter_map(|s| Segment::parse(s.as_str()?));
+        Shopper {
+            segments: segments.take(SEGMENTS_MAX).collect(),
+            birthday: self.birthdate.as_str().and_then(MonthDay::of_date),
+            tax_exempt: self.tax_exempt == true,
+            ..Shopper::default()
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -62,7 +85,7 @@ pub struct Keys {
 struct Key {
     decoding: Arc<DecodingKey>,
     /// The public half as it is published.
-    jwk: serde_json::Value,
+    jwk: Value,
 }
 
 impl fmt::Debug for Keys {
@@ -127,8 +150,8 @@ impl Keys {
         validation.set_issuer(&[&self.issuer]);
         validation.set_audience(&[&self.audience]);
         let claims = decode::<Claims>(token, &key.decoding, &validation).ok()?.claims;
-        let id = CustomerId::parse(&claims.sub)?;
-        let caller = if claims.roles.iter().any(|r| r == "admin") { Caller::Admin(id) } else { Caller::Customer(id, Arc::default()) };
+        let (id, shopper) = (CustomerId::parse(&claims.sub)?, Arc::new(claims.shopper()));
+        let caller = if claims.roles.iter().any(|r| r == "admin") { Caller::Admin(id) } else { Caller::Customer(id, shopper) };
         let not_before = at(claims.nbf.unwrap_or(0).saturating_sub(LEEWAY.as_secs()));
         Some(Verified { caller, not_before, expires: at(claims.exp).plus(LEEWAY) })
     }
@@ -180,6 +203,15 @@ fn refused() -> Failure {
 pub enum Role {
     Customer,
     Admin,
+}
+
+/// What a token says of a customer as a shopper.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    pub segments: Vec<Segment>,
+    /// `YYYY-MM-DD`
+    pub birthdate: Option<String>,
+    pub tax_exempt: bool,
 }
 
 /// An issuer of one's own, for development and for shops without an identity provider. Its key is a file in
@@ -238,12 +270,31 @@ impl DevIssuer {
 
     /// A bearer token that is good for `ttl` from `now`.
     pub fn token(&self, sub: &CustomerId, role: Role, ttl: Duration, now: Timestamp) -> String {
+        self.token_saying(sub, role, &Said::default(), ttl, now)
+    }
+
+    /// The same, with what it says of the customer as a shopper.
+    pub fn token_saying(&self, sub: &CustomerId, role: Role, said: &Said, ttl: Duration, now: Timestamp) -> String {
         let roles = match role {
             Role::Customer => vec!["customer".to_owned()],
             Role::Admin => vec!["customer".to_owned(), "admin".to_owned()],
         };
         let exp = now.plus(ttl).millis() / 1000;
-        let claims = Claims { iss: Self::ISSUER.into(), aud: Self::AUDIENCE.into(), sub: sub.to_string(), exp, nbf: None, roles };
+        let claims = Claims {
+            iss: Self::ISSUER.into(),
+            aud: Self::AUDIENCE.into(),
+            sub: sub.to_string(),
+            exp,
+            nbf: None,
+            roles,
+            segments: if said.segments.is_empty() {
+                Value::Null
+            } else {
+                json!(said.segments.iter().map(Segment::as_str).collect::<Vec<_>>())
+            },
+            birthdate: json!(said.birthdate),
+            tax_exempt: if said.tax_exempt { json!(true) } else { Value::Null },
+        };
         let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::EdDSA) };
         encode(&header, &claims, &self.encoding).expect("invariant: plain claims and a good key")
     }

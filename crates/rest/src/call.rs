@@ -21,6 +21,7 @@ use serde::Serialize;
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
+use wire::explain::Audience;
 use wire::page::PageBody;
 use wire::{Json, Object, read};
 
@@ -112,6 +113,18 @@ impl Call {
     /// Refuses any query string: for routes that know no parameters.
     pub(crate) fn no_query(&self) -> Result<(), Failure> {
         if self.uri.query().is_none_or(str::is_empty) { Ok(()) } else { self.query()?.end() }
+    }
+
+    /// For whom the price is to be explained, where that is all a query may ask for.
+    pub(crate) fn explain(&self) -> Result<Option<Audience>, Failure> {
+        if self.uri.query().is_none_or(str::is_empty) {
+            return Ok(None);
+        }
+        let mut query = self.query()?;
+        let explain = query.flag("explain").unwrap_or(false);
+        query.end()?;
+        let audience = if self.caller.is_admin() { Audience::Shopkeeper } else { Audience::Shopper };
+        Ok(explain.then_some(audience))
     }
 
     /// The place a cursor stands for.

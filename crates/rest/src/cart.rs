@@ -9,6 +9,7 @@ use domain::refusal::Refusal;
 use std::sync::Arc;
 use wire::TotalsBody;
 use wire::cart::CartBody;
+use wire::explain::{Audience, Explained};
 
 fn cart_id(call: &Call) -> Result<CartId, Failure> {
     call.id("id", CartId::parse, Refusal::CartNotFound)
@@ -34,8 +35,12 @@ fn opened(opened: &Opened) -> Bytes {
     if opened.created { added(&opened.view) } else { changed(&opened.view) }
 }
 
-/// Prices and prints a cart, unless nothing has changed since it was printed last.
-async fn shown(call: &Call, cart: Arc<Cart>) -> Answer {
+/// Prices and prints a cart, unless nothing has changed since it was printed last. An explanation is made anew.
+async fn shown(call: &Call, cart: Arc<Cart>, explain: Option<Audience>) -> Answer {
+    if explain.is_some() {
+        let (view, _) = call.app().price_cart(&call.caller, cart).await?;
+        return Ok(call.show(view.cart.version, &Explained::of(CartBody::from(&view), &view.quote, explain)));
+    }
     let rendered = match call.edge.rendered.get(call.app(), &cart) {
         Some(rendered) => rendered,
         None => {
@@ -61,19 +66,19 @@ pub(crate) async fn open(mut call: Call) -> Answer {
 }
 
 pub(crate) async fn mine(call: Call) -> Answer {
-    call.no_query()?;
-    shown(&call, call.app().my_unpriced_cart(&call.caller).await?).await
+    let explain = call.explain()?;
+    shown(&call, call.app().my_unpriced_cart(&call.caller).await?, explain).await
 }
 
 pub(crate) async fn show(call: Call) -> Answer {
-    call.no_query()?;
-    shown(&call, call.app().unpriced_cart(&call.caller, cart_id(&call)?).await?).await
+    let explain = call.explain()?;
+    shown(&call, call.app().unpriced_cart(&call.caller, cart_id(&call)?).await?, explain).await
 }
 
 pub(crate) async fn totals(call: Call) -> Answer {
-    call.no_query()?;
+    let explain = call.explain()?;
     let view = call.app().cart(&call.caller, cart_id(&call)?).await?;
-    Ok(call.show(view.cart.version, &TotalsBody::from(&view.quote)))
+    Ok(call.show(view.cart.version, &Explained::of(TotalsBody::from(&view.quote), &view.quote, explain)))
 }
 
 async fn change(call: Call, operations: Vec<Operation>, render: fn(&CartView) -> Bytes) -> Answer {

@@ -8,7 +8,7 @@ use domain::catalog::{HeadingId, HeadingKind};
 use domain::ids::{BookId, EditionId};
 use domain::limits::SEARCH_MAX;
 use domain::refusal::Refusal;
-use wire::catalog::{BookBody, BookPageBody, HeadingBody, StockBody};
+use wire::catalog::{BookBody, BookPageBody, HeadingBody, PriceBody, StockBody};
 
 fn book_id(call: &Call) -> Result<BookId, Failure> {
     call.id("id", BookId::parse, Refusal::ProductNotFound)
@@ -122,6 +122,18 @@ pub(crate) async fn move_stock(mut call: Call) -> Answer {
     let (book, once) = (book_id(&call)?, call.once(moved));
     let answered = call.app().move_stock(&call.caller, book, edition, input, reason, once).await?;
     call.answer(answered, moved)
+}
+
+pub(crate) async fn prices(call: Call) -> Answer {
+    let mut query = call.query()?;
+    let (limit, before) = (query.limit(), call.after(&mut query)?.map(u64::from_be_bytes));
+    query.end()?;
+    let edition = call.id("editionId", EditionId::parse, Refusal::ProductNotFound)?;
+    let mut page = call.app().price_history(&call.caller, book_id(&call)?, edition, before, limit + 1).await?;
+    let more = page.len() > limit;
+    page.truncate(limit);
+    let next = page.last().filter(|_| more).map(|(place, _)| place.to_be_bytes());
+    Ok(call.page(page.iter().map(|(_, line)| PriceBody::from(line)).collect(), next.as_ref().map(|b| &b[..])))
 }
 
 // Authors, categories and publishers are one thing under three names.

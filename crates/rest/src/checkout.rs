@@ -4,11 +4,13 @@ use crate::problem::{Answer, Failure};
 use crate::reply;
 use app::{Answered, Caller, CheckoutView, Once, Process, Processed, Started};
 use bytes::Bytes;
-use domain::ids::CheckoutId;
+use domain::checkout::{Checkout, State};
+use domain::ids::{AttemptId, CheckoutId};
 use domain::refusal::Refusal;
 use std::net::IpAddr;
 use std::sync::Arc;
 use wire::checkout::{CheckoutBody, CompletedBody, WaitingBody};
+use wire::explain::Explained;
 
 /// The provider did not answer, which is nobody's card.
 const TIMED_OUT: &str = "payment_timeout";
@@ -37,7 +39,7 @@ fn processed(processed: &Processed) -> Bytes {
     match processed {
         Processed::Completed(order) => reply::plain(&CompletedBody::from(&**order)),
         Processed::Waiting(checkout) => reply::accepted(&location(checkout.id), &WaitingBody::from(&**checkout)),
-        Processed::Declined(error) => reply::declined(error),
+        Processed::Declined { error, .. } => reply::declined(error),
     }
 }
 
@@ -49,9 +51,9 @@ pub(crate) async fn start(mut call: Call) -> Answer {
 }
 
 pub(crate) async fn show(call: Call) -> Answer {
-    call.no_query()?;
+    let explain = call.explain()?;
     let view = call.app().checkout(&call.caller, checkout_id(&call)?).await?;
-    Ok(call.show(view.checkout.version, &CheckoutBody::from(&view)))
+    Ok(call.show(view.checkout.version, &Explained::of(CheckoutBody::from(&view), &view.checkout.quote, explain)))
 }
 
 pub(crate) async fn patch(mut call: Call) -> Answer {
@@ -69,12 +71,26 @@ pub(crate) async fn cancel(call: Call) -> Answer {
     call.answer(answered, changed)
 }
 
-/// Goes on after a challenge.
+/// Goes on after a challenge. One that was not met is a declined payment like any other.
 pub(crate) async fn resume(mut call: Call) -> Answer {
     call.no_query()?;
     call.read_or_empty(wire::checkout::nothing)?;
-    let resumed = call.app().resume_checkout(&call.caller, checkout_id(&call)?).await?;
+    let id = checkout_id(&call)?;
+    let resumed = call.app().resume_checkout(&call.caller, id).await?;
+    if let Some(attempt) = declined(&resumed)
+        && let Ok(view) = call.app().checkout(&call.caller, id).await
+    {
+        call.edge.declines.declined(view.checkout.cart, call.address, attempt);
+    }
     call.packed(&processed(&resumed))
+}
+
+/// The attempt that was declined, if one was.
+fn declined(processed: &Processed) -> Option<AttemptId> {
+    match processed {
+        Processed::Declined { attempt, error } if error.code != TIMED_OUT => Some(*attempt),
+        Processed::Declined { .. } | Processed::Completed(_) | Processed::Waiting(_) => None,
+    }
 }
 
 /// Pays. Whoever waits too long is told where to look; the payment goes on.
@@ -101,16 +117,28 @@ async fn pay(
     once: Once<Processed>,
 ) -> Result<Answered<Processed>, Failure> {
     // A checkout that cannot be read is not paid for either; `process` says why.
-    let cart = edge.app.checkout(caller, process.checkout).await.ok().map(|view| view.checkout.cart);
-    let payment = match edge.declines.admit(cart, address).await {
+    let checkout = edge.app.checkout(caller, process.checkout).await.ok().map(|view| view.checkout);
+    if let Some(checkout) = &checkout
+        && let Some(attempt) = given_up(checkout, &once)
+    {
+        edge.declines.declined(checkout.cart, address, attempt);
+    }
+    let payment = match edge.declines.admit(checkout.map(|c| c.cart), address).await {
         Ok(payment) => payment,
         Err(too_many) => return edge.app.answered(&once).await?.ok_or(too_many),
     };
     let answered = edge.app.process(caller, process, once).await?;
-    if let Answered::Fresh(Processed::Declined(error)) = &answered
-        && error.code != TIMED_OUT
+    if let Answered::Fresh(processed) = &answered
+        && let Some(attempt) = declined(processed)
     {
-        payment.declined();
+        payment.declined(attempt);
     }
     Ok(answered)
+}
+
+/// A challenge that another payment takes the place of counts as declined, or nobody who fails one would come back
+/// to say so.
+fn given_up(checkout: &Checkout, once: &Once<Processed>) -> Option<AttemptId> {
+    let challenged = checkout.attempt.as_ref().filter(|a| a.challenge.is_some() && a.mark.key != once.mark.key)?;
+    matches!(checkout.state, State::Open | State::Challenged).then_some(challenged.id)
 }

@@ -1,13 +1,14 @@
 //! Card testing: somebody with a list of stolen cards pays for little things to learn which of them work. So declined
 //! payments are counted, per cart and per address, and after a few of them nothing more is asked of the provider for
-//! a while. A payment that goes through costs nothing.
+//! a while. A payment that goes through costs nothing. An attempt counts once, however often its outcome is asked for;
+//! one that met a challenge counts when its customer comes back without having met it, or pays with something else.
 //!
 //! What is under way counts as if it were going to be declined, or many at once would slip through: whoever would be
 //! one too many waits until it is known.
 
 use crate::limits::DECLINES_KEYS_MAX;
 use crate::problem::Failure;
-use domain::ids::CartId;
+use domain::ids::{AttemptId, CartId};
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
@@ -66,6 +67,17 @@ impl Declines {
         Ok(Payment { cart, address })
     }
 
+    /// Counts an attempt that was declined after its request to pay was over.
+    pub(crate) fn declined(&self, cart: CartId, address: IpAddr, attempt: AttemptId) {
+        let now = Instant::now();
+        if let Some(carts) = &self.carts {
+            carts.declined(cart, attempt, now);
+        }
+        if let Some(addresses) = &self.addresses {
+            addresses.declined(network(address), attempt, now);
+        }
+    }
+
     pub(crate) fn forget_old(&self) {
         let now = Instant::now();
         if let Some(carts) = &self.carts {
@@ -78,13 +90,13 @@ impl Declines {
 }
 
 impl Payment {
-    pub(crate) fn declined(self) {
+    pub(crate) fn declined(self, attempt: AttemptId) {
         let now = Instant::now();
         if let Some(turn) = self.cart {
-            turn.declined(now);
+            turn.tally.declined(turn.key, attempt, now);
         }
         if let Some(turn) = self.address {
-            turn.declined(now);
+            turn.tally.declined(turn.key, attempt, now);
         }
     }
 }
@@ -114,8 +126,8 @@ struct Tally<K> {
 #[derive(Debug, Default)]
 struct Count {
     under_way: usize,
-    /// When payments were declined, the oldest first.
-    declined: VecDeque<Instant>,
+    /// Which attempts were declined, and when: the oldest first.
+    declined: VecDeque<(Instant, AttemptId)>,
 }
 
 enum Room {
@@ -158,18 +170,24 @@ impl<K: Copy + Eq + Hash> Tally<K> {
     /// Takes the room if it is there.
     fn room(&self, key: K, now: Instant) -> Room {
         let mut counts = self.counts();
-        if counts.len() >= DECLINES_KEYS_MAX && !counts.contains_key(&key) {
-            counts.retain(|_, count| count.under_way > 0);
-        }
-        let count = counts.entry(key).or_default();
+        let count = count_of(&mut counts, key);
         count.forget_old(now, self.window);
         match count.declined.front() {
-            Some(oldest) if count.declined.len() >= self.max => Room::None((*oldest + self.window).duration_since(now)),
+            Some((oldest, _)) if count.declined.len() >= self.max => Room::None((*oldest + self.window).duration_since(now)),
             _ if count.declined.len() + count.under_way >= self.max => Room::Perhaps,
             _ => {
                 count.under_way += 1;
                 Room::There
             }
+        }
+    }
+
+    /// Counts a declined attempt, once.
+    fn declined(&self, key: K, attempt: AttemptId, at: Instant) {
+        let mut counts = self.counts();
+        let count = count_of(&mut counts, key);
+        if !count.declined.iter().any(|(_, known)| *known == attempt) {
+            count.declined.push_back((at, attempt));
         }
     }
 
@@ -183,23 +201,23 @@ impl<K: Copy + Eq + Hash> Tally<K> {
     }
 }
 
+/// The count of a key; room is made for a new one.
+fn count_of<K: Copy + Eq + Hash>(counts: &mut HashMap<K, Count>, key: K) -> &mut Count {
+    if counts.len() >= DECLINES_KEYS_MAX && !counts.contains_key(&key) {
+        counts.retain(|_, count| count.under_way > 0);
+    }
+    counts.entry(key).or_default()
+}
+
 impl Count {
     fn forget_old(&mut self, now: Instant, window: Duration) {
-        while self.declined.front().is_some_and(|at| *at + window <= now) {
+        while self.declined.front().is_some_and(|(at, _)| *at + window <= now) {
             self.declined.pop_front();
         }
     }
 
     fn is_of_use(&self) -> bool {
         self.under_way > 0 || !self.declined.is_empty()
-    }
-}
-
-impl<K: Copy + Eq + Hash> Turn<K> {
-    fn declined(self, at: Instant) {
-        if let Some(count) = self.tally.counts().get_mut(&self.key) {
-            count.declined.push_back(at);
-        }
     }
 }
 
@@ -220,11 +238,17 @@ impl<K: Copy + Eq + Hash> Drop for Turn<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     const WINDOW: Duration = Duration::from_secs(60);
 
     fn of(max: u32) -> Arc<Tally<u32>> {
         tally(true, max, WINDOW).expect("a tally")
+    }
+
+    fn new_attempt() -> AttemptId {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        AttemptId(LAST.fetch_add(1, Ordering::Relaxed).into())
     }
 
     /// One payment at this instant; how long to wait if there is no room for it.
@@ -236,10 +260,9 @@ mod tests {
         }
         let turn = Turn { key, tally: Arc::clone(tally) };
         if declined {
-            turn.declined(now);
-        } else {
-            drop(turn);
+            tally.declined(key, new_attempt(), now);
         }
+        drop(turn);
         None
     }
 
@@ -281,7 +304,10 @@ mod tests {
             let end = async {
                 tokio::task::yield_now().await;
                 order.lock().expect("a lock").push("first");
-                if first_is_declined { first.declined(Instant::now()) } else { drop(first) }
+                if first_is_declined {
+                    tally.declined(1, new_attempt(), Instant::now());
+                }
+                drop(first);
             };
             let (has_room, ()) = tokio::join!(second, end);
             assert_eq!((has_room, order.into_inner().expect("a lock")), (second_has_room, vec!["first", "second"]));

@@ -24,6 +24,7 @@ mod query;
 mod rendered;
 mod reply;
 mod route;
+mod rules;
 mod serve;
 mod session;
 mod trace;

@@ -20,11 +20,13 @@ pub const HEADERS_MAX: usize = 100;
 pub const TOKEN_MAX: usize = 8192;
 /// Characters of a key's name in a token.
 pub const KID_MAX: usize = 64;
+/// Groups a token may put its customer in; further ones are passed over. Every condition on segments looks through them.
+pub const SEGMENTS_MAX: usize = 50;
 /// Verified tokens remembered, so that a busy client's signature is checked once.
 pub const VERIFIED_MAX: usize = 10_000;
 /// Characters of a request's name that a client may give.
 pub const REQUEST_ID_MAX: usize = 64;
-/// Characters of a cursor; those given out have at most 40.
+/// Characters of a cursor; those given out have at most 100.
 pub const CURSOR_MAX: usize = 1024;
 /// Characters of an unknown parameter's name that are told back.
 pub const NAME_TOLD_MAX: usize = 64;

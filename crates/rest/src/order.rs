@@ -10,6 +10,7 @@ use domain::order::{Order, PaymentStatus, Status};
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
 use wire::At;
+use wire::explain::Explained;
 use wire::order::{OrderBody, OrderPatch, history};
 
 fn order_id(call: &Call) -> Result<OrderId, Failure> {
@@ -59,9 +60,9 @@ pub(crate) async fn list(call: Call) -> Answer {
 }
 
 pub(crate) async fn show(call: Call) -> Answer {
-    call.no_query()?;
+    let explain = call.explain()?;
     let order = call.app().order(&call.caller, order_id(&call)?).await?;
-    Ok(call.show(order.version, &OrderBody::from(&order)))
+    Ok(call.show(order.version, &Explained::of(OrderBody::from(&order), &order.quote, explain)))
 }
 
 pub(crate) async fn events(call: Call) -> Answer {

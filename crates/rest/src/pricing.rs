@@ -1,22 +1,23 @@
 use crate::call::{Call, json};
 use crate::problem::{Answer, Failure};
 use domain::ids::CouponCode;
-use domain::person::{Country, Region};
+use domain::refusal::Refusal;
 use serde::Serialize;
 use wire::QuoteBody;
-use wire::pricing::{CouponBody, TaxRateBody, coupon_kind};
+use wire::explain::Explained;
+use wire::pricing::{COUPON_KINDS, CouponBody, SimulatedBody, coupon_kind};
 
 pub(crate) async fn calculate(mut call: Call) -> Answer {
-    call.no_query()?;
+    let explain = call.explain()?;
     let ask = call.read(wire::pricing::calculate)?;
     let quote = call.app().calculate(&call.caller, ask).await?;
-    Ok(json(&QuoteBody::from(&quote)))
+    Ok(json(&Explained::of(QuoteBody::from(&quote), &quote, explain)))
 }
 
 pub(crate) async fn discounts(call: Call) -> Answer {
     let mut query = call.query()?;
     let code = query.get("code", |text| CouponCode::parse(&text.to_uppercase()), "a coupon code");
-    let kind = query.get("kind", |text| ["percentage", "fixed"].into_iter().find(|k| *k == text), "percentage or fixed");
+    let kind = query.get("kind", |text| COUPON_KINDS.into_iter().find(|k| *k == text), &COUPON_KINDS.join(", "));
     let (limit, start) = (query.limit(), start(&call, &mut query)?);
     query.end()?;
     let mut active = call.app().discounts().await?;
@@ -24,19 +25,15 @@ pub(crate) async fn discounts(call: Call) -> Answer {
     Ok(part(&call, active.iter().map(CouponBody::from).collect(), start, limit))
 }
 
-pub(crate) async fn tax_rates(call: Call) -> Answer {
-    let mut query = call.query()?;
-    let country = query.get("country", Country::parse, "an ISO 3166-1 alpha-2 code");
-    let region = query.get("region", |text| Region::parse(&text.to_uppercase()), "a region");
-    let (limit, start) = (query.limit(), start(&call, &mut query)?);
-    query.end()?;
-    let book = call.app().pricebook();
-    let rates = book.rules().taxes().iter();
-    let rates = rates.filter(|r| country.is_none_or(|c| r.place.country == c) && (region.is_none() || r.place.region == region));
-    Ok(part(&call, rates.map(TaxRateBody::from).collect(), start, limit))
+pub(crate) async fn simulate(mut call: Call) -> Answer {
+    call.no_query()?;
+    let zone = call.app().policy().time_zone.clone();
+    let asked = call.read(|o| wire::pricing::simulate(o, &zone))?;
+    let simulated = call.app().simulate(&call.caller, asked).await?;
+    Ok(json(&SimulatedBody::of(&simulated).map_err(Refusal::from)?))
 }
 
-fn start(call: &Call, query: &mut crate::query::Query) -> Result<usize, Failure> {
+pub(crate) fn start(call: &Call, query: &mut crate::query::Query) -> Result<usize, Failure> {
     Ok(call.after(query)?.map_or(0, |bytes| usize::try_from(u64::from_be_bytes(bytes)).unwrap_or(usize::MAX)))
 }
 

@@ -40,6 +40,12 @@ impl Query {
         limit.unwrap_or(PAGE_DEFAULT)
     }
 
+    /// Notes that a parameter is needed beside another.
+    pub(crate) fn missing<T>(&mut self, name: &str) -> Option<T> {
+        self.wrong(name, "REQUIRED", "Is required here.".to_owned());
+        None
+    }
+
     fn wrong(&mut self, name: &str, code: &'static str, message: String) {
         self.errors.push(FieldError { field: name.chars().take(NAME_TOLD_MAX).collect(), code, message });
     }

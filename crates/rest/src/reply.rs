@@ -32,6 +32,11 @@ pub(crate) fn created(version: Version, location: &str, body: &impl Serialize) -
     pack(201, Some(version), location, body)
 }
 
+/// Something new that has no version.
+pub(crate) fn made(location: &str, body: &impl Serialize) -> Bytes {
+    pack(201, None, location, body)
+}
+
 pub(crate) fn plain(body: &impl Serialize) -> Bytes {
     pack(200, None, "", body)
 }
@@ -107,6 +112,7 @@ mod tests {
         for (packed, status, etag, location) in [
             (ok(Version(7), &"x"), 200, Some("\"7."), None),
             (created(Version(1), "/a/b", &"x"), 201, Some("\"1."), Some("/a/b")),
+            (made("/a/b", &"x"), 201, None, Some("/a/b")),
             (plain(&"x"), 200, None, None),
             (accepted("/a", &"x"), 202, None, Some("/a")),
             (no_content(), 204, None, None),

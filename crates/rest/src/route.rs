@@ -7,7 +7,7 @@ use crate::limit::Group;
 use crate::metrics::RouteMetrics;
 use crate::problem::{Answer, Failure};
 use crate::trace::Trace;
-use crate::{auth, cart, catalog, checkout, docs, health, order, payment, pricing, session};
+use crate::{auth, cart, catalog, checkout, docs, health, order, payment, pricing, rules, session};
 use app::Caller;
 use axum::Router;
 use axum::extract::Request;
@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter};
 use domain::catalog::HeadingKind::{self, Author, Category, Publisher};
+use domain::pricing::RuleKind::{self, ExchangeRate, Promotion, ShippingOption, Stacking, TaxRate};
 use domain::refusal::Refusal;
 use futures_util::FutureExt;
 use std::collections::BTreeMap;
@@ -124,7 +125,13 @@ fn table() -> Vec<Entry> {
         entry(POST,   "/api/v1/orders/{id}/refunds",                   Admin,  order::refund),
         entry(POST,   "/api/v1/pricing/calculate",                     Anyone, pricing::calculate),
         entry(GET,    "/api/v1/pricing/discounts",                     Anyone, pricing::discounts),
-        entry(GET,    "/api/v1/pricing/tax-rates",                     Anyone, pricing::tax_rates),
+        entry(POST,   "/api/v1/pricing/simulate",                      Admin,  pricing::simulate),
+        entry(GET,    "/api/v1/pricing/history",                       Admin,  rules::history),
+        entry(GET,    "/api/v1/pricing/stacking",                      Admin,  rules::stacking),
+        entry(PUT,    "/api/v1/pricing/stacking",                      Admin,  |call: Call| rules::replace(Stacking, call)),
+        entry(GET,    "/api/v1/pricing/promotions/{id}/codes",         Admin,  rules::codes),
+        entry(POST,   "/api/v1/pricing/promotions/{id}/codes",         Admin,  rules::issue),
+        entry(GET,    "/api/v1/pricing/promotions/{id}/codes.csv",     Admin,  rules::codes_file),
         entry(POST,   "/api/v1/session",                               Anyone, session::open),
         entry(GET,    "/api/v1/session",                               Owner,  session::mine),
         entry(DELETE, "/api/v1/session",                               Owner,  session::end_mine),
@@ -137,6 +144,7 @@ fn table() -> Vec<Entry> {
         entry(PUT,    "/api/v1/books/{id}",                            Admin,  catalog::replace_book),
         entry(DELETE, "/api/v1/books/{id}",                            Admin,  catalog::delete_book),
         entry(POST,   "/api/v1/books/{id}/editions/{editionId}/stock", Admin,  catalog::move_stock),
+        entry(GET,    "/api/v1/books/{id}/editions/{editionId}/prices", Admin, catalog::prices),
         entry(GET,    "/api/v1/health",                                Open,   health::ready),
         entry(GET,    "/api/v1/health/live",                           Open,   health::live),
         entry(GET,    "/api/v1/health/ready",                          Open,   health::ready),
@@ -155,6 +163,10 @@ fn table() -> Vec<Entry> {
     table.extend(headings(Author,    "/api/v1/authors",    "/api/v1/authors/{id}"));
     table.extend(headings(Category,  "/api/v1/categories", "/api/v1/categories/{id}"));
     table.extend(headings(Publisher, "/api/v1/publishers", "/api/v1/publishers/{id}"));
+    table.extend(kept(Promotion,      Admin,  "/api/v1/pricing/promotions",       "/api/v1/pricing/promotions/{id}"));
+    table.extend(kept(TaxRate,        Anyone, "/api/v1/pricing/tax-rates",        "/api/v1/pricing/tax-rates/{id}"));
+    table.extend(kept(ShippingOption, Anyone, "/api/v1/pricing/shipping-options", "/api/v1/pricing/shipping-options/{id}"));
+    table.extend(kept(ExchangeRate,   Anyone, "/api/v1/pricing/exchange-rates",   "/api/v1/pricing/exchange-rates/{id}"));
     table
 }
 
@@ -166,6 +178,17 @@ fn headings(kind: HeadingKind, list: &'static str, one: &'static str) -> [Entry;
         entry(Method::GET, one, Anyone, move |call: Call| catalog::heading(kind, call)),
         entry(Method::PUT, one, Admin, move |call: Call| catalog::rename_heading(kind, call)),
         entry(Method::DELETE, one, Admin, move |call: Call| catalog::delete_heading(kind, call)),
+    ]
+}
+
+/// Rules of a kind, which some may read and shopkeepers change.
+fn kept(kind: RuleKind, readers: Access, list: &'static str, one: &'static str) -> [Entry; 5] {
+    [
+        entry(Method::GET, list, readers, move |call: Call| rules::list(kind, call)),
+        entry(Method::POST, list, Access::Admin, move |call: Call| rules::create(kind, call)),
+        entry(Method::GET, one, readers, move |call: Call| rules::show(kind, call)),
+        entry(Method::PUT, one, Access::Admin, move |call: Call| rules::replace(kind, call)),
+        entry(Method::DELETE, one, Access::Admin, move |call: Call| rules::delete(kind, call)),
     ]
 }
 
@@ -210,7 +233,7 @@ fn route_of(entry: &Entry, edge: &Edge) -> Route {
         refuses_cards: under("cart") || under("checkout"),
         access: entry.access,
         group,
-        private: ["cart", "checkout", "orders", "session"].into_iter().any(under),
+        private: entry.access == Access::Admin || ["cart", "checkout", "orders", "session"].into_iter().any(under),
         metrics: edge.metrics.route(&entry.method, entry.path),
     }
 }

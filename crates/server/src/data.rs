@@ -3,12 +3,14 @@
 use crate::import::{self, Summary};
 use crate::settings::Settings;
 use crate::start;
+use crate::taxes::{self, Reader, Wanted};
 use crate::world::SystemClock;
-use app::ports::Clock;
+use app::Imported;
+use app::ports::{Catalog, Clock};
 use app::snapshot::Snapshot;
 use domain::ids::CustomerId;
 use indicatif::{ProgressBar, ProgressStyle};
-use rest::auth::{DevIssuer, Role};
+use rest::auth::{DevIssuer, Role, Said};
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -26,24 +28,42 @@ pub fn import(settings: &Settings, file: &Path, prices: Option<&Path>, stock: u3
         .with_style(ProgressStyle::with_template("{spinner} {pos} rows  {per_sec}").expect("invariant: a valid template"));
     let summary = runtime.block_on(import::file(&app, file, &options, |rows| bar.set_position(rows as u64)));
     bar.finish_and_clear();
-    report(&summary?)
+    let Summary { imported, bad } = summary?;
+    let bad: Vec<_> = bad.into_iter().map(|(line, reason)| format!("line {line}: {reason}")).collect();
+    report(imported, &bad)
+}
+
+pub fn import_taxes(settings: &Settings, file: &Path, wanted: &Wanted) -> Result<(), String> {
+    let start::Opened { app, store, .. } = start::open(settings, &settings.data_dir, &settings.origin(settings.listen))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let reader = Reader { wanted, zone: settings.policy()?.time_zone };
+    let imported = runtime.block_on(async {
+        // As at a first start, which would not give them to a store that has rules already.
+        start::first_rules(&app, settings, &Catalog::snapshot(&store)).await?;
+        taxes::import(&app, file, &reader).await
+    });
+    let taxes::Summary { imported, bad, together } = imported?;
+    report(imported, &bad)?;
+    if !together.is_empty() {
+        print(&format!("taxes of several names add up; see whether that is meant: {}\n", together.join("; ")))?;
+    }
+    Ok(())
 }
 
 #[expect(clippy::print_stderr, reason = "bad rows are reported apart from the summary")]
-fn report(summary: &Summary) -> Result<(), String> {
-    for (line, reason) in summary.bad.iter().take(BAD_ROWS_SHOWN) {
-        eprintln!("line {line}: {reason}");
+fn report(done: Imported, bad: &[String]) -> Result<(), String> {
+    for row in bad.iter().take(BAD_ROWS_SHOWN) {
+        eprintln!("{row}");
     }
-    if summary.bad.len() > BAD_ROWS_SHOWN {
-        eprintln!("and {} more", summary.bad.len() - BAD_ROWS_SHOWN);
+    if bad.len() > BAD_ROWS_SHOWN {
+        eprintln!("and {} more", bad.len() - BAD_ROWS_SHOWN);
     }
-    let done = summary.imported;
-    print(&format!("{} created, {} updated, {} unchanged, {} bad rows\n", done.created, done.updated, done.unchanged, summary.bad.len()))
+    print(&format!("{} created, {} updated, {} unchanged, {} bad rows\n", done.created, done.updated, done.unchanged, bad.len()))
 }
 
-pub fn token(settings: &Settings, sub: &str, role: Role, ttl: Duration) -> Result<(), String> {
+pub fn token(settings: &Settings, sub: &str, role: Role, said: &Said, ttl: Duration) -> Result<(), String> {
     let sub = CustomerId::parse(sub).ok_or("--sub is 1 to 255 visible ASCII characters")?;
-    print(&format!("{}\n", issuer(&settings.data_dir)?.token(&sub, role, ttl, SystemClock.now())))
+    print(&format!("{}\n", issuer(&settings.data_dir)?.token_saying(&sub, role, said, ttl, SystemClock.now())))
 }
 
 pub fn issuer(dir: &Path) -> Result<DevIssuer, String> {

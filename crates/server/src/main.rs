@@ -7,13 +7,18 @@ mod serve;
 mod settings;
 mod simulator;
 mod start;
+mod taxes;
 mod world;
 
 use clap::{Args, Parser, Subcommand};
+use domain::ids::Segment;
+use domain::time::MonthDay;
+use rest::auth::Said;
 use settings::{Flags, LogFormat, Settings, Span};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use taxes::{BookRate, Wanted};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -66,6 +71,15 @@ enum Command {
         /// How long it is good for
         #[arg(long, default_value = "1h", value_parser = span)]
         ttl: Span,
+        /// A group of customers they belong to; may be given several times
+        #[arg(long = "segment", value_name = "NAME", value_parser = segment)]
+        segments: Vec<Segment>,
+        /// When they were born
+        #[arg(long, value_name = "YYYY-MM-DD", value_parser = birthdate)]
+        birthdate: Option<String>,
+        /// They pay no tax
+        #[arg(long)]
+        tax_exempt: bool,
     },
     /// Serve the built-in payment provider by itself, with a ledger of its own
     PaymentSimulator {
@@ -82,6 +96,8 @@ enum Command {
         #[arg(long)]
         webhook_unruly: bool,
     },
+    /// Serve the tax rates of pricing.rules by themselves, as a tax provider
+    TaxSimulator,
     /// Print the effective configuration and verify the store
     Check {
         /// Also make everything anew that follows from something else, and compare
@@ -106,6 +122,28 @@ enum Import {
         #[arg(long, default_value_t = 100)]
         stock: u32,
     },
+    /// Rates of taxes from a table in JSON or CSV; repeating it changes nothing
+    Taxes {
+        file: PathBuf,
+        /// Where the table is from, when it does not say so itself
+        #[arg(long, value_name = "TEXT")]
+        source: Option<String>,
+        /// The day it was true
+        #[arg(long, value_name = "DATE")]
+        as_of: Option<String>,
+        /// What printed books have: standard, reduced, or COUNTRY=PPM; may be given several times
+        #[arg(long, value_name = "RATE")]
+        books_rate: Vec<BookRate>,
+        /// The same of e-books and audiobooks
+        #[arg(long, value_name = "RATE")]
+        ebooks_rate: Vec<BookRate>,
+        /// Whether prices contain the taxes; what is usual there when left out
+        #[arg(long, value_name = "BOOL")]
+        included: Option<bool>,
+        /// Whether shipping is taxed; what is usual there when left out
+        #[arg(long, value_name = "BOOL")]
+        shipping_taxed: Option<bool>,
+    },
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -127,6 +165,14 @@ fn span(text: &str) -> Result<Span, String> {
     humantime::parse_duration(text).map(Span).map_err(|e| e.to_string())
 }
 
+fn segment(text: &str) -> Result<Segment, String> {
+    Segment::parse(text).ok_or_else(|| "1 to 64 letters, digits, dashes or underscores".to_owned())
+}
+
+fn birthdate(text: &str) -> Result<String, String> {
+    MonthDay::of_date(text).map(|_| text.to_owned()).ok_or_else(|| "a date such as 1990-11-28".to_owned())
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let flags = Flags { listen: cli.common.listen, data_dir: cli.common.data_dir, ephemeral: cli.common.ephemeral, log: cli.common.log };
@@ -134,11 +180,17 @@ fn main() -> ExitCode {
         match cli.command.unwrap_or(Command::Serve) {
             Command::Serve => serve::run(settings),
             Command::Import { what: Import::Catalog { file, prices, stock } } => data::import(&settings, &file, prices.as_deref(), stock),
-            Command::Token { sub, role, ttl } => data::token(&settings, &sub, role.into(), ttl.0),
+            Command::Import {
+                what: Import::Taxes { file, source, as_of, books_rate: books, ebooks_rate: ebooks, included, shipping_taxed },
+            } => data::import_taxes(&settings, &file, &Wanted { source, as_of, books, ebooks, included, shipping_taxed }),
+            Command::Token { sub, role, ttl, segments, birthdate, tax_exempt } => {
+                data::token(&settings, &sub, role.into(), &Said { segments, birthdate, tax_exempt }, ttl.0)
+            }
             Command::PaymentSimulator { ledger, webhook_url, webhook_secret, webhook_unruly } => {
                 let webhook = simulator::Webhook { url: webhook_url, secret: webhook_secret, unruly: webhook_unruly };
                 simulator::run(&settings, flags.listen, &ledger, webhook)
             }
+            Command::TaxSimulator => simulator::taxes(&settings, flags.listen),
             Command::Check { rebuild } => data::check(&settings, rebuild),
             Command::Backup { dir } => data::backup(&settings, &dir),
             Command::Restore { dir } => data::restore(&settings, &dir),

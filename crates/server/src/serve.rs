@@ -235,7 +235,9 @@ async fn welcome(app: &App, listen: SocketAddr, dir: &Path) -> Result<(), String
         shipping: None,
         currency: None,
     };
-    let total = app.calculate(&Caller::Anonymous, ask).await.map_err(|e| e.to_string())?.total;
+    // What cannot be told now is no reason not to start.
+    let Ok(quote) = app.calculate(&Caller::Anonymous, ask).await else { return Ok(()) };
+    let total = quote.total;
     let (amount, currency) = (total.minor(), total.currency().code());
     let text = format!(
         r#"

@@ -1,8 +1,8 @@
 //! Configuration: the embedded defaults, then a file, then `CARTWRIGHT_…` variables, then flags. An unknown
 //! key anywhere is an error. What is secret prints as `***` by its type.
 
-use app::Policy;
 use app::TimeZone;
+use app::{Policy, TaxFallback};
 use config::{Config, Environment, File, FileFormat};
 use domain::cart::Lifetimes;
 use domain::money::Currency;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use taxes_http::HttpTaxes;
 use webhook::Secret;
 
 const DEFAULTS: &str = include_str!("../default.toml");
@@ -33,6 +34,7 @@ pub struct Settings {
     pub reservation: Ttl,
     pub payments: Payments,
     pub pricing: Pricing,
+    pub taxes: Taxes,
     pub events: Events,
     pub rate_limits: RateLimits,
     pub http: Http,
@@ -131,6 +133,30 @@ pub struct Pricing {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+pub struct Taxes {
+    pub provider: TaxSource,
+    pub url: String,
+    pub timeout: Span,
+    pub fallback: Fallback,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaxSource {
+    Table,
+    Http,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fallback {
+    LastRate,
+    Table,
+    Refuse,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Events {
     pub keep: Span,
 }
@@ -216,6 +242,7 @@ impl Settings {
         if matches!(settings.payments.provider, Provider::Http) {
             settings.provider()?;
         }
+        settings.tax_provider()?;
         Ok(settings)
     }
 
@@ -231,6 +258,15 @@ impl Settings {
     pub fn provider(&self) -> Result<HttpPayments, String> {
         let patience = Patience { timeout: self.payments.timeout.0, ..Patience::default() };
         HttpPayments::new(&self.payments.url, patience).map_err(|e| format!("configuration: payments.url: {e}"))
+    }
+
+    /// The tax provider at `taxes.url`, unless the shop's own table is what counts.
+    pub fn tax_provider(&self) -> Result<Option<HttpTaxes>, String> {
+        let patience = Patience { timeout: self.taxes.timeout.0, ..Patience::default() };
+        match self.taxes.provider {
+            TaxSource::Table => Ok(None),
+            TaxSource::Http => HttpTaxes::new(&self.taxes.url, patience).map(Some).map_err(|e| format!("configuration: taxes.url: {e}")),
+        }
     }
 
     /// What the payment provider may sign with, the new one first.
@@ -261,6 +297,11 @@ impl Settings {
             capture: match self.payments.capture {
                 Capture::AtOnce => CaptureWhen::AtOnce,
                 Capture::OnShipment => CaptureWhen::OnShipment,
+            },
+            tax_fallback: match self.taxes.fallback {
+                Fallback::LastRate => TaxFallback::LastRate,
+                Fallback::Table => TaxFallback::Table,
+                Fallback::Refuse => TaxFallback::Refuse,
             },
             session_ttl: self.session.ttl.0,
             events_keep: self.events.keep.0,
@@ -325,6 +366,9 @@ mod tests {
             ("CARTWRIGHT_PAYMENTS__PROVIDER", "stripe", "stripe"),
             ("CARTWRIGHT_PAYMENTS__CAPTURE", "later", "later"),
             ("CARTWRIGHT_PAYMENTS__PROVIDER", "http", "payments.url: a provider's address is http://"),
+            ("CARTWRIGHT_TAXES__PROVIDER", "oracle", "oracle"),
+            ("CARTWRIGHT_TAXES__PROVIDER", "http", "taxes.url: a provider's address is http://"),
+            ("CARTWRIGHT_TAXES__FALLBACK", "guess", "guess"),
             ("CARTWRIGHT_PAYMENTS__WEBHOOK_SECRET", "whsec_short", "payments.webhook_secret: a webhook secret is"),
         ] {
             let error = load(&[(key, value)]).expect_err(key);

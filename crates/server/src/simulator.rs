@@ -1,8 +1,13 @@
-//! `cartwright payment-simulator`: the built-in payment provider as a process of its own.
+//! `cartwright payment-simulator` and `cartwright tax-simulator`: providers as processes of their own.
 
+use crate::rules;
 use crate::serve;
 use crate::settings::Settings;
 use crate::world::SystemClock;
+use app::ports::Clock;
+use app::snapshot::Snapshot;
+use domain::pricing::{Kept, Pricebook};
+use memory::MemoryTaxes;
 use memory::simulator::PaymentSimulator;
 use payments_http::{CHALLENGES, Notices};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,6 +19,7 @@ use webhook::Secret;
 
 /// Beside the shop's own port.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8090);
+const TAXES_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8091);
 /// How long a call that never answers is held: longer than any client waits.
 const NEVER: Duration = Duration::from_secs(600);
 /// The pause after a notice that was not heard, the first time.
@@ -30,6 +36,26 @@ pub fn run(settings: &Settings, listen: Option<SocketAddr>, ledger: &Path, webho
     serve::log(settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(provide(settings, listen.unwrap_or(LISTEN), ledger, webhook))
+}
+
+pub fn taxes(settings: &Settings, listen: Option<SocketAddr>) -> Result<(), String> {
+    serve::log(settings)?;
+    let table = rules::load(&settings.pricing.rules, settings.currency()?, &Snapshot::default())?
+        .rules
+        .into_iter()
+        .map(|rule| Kept::first(rule, SystemClock.now()));
+    let taxes = Arc::new(MemoryTaxes::new(Arc::new(Pricebook::new(table)), Arc::new(SystemClock)));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    runtime.block_on(async {
+        let listen = listen.unwrap_or(TAXES_LISTEN);
+        let listener = TcpListener::bind(listen).await.map_err(|e| format!("{listen}: {e}"))?;
+        let listen = listener.local_addr().map_err(|e| e.to_string())?;
+        tracing::info!(%listen, "ready");
+        tokio::select! {
+            served = taxes_http::serve(listener, taxes) => served.map_err(|e| e.to_string()),
+            () = serve::told_to_stop() => Ok(()),
+        }
+    })
 }
 
 async fn provide(settings: &Settings, listen: SocketAddr, ledger: &Path, webhook: Webhook) -> Result<(), String> {

@@ -4,11 +4,12 @@ use crate::import;
 use crate::rules::{self, Loaded};
 use crate::settings::{Provider, Settings};
 use crate::world::{LocalBus, SystemClock, SystemEntropy};
-use app::ports::{NoExpressions, Payments};
+use app::ports::{Payments, Taxes};
 use app::snapshot::Snapshot;
 use app::{App, Error, Ports};
 use domain::refusal::Refusal;
 use domain::text::Text;
+use expressions::Cel;
 use memory::simulator::PaymentSimulator;
 use payments_http::CHALLENGES;
 use std::path::Path;
@@ -38,6 +39,7 @@ pub fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, Str
         Some(simulator) => Arc::new(simulator.clone()),
         None => Arc::new(settings.provider()?),
     };
+    let taxes = settings.tax_provider()?.map(|taxes| Arc::new(taxes) as Arc<dyn Taxes>);
     let ports = fail_points::around(Ports {
         carts: shared.clone(),
         ledger: shared.clone(),
@@ -46,11 +48,12 @@ pub fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, Str
         search: shared.clone(),
         sessions: shared.clone(),
         payments,
+        taxes,
         bus: Arc::new(LocalBus),
         outboxes: vec![shared],
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
-        expressions: Arc::new(NoExpressions),
+        expressions: Arc::new(Cel::default()),
     });
     Ok(Opened { app: Arc::new(App::new(ports, settings.policy()?)), store, simulator })
 }

@@ -1,7 +1,7 @@
 //! The shop that is simulated: few books in few copies, so that shoppers get in each other's way.
 
 use app::TimeZone;
-use app::{BookInput, EditionInput, Policy};
+use app::{BookInput, EditionInput, Policy, TaxFallback};
 use domain::cart::Lifetimes;
 use domain::catalog::Format;
 use domain::checkout::Details;
@@ -97,6 +97,7 @@ pub fn policy(capture: CaptureWhen) -> Policy {
         checkout_ttl: minutes(30),
         reservation_ttl: minutes(10),
         capture,
+        tax_fallback: TaxFallback::Refuse,
         session_ttl: minutes(600),
         events_keep: minutes(60),
     }

@@ -61,7 +61,7 @@ impl Shown for Processed {
     fn head(&self) -> String {
         match self {
             Self::Completed(order) => order.head(),
-            Self::Waiting(_) | Self::Declined(_) => String::new(),
+            Self::Waiting(_) | Self::Declined { .. } => String::new(),
         }
     }
 

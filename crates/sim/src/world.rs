@@ -148,6 +148,7 @@ impl World {
             search: store.clone(),
             sessions: site.faulty::<dyn Sessions>(store.clone()),
             payments: site.faulty::<dyn Payments>(Arc::new(self.provider.clone())),
+            taxes: None,
             bus: site.faulty::<dyn app::ports::Bus>(Arc::new(self.bus.clone())),
             outboxes: vec![site.faulty::<dyn Outbox>(store)],
             clock: Arc::new(self.time.clone()),

@@ -19,6 +19,7 @@ mod connection;
 mod fault;
 mod ledger;
 mod limits;
+mod log;
 mod memory;
 mod migrate;
 mod outbox;
@@ -88,6 +89,7 @@ impl EmbeddedStore {
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         std::fs::create_dir_all(dir)?;
         let lock = lock(dir)?;
+        log::write_again(dir)?;
         let mut connection = connection::writing(dir)?;
         migrate::migrate(&mut connection)?;
         let memory = load(&connection)?;

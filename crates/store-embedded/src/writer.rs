@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 /// Frames (pages of 4 KiB) in the log between two checkpoints: a page that is changed again meanwhile is moved
 /// once. And from where on the log must start over.
@@ -168,11 +168,13 @@ impl Writer {
         let (poison, poisoned) = watch::channel(false);
         let poison = Arc::new(poison);
         let (log_grew, grown) = sync_channel(1);
-        let checkpointer = Checkpointer { connection: connection::checkpointing(dir)?, poison: Arc::clone(&poison) };
+        let turn = Arc::new(Mutex::new(()));
+        let checkpointer =
+            Checkpointer { connection: connection::checkpointing(dir)?, poison: Arc::clone(&poison), turn: Arc::clone(&turn) };
         let group = Group::new(connection, memory, log_grew)?;
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(work);
         let threads = vec![
-            spawn("store-writer", Box::new(move || write(group, waiting, &poison)))?,
+            spawn("store-writer", Box::new(move || write(group, waiting, &turn, &poison)))?,
             spawn("store-checkpoint", Box::new(move || checkpointer.run(&grown)))?,
         ];
         Ok(Self { jobs: Some(jobs), poisoned, threads })
@@ -218,10 +220,11 @@ impl Drop for Writer {
 }
 
 /// The writer's thread.
-fn write(mut group: Group, mut waiting: mpsc::Receiver<Box<dyn Job>>, poison: &watch::Sender<bool>) {
+fn write(mut group: Group, mut waiting: mpsc::Receiver<Box<dyn Job>>, turn: &Mutex<()>, poison: &watch::Sender<bool>) {
     let written = catch_unwind(AssertUnwindSafe(|| {
         let mut jobs = Vec::with_capacity(GROUP_MAX);
         while !*poison.borrow() && waiting.blocking_recv_many(&mut jobs, GROUP_MAX) > 0 {
+            let _turn = turn.blocking_lock();
             if let Err(why) = group.write(&mut jobs) {
                 tracing::error!(%why, "a write failed with unknown outcome: the store writes no more");
                 poison.send_replace(true);
@@ -355,6 +358,9 @@ impl Group {
 struct Checkpointer {
     connection: Connection,
     poison: Arc<watch::Sender<bool>>,
+    /// Whoever has it may write. Given to those who wait for it one after the other, or a busy writer would never let
+    /// the log start over.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Checkpointer {
@@ -385,6 +391,7 @@ impl Checkpointer {
         if frames > RESTART_FRAMES {
             // Nearly everything is moved by now: the writer waits for the rest only. While somebody reads from
             // the log (a backup, say) this gives up soon and is tried again when the log has grown.
+            let _turn = self.turn.blocking_lock();
             self.pragma("PRAGMA wal_checkpoint(RESTART)")?;
         }
         Ok(())

@@ -1,7 +1,7 @@
 use crate::read::{Object, Value};
 use crate::say::Say;
 use crate::scalar::{self, At, MoneyBody, Show};
-use crate::totals::TotalsBody;
+use crate::totals::{TotalsBody, discount};
 use app::{AddItem, CartView, MergeCart, OpenCart, Operation};
 use domain::cart::{Cart, CartStatus, Item, Metadata, Owner, Strategy, Warning};
 use domain::ids::{BookId, CartId, EditionId, ItemId};
@@ -111,16 +111,44 @@ struct ItemBody<'a> {
     unit_price: MoneyBody,
     list_price: MoneyBody,
     line_total: MoneyBody,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discount: Option<MoneyBody>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    gift: bool,
     available_quantity: u32,
     added_at: At,
     updated_at: At,
 }
 
 /// Items with what the quote says of them. The quote's lines are in the order of the items, without those
-/// that cannot be sold: these are shown at the price last seen, as none available and worth nothing.
+/// that cannot be sold: these are shown at the price last seen, as none available and worth nothing. Gifts that were
+/// added come last.
 fn items<'a>(cart: &'a Cart, quote: &'a Quote) -> Vec<ItemBody<'a>> {
     let mut lines = quote.lines.iter().peekable();
-    cart.items.iter().map(|item| item_body(item, lines.next_if(|l| l.item == item.id))).collect()
+    let mut items: Vec<_> = cart.items.iter().map(|item| item_body(item, lines.next_if(|l| l.item == item.id))).collect();
+    items.extend(lines.map(|gift| gift_body(gift, cart)));
+    items
+}
+
+/// A gift is not in the cart: it is there as long as its promotion applies to what is.
+fn gift_body<'a>(line: &'a QuotedLine, cart: &Cart) -> ItemBody<'a> {
+    ItemBody {
+        id: Show(line.item),
+        product_id: Show(line.book),
+        variant_id: Show(line.edition),
+        sku: line.sku.as_str(),
+        title: line.title.as_str(),
+        image_url: line.image_url.as_ref().map(|url| url.as_str()),
+        quantity: line.quantity.get(),
+        unit_price: MoneyBody(line.unit_price),
+        list_price: MoneyBody(line.list_price),
+        line_total: MoneyBody(line.total),
+        discount: discount(line),
+        gift: line.gift,
+        available_quantity: line.available,
+        added_at: At(cart.updated_at),
+        updated_at: At(cart.updated_at),
+    }
 }
 
 fn item_body<'a>(item: &'a Item, line: Option<&'a QuotedLine>) -> ItemBody<'a> {
@@ -135,6 +163,8 @@ fn item_body<'a>(item: &'a Item, line: Option<&'a QuotedLine>) -> ItemBody<'a> {
         unit_price: MoneyBody(line.map_or(item.seen_price, |l| l.unit_price)),
         list_price: MoneyBody(line.map_or(item.seen_price, |l| l.list_price)),
         line_total: MoneyBody(line.map_or(Money::zero(item.seen_price.currency()), |l| l.total)),
+        discount: line.and_then(discount),
+        gift: false,
         available_quantity: line.map_or(0, |l| l.available),
         added_at: At(item.added_at),
         updated_at: At(item.updated_at),

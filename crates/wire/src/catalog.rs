@@ -1,12 +1,14 @@
 use crate::limits::STOCK_MOVE_MAX;
+use crate::order::ActorName;
 use crate::page::PageBody;
 use crate::read::{Object, Value};
-use crate::scalar::{self, MoneyBody, Show};
+use crate::scalar::{self, At, MoneyBody, Show};
 use app::{BookInput, BookPage, BookView, EditionInput, Facets, HeadingView, StockInput, StockView};
 use domain::catalog::{Availability, Edition, Format, Heading, HeadingId, Isbn13, Ratings};
 use domain::ids::{BookId, EditionId, Sku};
 use domain::limits::{BOOK_AUTHORS_MAX, BOOK_CATEGORIES_MAX, BOOK_EDITIONS_MAX, NAME_MAX, REASON_MAX, WEIGHT_G_MAX};
 use domain::money::Money;
+use domain::pricing::PriceLine;
 use domain::stock::StockLevel;
 use domain::text::Text;
 use serde::Serialize;
@@ -203,6 +205,31 @@ impl<'a> From<&'a StockView> for StockBody<'a> {
     fn from(view: &'a StockView) -> Self {
         let StockLevel { on_hand, reserved, .. } = view.level;
         Self { sku: view.sku.as_str(), on_hand, reserved, available: view.level.available() }
+    }
+}
+
+/// What an edition was sold at from an instant on.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PriceBody<'a> {
+    at: At,
+    price: MoneyBody,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sale_price: Option<MoneyBody>,
+    actor: Show<ActorName<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+impl<'a> From<&'a PriceLine> for PriceBody<'a> {
+    fn from(line: &'a PriceLine) -> Self {
+        Self {
+            at: At(line.at),
+            price: MoneyBody(line.list),
+            sale_price: line.sale.map(MoneyBody),
+            actor: Show(ActorName(&line.why.actor)),
+            reason: line.why.reason.as_ref().map(Text::as_str),
+        }
     }
 }
 

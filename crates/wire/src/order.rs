@@ -71,19 +71,26 @@ struct RefundBody<'a> {
     requested_at: At,
     #[serde(skip_serializing_if = "Option::is_none")]
     refunded_at: Option<At>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<PaymentErrorBody<'a>>,
 }
 
 impl<'a> From<&'a Refund> for RefundBody<'a> {
     fn from(refund: &'a Refund) -> Self {
         Self {
             id: Show(refund.id),
-            status: if refund.paid_at.is_some() { "refunded" } else { "pending" },
+            status: match (refund.paid_at, &refund.refused) {
+                (Some(_), _) => "refunded",
+                (None, Some(_)) => "refused",
+                (None, None) => "pending",
+            },
             amount: MoneyBody(refund.amount),
             items: refund.items.iter().map(RefundedItemBody::from).collect(),
             restock: refund.restock,
             reason: refund.reason.as_ref().map(Text::as_str),
             requested_at: At(refund.requested_at),
             refunded_at: refund.paid_at.map(At),
+            error: refund.refused.as_ref().map(Into::into),
         }
     }
 }
@@ -144,8 +151,9 @@ struct Changed<'a> {
     refund_id: Option<Show<RefundId>>,
 }
 
+/// Who did something: `guest`, `customer:…`, `admin:…` or `system`.
 #[derive(Debug)]
-struct ActorName<'a>(&'a Actor);
+pub(crate) struct ActorName<'a>(pub &'a Actor);
 
 impl std::fmt::Display for ActorName<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -189,6 +197,10 @@ fn event_body<'a>(recorded: &'a Recorded, before: Option<&Order>, after: Option<
         }
         OrderEvent::RefundRequested(refund) => became.refund = Some((&**refund).into()),
         OrderEvent::CaptureRefused { error } => became.error = Some(error.into()),
+        OrderEvent::RefundRefused { refund, error } => {
+            became.error = Some(error.into());
+            became.refund_id = refund.map(Show);
+        }
         OrderEvent::Canceled { reason, .. } => became.reason = reason.as_ref().map(|r| r.as_str()),
         OrderEvent::Failed { reason } => became.reason = Some(reason),
         OrderEvent::Placed(_)

@@ -1,9 +1,16 @@
 use crate::cart::add_items;
 use crate::checkout::address;
-use crate::read::Object;
+use crate::explain::{Audience, Explained};
+use crate::read::{Object, Value};
+use crate::rules;
 use crate::scalar::{self, At, MoneyBody};
-use app::{ActiveCoupon, Calculate};
-use domain::pricing::{Benefit, Destination, Off, TaxRate};
+use crate::totals::QuoteBody;
+use app::{ActiveCoupon, Calculate, Simulate, Simulated};
+use domain::limits::RULE_PARTS_MAX;
+use domain::money::{Money, MoneyError};
+use domain::pricing::{Benefit, Destination, Off, Quote, Shopper, Who};
+use domain::time::MonthDay;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 /// `POST /pricing/calculate`.
@@ -15,6 +22,73 @@ pub fn calculate(o: &mut Object<'_, '_>) -> Option<Calculate> {
     let currency = o.optional("currency", scalar::currency);
     let destination = address.as_ref().map(Destination::from);
     Some(Calculate { items: items?, coupons: coupons.unwrap_or_default(), destination, shipping, currency })
+}
+
+/// `POST /pricing/simulate`.
+pub fn simulate(o: &mut Object<'_, '_>, zone: &TimeZone) -> Option<Simulate> {
+    let ask = calculate(o);
+    let drafts = o.optional("drafts", |v| v.list(RULE_PARTS_MAX, "TOO_MANY", |v| v.object(|o| rules::draft(o, zone))));
+    let without = o.optional("without", |v| v.list(RULE_PARTS_MAX, "TOO_MANY", |v| v.object(rules::rule_key)));
+    let shopper = o.optional("shopper", |v| v.object(shopper));
+    let at = o.optional("at", |v| scalar::instant(v, zone));
+    Some(Simulate { ask: ask?, drafts: drafts.unwrap_or_default(), without: without.unwrap_or_default(), shopper, at })
+}
+
+/// Nobody's fingerprint: somebody who has not ordered or used anything yet.
+const NEWCOMER: Who = Who([0; 16]);
+
+fn shopper(o: &mut Object<'_, '_>) -> Option<Shopper> {
+    let segments = o.optional("segments", |v| v.list(RULE_PARTS_MAX, "TOO_MANY", rules::segment));
+    let birthday = o.optional("birthdate", birthday);
+    let tax_exempt = o.optional("taxExempt", |v| v.bool());
+    let newcomer = o.optional("newcomer", |v| v.bool());
+    Some(Shopper {
+        who: (newcomer == Some(true)).then_some(NEWCOMER),
+        segments: segments.unwrap_or_default(),
+        birthday,
+        tax_exempt: tax_exempt.unwrap_or(false),
+        ..Shopper::default()
+    })
+}
+
+fn birthday(value: Value<'_, '_>) -> Option<MonthDay> {
+    value.parsed(MonthDay::of_date, "a date such as 1990-11-28")
+}
+
+/// The same goods by the rules as they are and as they would be.
+#[derive(Debug, Serialize)]
+pub struct SimulatedBody<'a> {
+    before: Explained<'a, QuoteBody<'a>>,
+    after: Explained<'a, QuoteBody<'a>>,
+    difference: DifferenceBody,
+}
+
+/// What is more, or less, after than before.
+#[derive(Debug, Serialize)]
+struct DifferenceBody {
+    subtotal: MoneyBody,
+    discount: MoneyBody,
+    shipping: MoneyBody,
+    tax: MoneyBody,
+    total: MoneyBody,
+}
+
+impl<'a> SimulatedBody<'a> {
+    /// # Errors
+    /// A difference is out of the range of exact integers.
+    pub fn of(simulated: &'a Simulated) -> Result<Self, MoneyError> {
+        let Simulated { before, after } = simulated;
+        let explained = |quote: &'a Quote| Explained::of(QuoteBody::from(quote), quote, Some(Audience::Shopkeeper));
+        let more = |of: fn(&Quote) -> Money| of(after).minus(of(before)).map(MoneyBody);
+        let difference = DifferenceBody {
+            subtotal: more(|q| q.subtotal)?,
+            discount: more(|q| q.discount)?,
+            shipping: more(|q| q.shipping)?,
+            tax: more(|q| q.tax)?,
+            total: more(|q| q.total)?,
+        };
+        Ok(Self { before: explained(before), after: explained(after), difference })
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -37,7 +111,10 @@ pub struct CouponBody<'a> {
     uses_left: Option<u32>,
 }
 
-/// The name of a kind, which is also what lists are filtered by.
+/// What lists of coupons are filtered by.
+pub const COUPON_KINDS: [&str; 10] = ["percentage", "fixed", "price", "each", "tiers", "buy_get", "bundle", "gift", "spend", "shipping"];
+
+/// The name of a kind: one of [`COUPON_KINDS`].
 pub fn coupon_kind(benefit: &Benefit) -> &'static str {
     match benefit {
         Benefit::Goods { off: Off::Rate(_), .. } => "percentage",
@@ -71,29 +148,6 @@ impl<'a> From<&'a ActiveCoupon> for CouponBody<'a> {
             starts_at: promotion.window.from.map(At),
             ends_at: promotion.window.to.map(At),
             uses_left: active.uses_left,
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TaxRateBody<'a> {
-    country: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    region: Option<&'a str>,
-    label: &'a str,
-    rate_ppm: u32,
-    included: bool,
-}
-
-impl<'a> From<&'a TaxRate> for TaxRateBody<'a> {
-    fn from(rate: &'a TaxRate) -> Self {
-        Self {
-            country: rate.place.country.as_str(),
-            region: rate.place.region.as_ref().map(|r| r.as_str()),
-            label: rate.label.as_str(),
-            rate_ppm: rate.rate.0,
-            included: rate.included,
         }
     }
 }

@@ -164,6 +164,12 @@ pub(crate) fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
+/// `must ascend` as it is said: `Must ascend.`
+fn sentence(text: &str) -> String {
+    let mut letters = text.trim_end_matches('.').chars();
+    letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()
+}
+
 fn short(short: &Short) -> Value {
     let mut facts = json!({ "variantId": short.edition.to_string(), "wanted": short.wanted, "available": short.available });
     if let Some(sku) = &short.sku {
@@ -225,6 +231,7 @@ impl From<&Refusal> for Problem {
             Refusal::CheckoutIncomplete { missing } => say(409, "The checkout is not complete; `missing` names what is needed.")
                 .fact("missing", missing.iter().map(|m| m.as_str()).collect::<Vec<_>>()),
             Refusal::ShippingUnavailable => say(422, "This way of shipping does not go there."),
+            Refusal::TaxUnavailable => say(503, "The tax cannot be told now; nothing was charged. Try again shortly.").retry_after(1),
             Refusal::PaymentDeclined { reason } => say(402, "The payment was declined.").fact("reason", reason),
             Refusal::OrderTransitionInvalid { from, to } => {
                 say(409, &format!("An order that is {} cannot become {}.", from.as_str(), to.as_str()))
@@ -253,7 +260,11 @@ impl From<&Refusal> for Problem {
             Refusal::StockShort { available } => say(409, "The stock would fall below what is promised.").fact("available", available),
             Refusal::RuleNotFound => say(404, "There is no such rule."),
             Refusal::RuleExists => say(409, "There is a rule with this id already."),
-            Refusal::RuleInvalid { fault } => say(422, &format!("The rule makes no sense: {fault}.")),
+            Refusal::RuleInvalid { fault } => {
+                let message = sentence(&fault.fault.to_string());
+                let error = FieldError { field: fault.field.to_owned(), code: fault.fault.code(), message };
+                Self { errors: vec![error], ..say(422, "The rule makes no sense; `errors` says why.") }
+            }
             Refusal::CodeTaken { code } => {
                 say(409, &format!("The code {code} leads to a promotion already.")).fact("couponCode", Show(code))
             }
@@ -315,6 +326,7 @@ mod tests {
             (Refusal::CheckoutState { state: Kind::Capturing }, 409),
             (Refusal::CheckoutIncomplete { missing: vec![Missing::Email] }, 409),
             (Refusal::ShippingUnavailable, 422),
+            (Refusal::TaxUnavailable, 503),
             (Refusal::PaymentDeclined { reason: "card_declined".into() }, 402),
             (Refusal::OrderTransitionInvalid { from: Status::Shipped, to: Status::Canceled }, 409),
             (Refusal::OrderPaymentPending, 409),

@@ -80,6 +80,10 @@ impl<'r, 'a> Value<'r, 'a> {
         self.wrong("WRONG_TYPE", format!("Must be {wanted}, not {}.", self.json.kind()))
     }
 
+    pub fn is_text(&self) -> bool {
+        matches!(self.json, Json::Text(_))
+    }
+
     pub fn text(&self) -> Option<&str> {
         match &self.json {
             Json::Text(text) => Some(text),

@@ -3,7 +3,7 @@
 use crate::scalar::At;
 use domain::cart::Warning;
 use domain::money::Ppm;
-use domain::pricing::{Off, Reason, WhyNot};
+use domain::pricing::{Adjustment, Limited, Off, Quote, QuotedLine, Reason, WhyNot};
 use std::fmt::{self, Display};
 
 /// A fact, said.
@@ -26,9 +26,30 @@ impl Display for Say<'_, Off> {
         match self.0 {
             Off::Rate(rate) => write!(f, "{}", Say(rate)),
             Off::Amount(amount) => write!(f, "{amount}"),
-            Off::Price(price) => write!(f, "Down to {price}:"),
+            Off::Price(price) => write!(f, "Down to {price}"),
         }
     }
+}
+
+/// `10 % off`, `5.00 USD off`, `Down to 9.99 USD from`: of one amount.
+fn lowered(off: &Off) -> String {
+    match off {
+        Off::Rate(_) | Off::Amount(_) => format!("{} off", Say(off)),
+        Off::Price(_) => format!("{} from", Say(off)),
+    }
+}
+
+/// `off each of 3 copies`, `for each of 3 sets`.
+fn each(off: Off, n: u64, one: &str, many: &str) -> String {
+    let before = match off {
+        Off::Rate(_) | Off::Amount(_) => "off",
+        Off::Price(_) => "for",
+    };
+    if n == 1 { format!("{before} {}", so_many(n, one, many)) } else { format!("{before} each of {}", so_many(n, one, many)) }
+}
+
+fn so_many(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 impl Display for Say<'_, Reason> {
@@ -38,23 +59,66 @@ impl Display for Say<'_, Reason> {
             Reason::Percentage { rate, of } => write!(f, "{} of {of}.", Say(rate)),
             Reason::Fixed { of } => write!(f, "A fixed amount off {of}."),
             Reason::Price { price, of } => write!(f, "{of} for {price}."),
-            Reason::Each { off, copies, of } => write!(f, "{} each of {copies} worth {of}.", Say(off)),
-            Reason::Tier { from, off, copies, of } => write!(f, "{} each of {copies} worth {of}, from {from} copies.", Say(off)),
-            Reason::Spend { from, off, of } => write!(f, "{} of {of}, from {from}.", Say(off)),
-            Reason::BuyGet { bought, gotten, rate, of } => {
-                write!(f, "{} off {gotten} worth {of}, for every {bought} bought.", Say(rate))
+            Reason::Each { off, copies, of } => write!(f, "{} {} worth {of}.", Say(off), each(*off, *copies, "copy", "copies")),
+            Reason::Tier { from, off, copies, of } => {
+                write!(f, "{} {} worth {of}, from {from} copies.", Say(off), each(*off, *copies, "copy", "copies"))
             }
-            Reason::Bundle { sets: 1, off, of } => write!(f, "{} off a set worth {of}.", Say(off)),
-            Reason::Bundle { sets, off, of } => write!(f, "{} off each of {sets} sets worth {of}.", Say(off)),
+            Reason::Spend { from, off, of } => write!(f, "{} {of}, from goods worth {from}.", lowered(off)),
+            Reason::BuyGet { bought, gotten, rate, of } => {
+                write!(f, "{} off {}, worth {of}, for every {bought} bought.", Say(rate), so_many(*gotten, "copy", "copies"))
+            }
+            Reason::Bundle { sets, off, of } => write!(f, "{} {} worth {of}.", Say(off), each(*off, *sets, "set", "sets")),
             Reason::Gift => f.write_str("One copy as a gift."),
-            Reason::Shipping { off, of } => write!(f, "{} off the {of} of shipping.", Say(off)),
+            Reason::Shipping { off, of } => write!(f, "{} the {of} of shipping.", lowered(off)),
             Reason::ShippingPrice => f.write_str("The price of this way of shipping."),
             Reason::ShippingFree { from } => write!(f, "Free from {from}."),
             Reason::NothingToShip => f.write_str("Nothing has to be shipped."),
             Reason::Tax { rate, of, included: true } => write!(f, "{} included in {of}.", Say(rate)),
             Reason::Tax { rate, of, included: false } => write!(f, "{} of {of}.", Say(rate)),
+            Reason::Assessed { rate, of, included } => {
+                let where_ = if *included { "included in" } else { "on" };
+                match rate {
+                    Some(rate) => write!(f, "{} {where_} {of}, as the tax provider says.", Say(rate)),
+                    None => write!(f, "Due {where_} {of}, as the tax provider says."),
+                }
+            }
             Reason::Exempt { of } => write!(f, "No tax is due on {of}."),
         }
+    }
+}
+
+/// The computation, with its outcome.
+impl Display for Say<'_, Adjustment> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Adjustment { amount, limited, reason, .. } = self.0;
+        let limit = match limited {
+            Some(Limited::Cap) => ", at most its cap",
+            Some(Limited::Budget) => ", at most what is left of its budget",
+            None => "",
+        };
+        let said = Say(reason).to_string();
+        write!(f, "{}{limit}: {amount}", said.trim_end_matches('.'))
+    }
+}
+
+impl Display for Say<'_, QuotedLine> {
+    /// `2 × 12.99 USD = 25.98 USD`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let QuotedLine { quantity, unit_price, total, converted_from, .. } = self.0;
+        write!(f, "{} × {unit_price} = {total}", quantity.get())?;
+        converted_from.map_or(Ok(()), |from| write!(f, "; one is {from} in its own currency"))
+    }
+}
+
+impl Display for Say<'_, Quote> {
+    /// `34.48 USD − 8.45 USD + 4.99 USD + 2.15 USD = 33.17 USD`: goods, discounts, shipping and tax on top.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Quote { subtotal, discount, shipping, tax, total, tax_included, .. } = self.0;
+        write!(f, "{subtotal} − {discount} + {shipping}")?;
+        if !tax_included {
+            write!(f, " + {tax}")?;
+        }
+        write!(f, " = {total}")
     }
 }
 
@@ -68,7 +132,8 @@ impl Display for Say<'_, WhyNot> {
             WhyNot::OffHours => f.write_str("It does not hold at this hour."),
             WhyNot::UsedByShopper => f.write_str("You have used it as often as one may."),
             WhyNot::Exhausted => f.write_str("It has been used as often as it may be."),
-            WhyNot::BelowMinimum { minimum } => write!(f, "It needs goods worth {minimum}."),
+            WhyNot::BelowMinimum { minimum, have: None } => write!(f, "It needs goods worth {minimum}."),
+            WhyNot::BelowMinimum { minimum, have: Some(have) } => write!(f, "It needs goods worth {minimum}; there are {have}."),
             WhyNot::BelowCopies { least, have } => write!(f, "It needs {least} copies of what it is for; there are {have}."),
             WhyNot::NothingMatches => f.write_str("Nothing in the cart is what it is for."),
             WhyNot::NotInSegment => f.write_str("It is for other customers."),

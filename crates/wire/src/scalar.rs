@@ -1,12 +1,14 @@
 //! Small things in both directions: money, instants, ids.
 
+use crate::limits::COUNT_MAX;
 use crate::read::Value;
 use domain::ids::{BookId, CouponCode, EditionId, ItemId};
 use domain::limits::{COUPON_CODES_MAX, QUANTITY_MAX};
-use domain::money::{Currency, Money};
+use domain::money::{Currency, Money, Ppm};
 use domain::quantity::Quantity;
 use domain::text::Text;
 use domain::time::Timestamp;
+use jiff::tz::TimeZone;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use std::fmt::Display;
 use std::io::Write;
@@ -77,6 +79,17 @@ impl At {
     }
 }
 
+/// An RFC 3339 instant, or a date and time without an offset by the clock of `zone`. A time that a clock skips counts as
+/// the same span after the gap, one that it shows twice as the first.
+pub(crate) fn instant(value: Value<'_, '_>, zone: &TimeZone) -> Option<Timestamp> {
+    let local = |text: &str| {
+        let fits = text.len() <= 40 && text.as_bytes().get(10).is_some_and(|c| matches!(c, b'T' | b't'));
+        let at = text.parse::<jiff::civil::DateTime>().ok().filter(|_| fits && !text.contains('['))?;
+        zone.to_timestamp(at).ok().map(|t| Timestamp(t.as_microsecond()))
+    };
+    value.parsed(|text| At::parse(text).or_else(|| local(text)), "an RFC 3339 time, or one without an offset by the shop's clock")
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MoneyBody(pub Money);
 
@@ -121,6 +134,21 @@ pub(crate) fn web_address<const MAX: usize>(value: Value<'_, '_>) -> Option<Text
     value.parsed(parse, &format!("an https or http address of at most {MAX} characters"))
 }
 
+/// An integer between `least` and `most`.
+pub(crate) fn within(value: Value<'_, '_>, least: u32, most: u32) -> Option<u32> {
+    let n = u32::try_from(value.int()?).ok().filter(|n| (least..=most).contains(n));
+    n.or_else(|| value.wrong("INVALID", format!("Must be between {least} and {most}.")))
+}
+
+/// A count of something there is at least one of.
+pub(crate) fn count(value: Value<'_, '_>) -> Option<u32> {
+    within(value, 1, COUNT_MAX)
+}
+
+pub(crate) fn ppm(value: Value<'_, '_>) -> Option<Ppm> {
+    within(value, 0, Ppm::ONE.0).map(Ppm)
+}
+
 const QUANTITY: &str = "QUANTITY_INVALID";
 
 pub(crate) fn quantity(value: Value<'_, '_>) -> Option<Quantity> {
@@ -156,9 +184,11 @@ pub(crate) fn item_id(value: Value<'_, '_>) -> Option<ItemId> {
 
 /// Codes are compared in upper case.
 pub(crate) fn coupon_codes(value: Value<'_, '_>) -> Option<Vec<CouponCode>> {
-    value.list(COUPON_CODES_MAX, "COUPONS_TOO_MANY", |v| {
-        v.parsed(|text| CouponCode::parse(&text.trim().to_uppercase()), "1 to 64 letters, digits, dashes or underscores")
-    })
+    value.list(COUPON_CODES_MAX, "COUPONS_TOO_MANY", coupon_code)
+}
+
+pub(crate) fn coupon_code(value: Value<'_, '_>) -> Option<CouponCode> {
+    value.parsed(|text| CouponCode::parse(&text.trim().to_uppercase()), "1 to 64 letters, digits, dashes or underscores")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A quote: totals, adjustments, priced items.
 
+use crate::explain::limited_by;
 use crate::say::Say;
 use crate::scalar::{MoneyBody, Show};
 use domain::ids::{BookId, EditionId, ItemId};
@@ -16,6 +17,8 @@ pub struct TotalsBody<'a> {
     total: MoneyBody,
     item_count: u64,
     tax_included: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    tax_estimated: bool,
     #[serde(rename = "final")]
     settled: bool,
     adjustments: Vec<AdjustmentBody<'a>>,
@@ -32,11 +35,17 @@ impl<'a> From<&'a Quote> for TotalsBody<'a> {
             total: MoneyBody(quote.total),
             item_count: quote.item_count,
             tax_included: quote.tax_included,
+            tax_estimated: quote.tax_estimated,
             settled: quote.settled,
             adjustments: quote.adjustments.iter().map(AdjustmentBody::from).collect(),
             not_applied: quote.not_applied.iter().filter(|n| n.concerns_shopper()).map(NotAppliedBody::from).collect(),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_false(b: &bool) -> bool {
+    !b
 }
 
 #[derive(Debug, Serialize)]
@@ -49,6 +58,10 @@ struct AdjustmentBody<'a> {
     amount: MoneyBody,
     #[serde(skip_serializing_if = "Option::is_none")]
     item_id: Option<Show<ItemId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    promotion_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limited_by: Option<&'static str>,
     reason: Show<Say<'a, domain::pricing::Reason>>,
 }
 
@@ -65,6 +78,8 @@ impl<'a> From<&'a Adjustment> for AdjustmentBody<'a> {
             label: a.label.as_str(),
             amount: MoneyBody(a.amount),
             item_id: a.item.map(Show),
+            promotion_id: a.promotion.as_ref().map(|id| id.as_str()),
+            limited_by: a.limited.map(limited_by),
             reason: Show(Say(&a.reason)),
         }
     }
@@ -97,6 +112,17 @@ pub struct PricedItemBody<'a> {
     unit_price: MoneyBody,
     list_price: MoneyBody,
     line_total: MoneyBody,
+    /// Its part of the discount; left out when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discount: Option<MoneyBody>,
+    /// Added by a promotion.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    gift: bool,
+}
+
+/// A line's part of the discount, if it has one.
+pub(crate) fn discount(line: &QuotedLine) -> Option<MoneyBody> {
+    (!line.discount.is_zero()).then_some(MoneyBody(line.discount))
 }
 
 impl<'a> From<&'a QuotedLine> for PricedItemBody<'a> {
@@ -112,6 +138,8 @@ impl<'a> From<&'a QuotedLine> for PricedItemBody<'a> {
             unit_price: MoneyBody(line.unit_price),
             list_price: MoneyBody(line.list_price),
             line_total: MoneyBody(line.total),
+            discount: discount(line),
+            gift: line.gift,
         }
     }
 }

@@ -11,6 +11,7 @@ mod ledger;
 mod payments;
 mod prices;
 mod sessions;
+mod taxes;
 mod world;
 
 pub use bus::{Bus, Outbox, Pending};
@@ -20,7 +21,8 @@ pub use ledger::{Change, Committed, Ledger, NoticeId, OrderFilter, OrderPlace, O
 pub use payments::{Authorization, Authorize, Charge, ChargeStatus, Payments, Refund, Taken};
 pub use prices::{CodeWrite, PriceChange, Prices, PricesSaved, RuleWrite};
 pub use sessions::{Sessions, TokenDigest};
-pub use world::{Clock, Entropy, Expressions, NoExpressions};
+pub use taxes::Taxes;
+pub use world::{Clock, Entropy, NoExpressions};
 
 use bytes::Bytes;
 use domain::cart::OnceMark;

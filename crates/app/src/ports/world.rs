@@ -29,26 +29,15 @@ impl dyn Entropy {
     }
 }
 
-/// A language in which a shop writes conditions of its own.
-pub trait Expressions: Conditions {
-    /// Whether this is a condition that ends within a known number of steps.
-    ///
-    /// # Errors
-    /// What is wrong with it, for whoever wrote it.
-    fn check(&self, source: &Text<EXPRESSION_MAX>) -> Result<(), String>;
-}
-
-/// No such language: every condition is refused, and none holds.
+/// No language for conditions: every one is refused, and none holds.
 #[derive(Clone, Copy, Debug)]
 pub struct NoExpressions;
 
-impl Expressions for NoExpressions {
+impl Conditions for NoExpressions {
     fn check(&self, _: &Text<EXPRESSION_MAX>) -> Result<(), String> {
         Err("this shop knows no language for conditions".into())
     }
-}
 
-impl Conditions for NoExpressions {
     fn holds(&self, _: &Text<EXPRESSION_MAX>, _: &Facts<'_>) -> Option<bool> {
         None
     }

@@ -1,10 +1,11 @@
 //! Quotes for anybody, without a cart.
 
-use super::Terms;
+use super::{Shelf, Terms};
 use crate::App;
 use crate::caller::Caller;
 use crate::cart::AddItem;
 use crate::error::Error;
+use crate::tax::Asked;
 use domain::ids::{CouponCode, ShippingOptionId};
 use domain::limits::{CART_ITEMS_MAX, COUPON_CODES_MAX};
 use domain::money::Currency;
@@ -28,6 +29,23 @@ impl Calculate {
         }
         if self.coupons.len() > COUPON_CODES_MAX { Err(Refusal::CouponsTooMany) } else { Ok(()) }
     }
+
+    /// Each edition once.
+    fn lines(&self, shelf: &Shelf) -> Result<Vec<Line>, Refusal> {
+        let mut lines: Vec<Line> = Vec::with_capacity(self.items.len());
+        for item in &self.items {
+            let edition = shelf.edition(item.product, item.variant)?;
+            match lines.iter_mut().find(|l| l.edition == edition) {
+                Some(line) => line.quantity = line.quantity.plus(item.quantity)?,
+                None => lines.push(Line { edition, quantity: item.quantity }),
+            }
+        }
+        Ok(lines)
+    }
+
+    fn context(&self, terms: &Terms, currency: Currency) -> Context {
+        Context { destination: self.destination.clone(), shipping: self.shipping.clone(), ..terms.context(currency) }
+    }
 }
 
 /// A coupon that can be used now.
@@ -45,22 +63,15 @@ impl App {
         ask.ensure_bounded()?;
         let now = self.now();
         let terms = self.terms(self.pricebook(), &ask.coupons, caller.shopper(None), now).await?;
-        self.quote_by(&terms, &ask, now)
+        let (shelf, currency) = (self.shelf(), ask.currency.unwrap_or(self.policy.currency));
+        let asked = Asked { terms: &terms, lines: &ask.lines(&shelf)?, coupons: &ask.coupons, shelf: &shelf };
+        Ok(self.quote_taxed(&asked, ask.context(&terms, currency), None, now).await?.0)
     }
 
+    /// By the table of taxes, whoever else knows more.
     pub(super) fn quote_by(&self, terms: &Terms, ask: &Calculate, now: Timestamp) -> Result<Quote, Error> {
-        let shelf = self.shelf();
-        let mut lines: Vec<Line> = Vec::with_capacity(ask.items.len());
-        for item in &ask.items {
-            let edition = shelf.edition(item.product, item.variant)?;
-            match lines.iter_mut().find(|l| l.edition == edition) {
-                Some(line) => line.quantity = line.quantity.plus(item.quantity)?,
-                None => lines.push(Line { edition, quantity: item.quantity }),
-            }
-        }
-        let currency = ask.currency.unwrap_or(self.policy.currency);
-        let context = Context { destination: ask.destination.clone(), shipping: ask.shipping.clone(), ..terms.context(currency) };
-        Ok(terms.quote(&lines, &ask.coupons, &shelf, &context, now)?)
+        let (shelf, currency) = (self.shelf(), ask.currency.unwrap_or(self.policy.currency));
+        Ok(terms.quote(&ask.lines(&shelf)?, &ask.coupons, &shelf, &ask.context(terms, currency), now)?)
     }
 
     /// The coupons that can be used now.

@@ -12,7 +12,7 @@ use domain::ids::{EditionId, Version};
 use domain::limits::REASON_MAX;
 use domain::order::Actor;
 use domain::pricing::{
-    Audited, Benefit, Fault, Kept, Part, Pricebook, Promotion, Rule, RuleFault, RuleKey, RuleKind, Selector, Target, Why,
+    Audited, Benefit, Fault, Kept, Part, Pricebook, Promotion, Rule, RuleFault, RuleId, RuleKey, RuleKind, Selector, Target, Why,
 };
 use domain::refusal::Refusal;
 use domain::text::Text;
@@ -32,6 +32,11 @@ pub struct PutRule {
 }
 
 impl App {
+    /// A name for a rule to which nobody gave one.
+    pub fn fresh_rule_id(&self) -> RuleId {
+        RuleId::parse(&format!("{:032x}", self.fresh_bits(self.now()))).expect("invariant: 32 digits")
+    }
+
     /// Creates a rule, or puts it in place of the one with its key.
     pub async fn put_rule(&self, caller: &Caller, put: PutRule, once: Option<Once<RuleView>>) -> Result<Answered<RuleView>, Error> {
         caller.ensure_admin()?;

@@ -1,12 +1,11 @@
 //! An order whose money is moving.
 
-use super::effect;
-use super::steps::performed;
+use super::steps::{Effect, performed};
 use crate::App;
 use crate::error::Error;
 use crate::ports::{Change, Committed, PortError, Refund, Taken};
 use domain::ids::RefundId;
-use domain::limits::RETRY_WAIT_MAX;
+use domain::limits::{REFUSED_WAIT_MAX, RETRY_WAIT_MAX};
 use domain::order::{Actor, Order, Owed};
 use domain::planted;
 use domain::refusal::Refusal;
@@ -17,9 +16,10 @@ impl App {
     /// Performs what an order owes and commits what came of it: takes, releases or pays back its money.
     pub(crate) async fn drive_order(&self, order: Order) -> Result<Order, Error> {
         let Some(owed) = order.owed() else { return Ok(order) };
-        let effect = effect(self.perform(&order, owed).await);
+        let effect = self.effect(self.perform(&order, owed).await);
         let now = self.now();
-        let Some(events) = performed(&order, owed, effect) else { return self.wait_for_order(order, now).await };
+        let longest = if effect == Effect::Later { RETRY_WAIT_MAX } else { REFUSED_WAIT_MAX };
+        let Some(events) = performed(&order, owed, effect) else { return self.wait_for_order(order, longest, now).await };
         let cause = match owed {
             Owed::Capture | Owed::Void => order.attempt.to_string(),
             Owed::Refund { id, .. } => id.to_string(),
@@ -49,8 +49,9 @@ impl App {
         }
     }
 
-    async fn wait_for_order(&self, order: Order, now: Timestamp) -> Result<Order, Error> {
-        let wait = order.updated_at.until(now).clamp(Duration::from_secs(1), RETRY_WAIT_MAX);
+    /// Waits about twice as long after every try.
+    async fn wait_for_order(&self, order: Order, longest: Duration, now: Timestamp) -> Result<Order, Error> {
+        let wait = order.updated_at.until(now).clamp(Duration::from_secs(1), longest);
         let change = Change { order_alarm: Some((order.id, now.plus(wait))), ..Change::default() };
         self.ports.ledger.commit(change, now).await?;
         Ok(order)

@@ -8,7 +8,7 @@ use crate::ports::{Authorization, Change, Charge, ChargeStatus, PortError, Refun
 use domain::cart::Owner;
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, PaymentError, State};
 use domain::ids::{AttemptId, RefundId};
-use domain::limits::{AUTHORIZE_TRIES_MAX, DRIVE_LEASE, RETRY_WAIT_MAX};
+use domain::limits::{AUTHORIZE_TRIES_MAX, DRIVE_LEASE, REFUSED_WAIT_MAX, RETRY_WAIT_MAX};
 use domain::order::{Actor, CaptureWhen, Number, Order, OrderEvent, Owed, Placed};
 use domain::planted;
 use domain::refusal::Refusal;
@@ -175,7 +175,7 @@ pub fn voided(
         Effect::Outcome(Taken::Done) => undone(checkout, then, once, now),
         Effect::Outcome(Taken::Refused(error)) => {
             tracing::error!(checkout = %checkout.id, code = %error.code, "the provider refused to release an authorization");
-            later(checkout, now)
+            later_within(checkout, REFUSED_WAIT_MAX, now)
         }
         Effect::Later => later(checkout, now),
     }
@@ -207,8 +207,12 @@ pub fn performed(order: &Order, owed: Owed, effect: Effect<Taken>) -> Option<Vec
     match (effect, owed) {
         (Effect::Outcome(Taken::Done), _) => Some(order.taken(owed)),
         (Effect::Outcome(Taken::Refused(error)), Owed::Capture) => Some(vec![OrderEvent::CaptureRefused { error }]),
-        (Effect::Outcome(Taken::Refused(error)), Owed::Void | Owed::Refund { .. }) => {
-            tracing::error!(order = %order.id, code = %error.code, "the provider refused to give money back");
+        (Effect::Outcome(Taken::Refused(error)), Owed::Refund { id, .. }) => {
+            tracing::error!(order = %order.id, refund = %id, code = %error.code, "the provider refused to pay money back");
+            Some(order.refused(id, error))
+        }
+        (Effect::Outcome(Taken::Refused(error)), Owed::Void) => {
+            tracing::error!(order = %order.id, code = %error.code, "the provider refused to release an authorization");
             None
         }
         (Effect::Later, _) => None,
@@ -272,7 +276,7 @@ fn declined(checkout: &Checkout, error: PaymentError, once: Option<&Once<Process
     release(&mut step, checkout, attempt);
     step.announce(CheckoutEvent::PaymentDeclined { attempt: attempt.id, error: error.clone() }, now);
     step.announce(CheckoutEvent::Failed { attempt: attempt.id, error: error.clone() }, now);
-    step.change.answer = answer(once, &Processed::Declined(error), now);
+    step.change.answer = answer(once, &Processed::Declined { attempt: attempt.id, error }, now);
     Ok(step.waiting())
 }
 
@@ -338,7 +342,7 @@ fn undone(checkout: &Checkout, then: AfterUndo, once: Option<&Once<Processed>>, 
     if then != AfterUndo::Open {
         step.announce(CheckoutEvent::Canceled, now);
     }
-    step.change.answer = answer(once, &Processed::Declined(error), now);
+    step.change.answer = answer(once, &Processed::Declined { attempt: attempt.id, error }, now);
     Ok(if then == AfterUndo::Open { step.waiting() } else { step })
 }
 
@@ -374,16 +378,21 @@ pub fn expire(checkout: &Checkout, now: Timestamp) -> Result<Step, Error> {
     Ok(step)
 }
 
-/// Waits twice as long after every try.
 fn later(checkout: &Checkout, now: Timestamp) -> Result<Step, Error> {
+    later_within(checkout, RETRY_WAIT_MAX, now)
+}
+
+/// Waits twice as long after every try.
+fn later_within(checkout: &Checkout, longest: Duration, now: Timestamp) -> Result<Step, Error> {
     let step = Step::new(checkout, |c| {
         let attempt = c.attempt.as_mut().expect("invariant: a checkout that is being paid has an attempt");
         attempt.tries += 1;
-        let wait = Duration::from_secs(1 << attempt.tries.min(9)).min(RETRY_WAIT_MAX);
+        let wait = Duration::from_secs(1 << attempt.tries.min(20)).min(longest);
         c.due_at = now.plus(wait);
         Ok(())
     })?;
-    tracing::warn!(checkout = %checkout.id, tries = step.after().current().tries, "a payment effect is tried again later");
+    // Why was told where it failed.
+    tracing::debug!(checkout = %checkout.id, tries = step.after().current().tries, "a payment effect is tried again later");
     Ok(step.waiting())
 }
 

@@ -45,7 +45,7 @@ async fn every_token_ends_as_it_says() {
         let (app, alice) = (world.app(), customer("alice"));
         match (buy(&app, &alice, token).await.expect(token), payment) {
             (Processed::Completed(order), Ok(status)) => assert_eq!(order.status, status, "{token}"),
-            (Processed::Declined(error), Err(code)) => assert!(error.code.starts_with(code), "{token}: {error:?}"),
+            (Processed::Declined { error, .. }, Err(code)) => assert!(error.code.starts_with(code), "{token}: {error:?}"),
             (other, _) => panic!("{token}: {other:?}"),
         }
         assert_eq!(world.stock(1).await, stock, "{token}");

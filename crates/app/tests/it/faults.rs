@@ -263,7 +263,7 @@ async fn a_crash_at_any_call_leaves_money_stock_and_coupons_balanced() {
     ] {
         for token in tokens {
             for when in [When::Before, When::After] {
-                points += crashes(token, when, story).await;
+                points += Box::pin(crashes(token, when, story)).await;
             }
         }
     }

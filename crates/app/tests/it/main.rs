@@ -7,4 +7,5 @@ mod orders;
 mod prices;
 mod provider;
 mod repeats;
+mod taxes;
 mod world;

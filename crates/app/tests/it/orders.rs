@@ -4,7 +4,8 @@ use crate::world::{STOCK, World, add, admin, cart, customer, fresh, once, order,
 use app::ports::{Charge, ChargeStatus, Payments};
 use app::{Answered, App, Caller, Error};
 use conformance::fixtures;
-use domain::ids::EditionId;
+use domain::ids::{EditionId, RefundId};
+use domain::money::Money;
 use domain::order::{CaptureWhen, Order, PaymentStatus, RefundOf, RefundRequest, Status};
 use domain::pricing::Line;
 use domain::refusal::Refusal;
@@ -106,6 +107,29 @@ async fn copies_are_paid_back_one_by_one_until_nothing_is_left() {
     assert_eq!(charge(&world, &placed).await.status, ChargeStatus::Refunded);
     let more = refund(&app, &placed, copies(1, 1)).await;
     assert!(matches!(more, Err(Error::Refused(Refusal::RefundNotPossible { payment: PaymentStatus::Refunded }))), "{more:?}");
+}
+
+#[tokio::test]
+async fn a_refund_the_provider_refuses_is_told_and_not_tried_again_and_another_can_be_asked_for() {
+    let world = World::new().await;
+    let (app, alice) = (world.app(), customer("alice"));
+    let placed = bought(&app, &alice, "tok_visa").await;
+    let amount = |amount| RefundRequest { what: RefundOf::Amount(amount), restock: None, reason: None };
+    // Somebody has paid some of it back at the provider.
+    let cent = Money::new(1, placed.quote.currency).expect("in range");
+    let elsewhere = app::ports::Refund { id: RefundId(1), amount: cent };
+    world.payments.refund(placed.attempt, &elsewhere).await.expect("paid back");
+    let after = refund(&app, &placed, amount(placed.quote.total)).await.expect("asked for");
+    assert_eq!((after.payment, after.left_to_refund()), (PaymentStatus::Captured, Ok(placed.quote.total)));
+    assert_eq!(after.refunds[0].refused.as_ref().map(|e| e.code.as_str()), Some("refund_exceeds_capture"));
+    assert_eq!(history(&app, &placed).await.last(), Some(&"payment.refund_refused"));
+    let later = app.now().plus(std::time::Duration::from_secs(86_400));
+    assert_eq!(app.saga_step(later, 10).await.expect("a step"), 0);
+
+    let rest = placed.quote.total.minus(cent).expect("in range");
+    let after = refund(&app, &placed, amount(rest)).await.expect("asked for");
+    assert_eq!((after.payment, after.left_to_refund()), (PaymentStatus::PartiallyRefunded, Ok(cent)));
+    assert_eq!(charge(&world, &placed).await.refunded, placed.quote.total);
 }
 
 #[tokio::test]

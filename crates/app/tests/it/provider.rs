@@ -48,7 +48,7 @@ async fn a_challenge_says_where_it_is_met_and_resuming_follows_its_outcome() {
             match (app.resume_checkout(&alice, checkout.id).await.expect("an answer"), outcome) {
                 (Processed::Completed(order), Ok(payment)) => assert_eq!((order.status, order.payment), (Status::Confirmed, payment)),
                 (Processed::Waiting(waiting), Err("waits")) => assert_eq!(waiting.state, State::Challenged),
-                (Processed::Declined(_), Err("declined")) => {
+                (Processed::Declined { .. }, Err("declined")) => {
                     let open = app.checkout(&alice, checkout.id).await.expect("open again").checkout;
                     assert_eq!((open.state, open.last_error.is_some()), (State::Open, true));
                 }
@@ -188,7 +188,7 @@ async fn money_of_an_attempt_that_is_over_is_given_back_and_no_other() {
     let checkout = challenged(&app, &alice).await;
     let first = checkout.current().id;
     let declined = app.process(&alice, process(checkout.id, "tok_declined", checkout.quote.total), once("second", 0)).await;
-    assert!(matches!(fresh(declined.expect("an answer")), Processed::Declined(_)));
+    assert!(matches!(fresh(declined.expect("an answer")), Processed::Declined { .. }));
     let hers =
         order(fresh(app.process(&alice, process(checkout.id, "tok_visa", checkout.quote.total), once("third", 0)).await.expect("paid")));
     // A notice that names another's charge, one of a checkout nobody knows, and one of her first attempt.

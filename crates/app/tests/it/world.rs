@@ -1,8 +1,11 @@
 //! A shop on the reference adapters: three books, a coupon with two uses, a payment provider with a ledger.
 
 use app::TimeZone;
-use app::ports::{Carts, Ledger, NoExpressions, OrderFilter, Payments};
-use app::{AddItem, Answered, App, Caller, CheckoutView, Error, Once, OpenCart, Policy, Ports, Process, Processed, StartCheckout, Started};
+use app::ports::{Carts, Ledger, NoExpressions, OrderFilter, Payments, Taxes};
+use app::{
+    AddItem, Answered, App, Caller, CheckoutView, Error, Once, OpenCart, Policy, Ports, Process, Processed, StartCheckout, Started,
+    TaxFallback,
+};
 use bytes::Bytes;
 use conformance::fixtures;
 use domain::cart::{Lifetimes, OnceMark};
@@ -28,6 +31,8 @@ pub struct World {
     pub clock: ManualClock,
     pub entropy: SeededEntropy,
     pub capture: CaptureWhen,
+    pub taxes: Option<Arc<dyn Taxes>>,
+    pub tax_fallback: TaxFallback,
 }
 
 /// Copies of each book at the start.
@@ -42,6 +47,8 @@ impl World {
             clock: ManualClock::new(),
             entropy: SeededEntropy::new(7),
             capture: CaptureWhen::AtOnce,
+            taxes: None,
+            tax_fallback: TaxFallback::Refuse,
         };
         let app = world.app();
         let mut change = fixtures::new_books((1..=3).map(fixtures::book));
@@ -76,6 +83,7 @@ impl World {
             search: store.clone(),
             sessions: store.clone(),
             payments: self.payments.clone(),
+            taxes: self.taxes.clone(),
             bus: Arc::new(self.bus.clone()),
             outboxes: vec![store],
             clock: Arc::new(self.clock.clone()),
@@ -93,6 +101,7 @@ impl World {
             checkout_ttl: Duration::from_secs(1800),
             reservation_ttl: Duration::from_secs(600),
             capture: self.capture,
+            tax_fallback: self.tax_fallback,
             session_ttl: day,
             events_keep: day,
         }

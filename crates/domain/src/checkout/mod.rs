@@ -23,7 +23,7 @@ use crate::ids::{AttemptId, CartId, CheckoutId, CouponCode, OrderId, PaymentToke
 use crate::limits::{ATTEMPTS_KEPT_MAX, URL_MAX};
 use crate::money::Money;
 use crate::person::{Address, Email};
-use crate::pricing::{Line, Quote};
+use crate::pricing::{Assessment, Line, Quote};
 use crate::refusal::Refusal;
 use crate::text::Text;
 use crate::time::Timestamp;
@@ -44,6 +44,8 @@ pub struct Checkout {
     pub billing_address: Option<Address>,
     pub shipping_option: Option<ShippingOptionId>,
     pub quote: Quote,
+    /// What a tax provider said of these goods, or what stood in for it: it stands while the same would be asked.
+    pub assessment: Option<Assessment>,
     pub state: State,
     /// The last attempt to pay, kept so that a repeated request is recognized.
     pub attempt: Option<Attempt>,
@@ -267,6 +269,7 @@ impl Checkout {
             billing_address: None,
             shipping_option: None,
             quote,
+            assessment: None,
             state: State::Open,
             attempt: None,
             earlier: Vec::new(),

@@ -232,6 +232,12 @@ pub enum OrderEvent {
         /// None where everything was paid back by a version before there were refunds in part.
         refund: Option<RefundId>,
     },
+    /// The provider will not pay a refund back: the money stays, until another refund is asked for.
+    RefundRefused {
+        /// None where it is all of an order of before there were refunds in part.
+        refund: Option<RefundId>,
+        error: PaymentError,
+    },
     Refunded,
     Failed {
         reason: String,
@@ -274,6 +280,7 @@ impl OrderEvent {
             Self::RefundRequested(_) => "refund.requested",
             Self::PaymentVoided { .. } => "payment.voided",
             Self::PaymentRefunded { .. } => "payment.refunded",
+            Self::RefundRefused { .. } => "payment.refund_refused",
             Self::Refunded => "order.refunded",
             Self::Failed { .. } => "order.failed",
             Self::AddressChanged { .. } => "order.address_changed",
@@ -391,6 +398,7 @@ impl Order {
             }
             OrderEvent::PaymentVoided { .. } => order.payment = PaymentStatus::Voided,
             OrderEvent::PaymentRefunded { refund, .. } => order.paid_back(*refund, recorded.at),
+            OrderEvent::RefundRefused { refund, error } => order.refund_refused(*refund, error),
             OrderEvent::Refunded => order.status = Status::Refunded,
             OrderEvent::Failed { .. } => {
                 order.status = Status::Failed;
@@ -449,6 +457,14 @@ impl Order {
         };
     }
 
+    fn refund_refused(&mut self, refund: Option<RefundId>, error: &PaymentError) {
+        for refused in self.refunds.iter_mut().filter(|r| Some(r.id) == refund) {
+            refused.refused = Some(error.clone());
+        }
+        let is_whole = self.left_to_refund().is_ok_and(|left| left == self.quote.total);
+        self.payment = if is_whole { PaymentStatus::Captured } else { PaymentStatus::PartiallyRefunded };
+    }
+
     /// What a change of status along [`TRANSITIONS`] means. Goods whose money is not taken yet leave once it
     /// is: see [`Order::taken`]. `refund` names the refund this may lead to.
     ///
@@ -502,7 +518,7 @@ impl Order {
             PaymentStatus::Capturing => Some(Owed::Capture),
             PaymentStatus::Voiding => Some(Owed::Void),
             PaymentStatus::Refunding => {
-                let open = self.refunds.iter().find(|r| r.paid_at.is_none());
+                let open = self.refunds.iter().find(|r| r.is_open());
                 // Before there were refunds in part, there was one of all of it, and it had no name.
                 let all = Owed::Refund { id: RefundId(self.attempt.0), amount: self.quote.total };
                 Some(open.map_or(all, |r| Owed::Refund { id: r.id, amount: r.amount }))
@@ -523,12 +539,22 @@ impl Order {
             Owed::Capture => vec![OrderEvent::PaymentCaptured { amount: total }, OrderEvent::Shipped],
             Owed::Void => vec![OrderEvent::PaymentVoided { amount: total }],
             Owed::Refund { id, amount } => {
-                let refund = self.refunds.iter().any(|r| r.id == id).then_some(id);
+                let refund = self.named(id);
                 let all = self.status == Status::Delivered && self.left_to_refund().is_ok_and(Money::is_zero);
                 let refunded = OrderEvent::PaymentRefunded { amount, refund };
                 [refunded].into_iter().chain(all.then_some(OrderEvent::Refunded)).collect()
             }
         }
+    }
+
+    /// What it means that the provider will not pay a refund back.
+    pub fn refused(&self, refund: RefundId, error: PaymentError) -> Vec<OrderEvent> {
+        vec![OrderEvent::RefundRefused { refund: self.named(refund), error }]
+    }
+
+    /// None for the refund of all of it from before refunds had names.
+    fn named(&self, id: RefundId) -> Option<RefundId> {
+        self.refunds.iter().any(|r| r.id == id).then_some(id)
     }
 
     pub fn change_address(&self, to: Address) -> Result<Vec<OrderEvent>, Refusal> {
@@ -546,7 +572,7 @@ impl Order {
     /// The moves that bring the goods of these events back on the shelf, each once per cause. `self` is the
     /// order before them.
     pub fn returns(&self, events: &[OrderEvent]) -> Vec<StockMove> {
-        let refunded = |e: &OrderEvent| if let OrderEvent::RefundRequested(refund) = e { refund.returns() } else { Vec::new() };
+        let refunded = |e: &OrderEvent| if let OrderEvent::RefundRequested(refund) = e { self.restocked_by(refund) } else { Vec::new() };
         let canceled = events.iter().any(|e| matches!(e, OrderEvent::Canceled { .. }));
         let paid_back = events.iter().any(|e| matches!(e, OrderEvent::RefundRequested(_)));
         if !canceled || paid_back {

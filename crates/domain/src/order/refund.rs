@@ -6,6 +6,7 @@
 //! exactly the total.
 
 use super::{Order, OrderEvent, PaymentStatus, Status};
+use crate::checkout::PaymentError;
 use crate::ids::{EditionId, RefundId};
 use crate::limits::{REASON_MAX, REFUNDS_MAX};
 use crate::money::Money;
@@ -30,6 +31,8 @@ pub struct Refund {
     pub requested_at: Timestamp,
     /// When the provider had paid it back.
     pub paid_at: Option<Timestamp>,
+    /// Why the provider will not pay it back. It counts for nothing then, but that its copies stay on the shelf.
+    pub refused: Option<PaymentError>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,16 +59,42 @@ pub enum RefundOf {
 }
 
 impl Refund {
-    /// The moves that bring its copies back on the shelf: once, whoever asks.
-    pub fn returns(&self) -> Vec<StockMove> {
-        let cause = format!("{}/return", self.id);
-        let back = self.items.iter().filter(|_| self.restock);
-        let one = |i: &RefundedItem| StockMove { edition: i.edition, change: StockChange::Return(i.quantity.get()), cause: cause.clone() };
-        back.map(one).collect()
+    /// Whether the provider has still to pay it back.
+    pub fn is_open(&self) -> bool {
+        self.paid_at.is_none() && self.refused.is_none()
+    }
+
+    /// Its copies of an edition that go back on the shelf.
+    fn restocks(&self, edition: EditionId) -> u32 {
+        let items = self.items.iter().filter(|i| self.restock && i.edition == edition);
+        items.map(|i| i.quantity.get()).sum()
     }
 }
 
 impl Order {
+    /// The moves that bring the copies of a new refund back on the shelf: once, whoever asks. Those that came back
+    /// with a refund that was refused are there already.
+    pub(super) fn restocked_by(&self, refund: &Refund) -> Vec<StockMove> {
+        let cause = format!("{}/return", refund.id);
+        let back = |item: &RefundedItem| {
+            let more = refund.restocks(item.edition).saturating_sub(self.copies_back_unpaid(item.edition));
+            (more > 0).then(|| StockMove { edition: item.edition, change: StockChange::Return(more), cause: cause.clone() })
+        };
+        refund.items.iter().filter_map(back).collect()
+    }
+
+    /// Copies of an edition that are on the shelf again and whose refund was refused. One refund moves at a time, so
+    /// each is decided before the next.
+    fn copies_back_unpaid(&self, edition: EditionId) -> u32 {
+        let (mut back, mut paid) = (0, 0);
+        for refund in &self.refunds {
+            let copies = refund.restocks(edition);
+            back = back.max(paid + copies);
+            paid += if refund.refused.is_none() { copies } else { 0 };
+        }
+        back - paid
+    }
+
     /// The refund a request means.
     ///
     /// # Errors
@@ -89,7 +118,7 @@ impl Order {
             return Err(Refusal::RefundTooLarge { asked: amount, left });
         }
         let restock = !items.is_empty() && restock.unwrap_or_else(|| !self.was_delivered());
-        let refund = Refund { id, amount, items, restock, reason, requested_at: now, paid_at: None };
+        let refund = Refund { id, amount, items, restock, reason, requested_at: now, paid_at: None, refused: None };
         Ok(vec![OrderEvent::RefundRequested(Box::new(refund))])
     }
 
@@ -100,7 +129,16 @@ impl Order {
             return Ok(None);
         }
         let items = self.refunded_items(&self.copies_left())?;
-        let refund = Refund { id, amount, restock: restock && !items.is_empty(), items, reason: None, requested_at: now, paid_at: None };
+        let refund = Refund {
+            id,
+            amount,
+            restock: restock && !items.is_empty(),
+            items,
+            reason: None,
+            requested_at: now,
+            paid_at: None,
+            refused: None,
+        };
         Ok(Some(OrderEvent::RefundRequested(Box::new(refund))))
     }
 
@@ -124,13 +162,13 @@ impl Order {
 
     /// What was paid and has not been asked back.
     pub fn left_to_refund(&self) -> Result<Money, Refusal> {
-        let back = Money::sum(self.quote.currency, self.refunds.iter().map(|r| r.amount))?;
+        let back = Money::sum(self.quote.currency, self.refunds.iter().filter(|r| r.refused.is_none()).map(|r| r.amount))?;
         Ok(self.quote.total.minus(back)?)
     }
 
-    /// Copies of an edition that were paid back already.
+    /// Copies of an edition that were paid back already, or are being.
     fn copies_refunded(&self, edition: EditionId) -> u32 {
-        let items = self.refunds.iter().flat_map(|r| &r.items);
+        let items = self.refunds.iter().filter(|r| r.refused.is_none()).flat_map(|r| &r.items);
         items.filter(|i| i.edition == edition).map(|i| i.quantity.get()).sum()
     }
 

@@ -241,6 +241,33 @@ fn what_was_not_delivered_goes_back_on_the_shelf_unless_said_otherwise() {
 }
 
 #[test]
+fn a_refund_that_is_refused_counts_for_nothing_but_its_copies_stay_on_the_shelf() {
+    let mut order = paid(Status::Shipped, &[3, 1], false);
+    let decided = |order: &Order, events| order.append(events, &Actor::System, "test", Timestamp(3)).order;
+    for (id, copies, back, refused) in [
+        (1, &[2][..], vec![(1, 2)], true),
+        (2, &[3], vec![(1, 1)], true),
+        (3, &[1], vec![], false),
+        (4, &[1, 1], vec![(2, 1)], true),
+        (5, &[2, 1], vec![], false),
+    ] {
+        let before = (order.payment, order.left_to_refund());
+        let asked = order.request_refund(RefundId(id), ask(copies), Timestamp(3)).expect("copies that are left");
+        let on_the_shelf: Vec<_> = order.returns(&asked).iter().map(|m| (m.edition.0, m.change)).collect();
+        assert_eq!(on_the_shelf, back.into_iter().map(|(e, n)| (e, StockChange::Return(n))).collect::<Vec<_>>(), "refund {id}");
+        order = decided(&order, asked);
+        let events = match (order.owed().expect("a refund is owed"), refused) {
+            (Owed::Refund { id, .. }, true) => order.refused(id, PaymentError { code: "account_closed".into(), detail: String::new() }),
+            (owed, _) => order.taken(owed),
+        };
+        order = decided(&order, events);
+        assert_eq!(order.owed(), None, "refund {id}");
+        assert_eq!((order.payment, order.left_to_refund()) == before, refused, "refund {id}");
+    }
+    assert_eq!((amounts(&order), order.payment), (vec![2531, 3796, 1266, 2093, 3898], PaymentStatus::Refunded));
+}
+
+#[test]
 fn canceling_gives_back_what_is_left_of_money_and_goods() {
     let order = refunded(&paid(Status::Confirmed, &[3, 1], false), 1, ask(&[2])).expect("two of three");
     let events = order.change_status(Status::Canceled, None, REFUND, Timestamp(5)).expect("possible");

@@ -8,6 +8,7 @@
 //! aside and everything is computed anew, at most once per promotion.
 
 use super::benefit::{Goods, Outcome, Taken};
+use super::index::Index;
 use super::promotion::{Basis, Benefit, Promotion, Stacking, Step, Trigger};
 use super::usage::{Counter, Use};
 use super::{
@@ -19,7 +20,6 @@ use crate::money::{Money, MoneyError};
 use crate::planted;
 use crate::quantity::Quantity;
 use crate::time::Timestamp;
-use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -46,12 +46,16 @@ pub(super) struct Promoting<'a> {
     quote: &'a mut Quote,
     headings: &'a [Arc<[HeadingId]>],
     context: &'a Context,
-    stack_max: Option<u32>,
+    rules: &'a Rules,
+    now: Timestamp,
     candidates: Vec<Candidate<'a>>,
     unknown: Vec<NotApplied>,
     offers: &'a dyn Offers,
     /// What each line of the cart comes to before discounts; gifts that are added come after them.
     whole: Vec<Money>,
+    /// What is left of each by now.
+    left: Vec<Money>,
+    index: Index<'a>,
     /// The goods of the cart before discounts.
     subtotal: Money,
     /// Adjustments that are no promotions' come first.
@@ -67,7 +71,7 @@ impl<'a> Promoting<'a> {
         rules: &'a Rules,
         context: &'a Context,
         now: Timestamp,
-    ) -> Result<Self, MoneyError> {
+    ) -> Self {
         let mut candidates: Vec<Candidate<'a>> = Vec::new();
         let mut unknown = Vec::new();
         for promotion in rules.automatic() {
@@ -79,30 +83,34 @@ impl<'a> Promoting<'a> {
                 unknown.push(NotApplied { code: Some(given.code.clone()), promotion: None, label: None, why: WhyNot::Unknown });
                 continue;
             };
-            let twice = candidates.iter().any(|c| c.given.is_some() && c.promotion.id == promotion.id);
+            let twice = candidates.iter().any(|c| c.promotion.id == promotion.id);
             let step = promotion.benefit.step().max(Step::Coupons);
             let barred = twice.then_some(WhyNot::GivenTwice);
             candidates.push(Candidate { promotion, given: Some(given), step, barred, out: None, applied: false });
         }
         candidates.sort_by_key(|c| c.step);
-        let whole = quote.lines.iter().map(|l| l.total).collect();
+        let whole: Vec<Money> = quote.lines.iter().map(|l| l.total).collect();
+        let (left, index) = (whole.clone(), Index::of(rules.named(), &quote.lines, headings));
         let base = quote.adjustments.len();
-        let (subtotal, stack_max) = (quote.subtotal, rules.stack_max());
-        let mut this = Self { quote, headings, context, stack_max, candidates, unknown, offers, whole, subtotal, base };
-        this.bar(now)?;
-        Ok(this)
+        let subtotal = quote.subtotal;
+        let mut this = Self { quote, headings, context, rules, now, candidates, unknown, offers, whole, left, index, subtotal, base };
+        this.bar();
+        this
     }
 
     /// Sets aside what cannot apply whatever the others do.
-    fn bar(&mut self, now: Timestamp) -> Result<(), MoneyError> {
-        let facts = Facts { quote: self.quote, headings: self.headings, context: self.context, memo: OnceCell::new() };
-        let goods = Goods { lines: &self.quote.lines, headings: self.headings, left: &self.whole, subtotal: self.quote.subtotal };
-        for candidate in self.candidates.iter_mut().filter(|c| c.barred.is_none()) {
-            candidate.barred = closed(candidate.promotion, candidate.given, self.context, now)
-                .or_else(|| unmet(candidate.promotion, &goods, self.context))
-                .or_else(|| expression(candidate.promotion, &facts));
+    fn bar(&mut self) {
+        let facts = Facts { quote: self.quote, headings: self.headings, context: self.context };
+        let goods = self.goods_with(&self.whole);
+        let why = |c: &Candidate<'_>| {
+            closed(c.promotion, c.given, self.context, self.now)
+                .or_else(|| unmet(c.promotion, &goods, self.context))
+                .or_else(|| expression(c.promotion, &facts))
+        };
+        let barred: Vec<_> = self.candidates.iter().map(|c| c.barred.clone().or_else(|| why(c))).collect();
+        for (candidate, barred) in self.candidates.iter_mut().zip(barred) {
+            candidate.barred = barred;
         }
-        Ok(())
     }
 
     /// Takes off what promotions for goods take off.
@@ -159,9 +167,6 @@ impl<'a> Promoting<'a> {
         if self.quote.shipping_option.is_none() {
             return Ok(Some(WhyNot::NoShipping));
         }
-        if self.quote.shipping.is_zero() {
-            return Ok(Some(WhyNot::NothingLeft));
-        }
         Ok(self.full().or(self.below_discounted(promotion, Money::zero(self.quote.currency))?))
     }
 
@@ -194,8 +199,7 @@ impl<'a> Promoting<'a> {
             self.exclude(*winner, of);
             return Ok(());
         }
-        for (n, _) in &worth {
-            let Stacking::BestOf(_) = stacking(*n) else { continue };
+        for (n, _) in worth.iter().filter(|(n, worth)| *worth > 0 && *stacking(*n) != Stacking::Exclusive) {
             let members = worth.iter().filter(|(m, _)| stacking(*m) == stacking(*n));
             let best = members.max_by_key(|(m, worth)| (*worth, first(*m))).map_or(*n, |(m, _)| *m);
             if best != *n {
@@ -218,19 +222,24 @@ impl<'a> Promoting<'a> {
         }
     }
 
+    /// What it would take off goods, or shipping, that nothing else has touched.
     fn worth_alone(&self, n: usize) -> Result<i64, MoneyError> {
         let promotion = self.candidates[n].promotion;
+        if self.below_discounted(promotion, Money::zero(self.quote.currency))?.is_some() {
+            return Ok(0);
+        }
         if let Benefit::Shipping { off } = promotion.benefit {
             return Ok(self.limit(promotion, off.from(self.quote.shipping, 1)?)?.0.minor());
         }
-        if let Benefit::Gift { edition } = promotion.benefit {
-            return Ok(self.offers.offer(edition).map_or(0, |o| o.unit_price.minor()));
-        }
         let lines = &self.quote.lines[..self.whole.len()];
-        let goods = Goods { lines, headings: self.headings, left: &self.whole, subtotal: self.subtotal };
-        let Ok(taken) = goods.take(&promotion.benefit)? else { return Ok(0) };
-        let sum = Money::sum(self.quote.currency, taken.shares.iter().map(|(_, part)| *part))?;
-        Ok(self.limit(promotion, sum)?.0.minor())
+        if let Benefit::Gift { edition } = promotion.benefit {
+            return match lines.iter().find(|l| l.edition == edition) {
+                Some(line) => Ok(self.limit(promotion, line.unit_price)?.0.minor()),
+                None => Ok(self.gift(promotion, edition)?.map_or(0, |line| line.total.minor())),
+            };
+        }
+        let worth = self.goods_with(&self.whole).worth(&promotion.benefit)?;
+        Ok(self.limit(promotion, worth)?.0.minor())
     }
 
     fn try_goods(&mut self, n: usize) -> Outcome {
@@ -239,23 +248,25 @@ impl<'a> Promoting<'a> {
             return Ok(Err(why));
         }
         if let Benefit::Gift { edition } = promotion.benefit {
-            return self.give(edition);
+            return self.give(promotion, edition);
         }
+        self.goods_with(&self.left).take(&promotion.benefit)
+    }
+
+    /// The goods of the cart, so much left of each line.
+    fn goods_with<'b>(&'b self, left: &'b [Money]) -> Goods<'b> {
         let lines = &self.quote.lines[..self.whole.len()];
-        let left = lines.iter().map(|l| l.total.minus(l.discount)).collect::<Result<Vec<_>, _>>()?;
-        Goods { lines, headings: self.headings, left: &left, subtotal: self.subtotal }.take(&promotion.benefit)
+        Goods { lines, headings: self.headings, index: &self.index, left, subtotal: self.subtotal }
     }
 
     /// One copy for nothing: the cheapest of those in the cart, else one that is added.
-    fn give(&mut self, edition: EditionId) -> Outcome {
+    fn give(&mut self, promotion: &Promotion, edition: EditionId) -> Outcome {
         let n = match self.quote.lines.iter().position(|l| l.edition == edition) {
             Some(n) => n,
-            None => {
-                if let Err(why) = self.add_gift(edition)? {
-                    return Ok(Err(why));
-                }
-                self.quote.lines.len() - 1
-            }
+            None => match self.gift(promotion, edition)? {
+                Ok(line) => self.add(line)?,
+                Err(why) => return Ok(Err(why)),
+            },
         };
         let line = &self.quote.lines[n];
         let left = line.total.minus(line.discount)?;
@@ -263,16 +274,26 @@ impl<'a> Promoting<'a> {
         Ok(if one.is_zero() { Err(WhyNot::NothingLeft) } else { Ok(Taken { shares: vec![(n, one)], reason: Reason::Gift }) })
     }
 
-    fn add_gift(&mut self, edition: EditionId) -> Result<Result<(), WhyNot>, MoneyError> {
+    /// A copy to add to the lines, unless a part of it would have to be paid: nobody asked for it.
+    fn gift(&self, promotion: &Promotion, edition: EditionId) -> Result<Result<QuotedLine, WhyNot>, MoneyError> {
         let Some(offer) = self.offers.offer(edition).filter(|o| o.available > 0) else { return Ok(Err(WhyNot::OutOfStock)) };
-        if offer.unit_price.currency() != self.quote.currency {
+        let Some(line) = super::priced(offer, Quantity::ONE, self.rules, self.quote.currency, self.now)? else {
             return Ok(Err(WhyNot::OtherCurrency));
+        };
+        if line.total.is_zero() {
+            return Ok(Err(WhyNot::NothingLeft));
         }
-        let line = QuotedLine { gift: true, ..QuotedLine::of(&offer, Quantity::ONE)? };
+        if self.limit(promotion, line.total)?.1.is_some() {
+            return Ok(Err(WhyNot::Exhausted));
+        }
+        Ok(Ok(QuotedLine { gift: true, ..line }))
+    }
+
+    fn add(&mut self, line: QuotedLine) -> Result<usize, MoneyError> {
         self.quote.subtotal = self.quote.subtotal.plus(line.total)?;
         self.quote.item_count += 1;
         self.quote.lines.push(line);
-        Ok(Ok(()))
+        Ok(self.quote.lines.len() - 1)
     }
 
     /// Takes it off, or notes why not.
@@ -301,6 +322,9 @@ impl<'a> Promoting<'a> {
         let zero = Money::zero(self.quote.currency);
         let mut told = Vec::with_capacity(shares.len());
         for (line, part) in shares {
+            if let Some(left) = self.left.get_mut(line) {
+                *left = left.minus(part)?;
+            }
             let line = &mut self.quote.lines[line];
             line.discount = line.discount.plus(part)?;
             told.push((line.item, zero.minus(part)?));
@@ -350,7 +374,7 @@ impl<'a> Promoting<'a> {
 
     /// Whether as many promotions apply as may.
     fn full(&self) -> Option<WhyNot> {
-        let max = self.stack_max?;
+        let max = self.rules.stack_max()?;
         let applied = self.candidates.iter().filter(|c| c.applied).count();
         (applied >= max as usize).then_some(WhyNot::StackFull { max })
     }
@@ -359,12 +383,14 @@ impl<'a> Promoting<'a> {
     fn below_discounted(&self, promotion: &Promotion, own: Money) -> Result<Option<WhyNot>, MoneyError> {
         let Some(minimum) = promotion.needs.minimum.filter(|m| m.basis == Basis::Discounted) else { return Ok(None) };
         let goods = self.quote.subtotal.minus(self.quote.discount)?.plus(own)?;
-        Ok((goods.minor() < minimum.amount.minor()).then_some(WhyNot::BelowMinimum { minimum: minimum.amount }))
+        let below = WhyNot::BelowMinimum { minimum: minimum.amount, have: Some(goods) };
+        Ok((goods.minor() < minimum.amount.minor()).then_some(below))
     }
 
     /// The first promotion that later ones made untrue.
     fn broken(&self) -> Result<Option<(usize, WhyNot)>, MoneyError> {
-        for (n, candidate) in self.candidates.iter().enumerate().filter(|(_, c)| c.applied) {
+        let tested = |c: &Candidate<'_>| c.applied && c.promotion.needs.minimum.is_some_and(|m| m.basis == Basis::Discounted);
+        for (n, candidate) in self.candidates.iter().enumerate().filter(|(_, c)| tested(c)) {
             let own = self.quote.adjustments[self.base..].iter().find(|a| a.promotion.as_ref() == Some(&candidate.promotion.id));
             let own = own.map_or(Ok(Money::zero(self.quote.currency)), |a| Money::zero(self.quote.currency).minus(a.amount))?;
             if let Some(why) = self.below_discounted(candidate.promotion, own)? {
@@ -382,6 +408,7 @@ impl<'a> Promoting<'a> {
         self.quote.item_count -= (self.quote.lines.len() - self.whole.len()) as u64;
         self.quote.lines.truncate(self.whole.len());
         self.quote.subtotal = self.subtotal;
+        self.left.clone_from(&self.whole);
         for line in &mut self.quote.lines {
             line.discount = zero;
         }
@@ -430,7 +457,7 @@ fn unmet(promotion: &Promotion, goods: &Goods<'_>, context: &Context) -> Option<
         return Some(WhyNot::OtherCurrency);
     }
     if let Some(minimum) = needs.minimum.filter(|m| m.basis == Basis::Subtotal && goods.subtotal.minor() < m.amount.minor()) {
-        return Some(WhyNot::BelowMinimum { minimum: minimum.amount });
+        return Some(WhyNot::BelowMinimum { minimum: minimum.amount, have: Some(goods.subtotal) });
     }
     if let Some(part) = &needs.copies {
         let have = goods.copies(&part.of);
@@ -439,7 +466,7 @@ fn unmet(promotion: &Promotion, goods: &Goods<'_>, context: &Context) -> Option<
         }
     }
     if !needs.segments.is_empty() && !needs.segments.iter().any(|s| shopper.segments.contains(s)) {
-        return Some(WhyNot::NotInSegment);
+        return Some(if shopper.orders.is_none() { WhyNot::NeedsCustomer } else { WhyNot::NotInSegment });
     }
     if needs.first_order {
         match shopper.orders {

@@ -1,5 +1,6 @@
 //! The arithmetic of a benefit: what it would take off, line by line, of what is left of each.
 
+use super::index::Index;
 use super::promotion::{Benefit, Off, Part, Selector, Target, Tier};
 use super::{QuotedLine, Reason, WhyNot};
 use crate::catalog::HeadingId;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 pub(super) struct Goods<'a> {
     pub lines: &'a [QuotedLine],
     pub headings: &'a [Arc<[HeadingId]>],
+    pub index: &'a Index<'a>,
     /// What earlier discounts left of each line.
     pub left: &'a [Money],
     /// The goods before discounts.
@@ -36,10 +38,23 @@ impl Goods<'_> {
                 self.buy_get((buy, *buy_count), (get, *get_count), *off, *times_max)
             }
             Benefit::Bundle { parts, off, times_max } => self.bundle(parts, *off, *times_max),
-            Benefit::Goods { of, off } => self.sum(of, *off, |reason| reason),
+            Benefit::Goods { of, off } => self.sum(of, *off, |off, of| match off {
+                Off::Rate(rate) => Reason::Percentage { rate, of },
+                Off::Amount(_) => Reason::Fixed { of },
+                Off::Price(price) => Reason::Price { price, of },
+            }),
             Benefit::Spend { tiers } => self.spend(tiers),
             Benefit::Gift { .. } | Benefit::Shipping { .. } => Ok(Err(WhyNot::NothingMatches)),
         }
+    }
+
+    /// What it would take off altogether.
+    pub fn worth(&self, benefit: &Benefit) -> Result<Money, MoneyError> {
+        if let Benefit::Goods { of, off } = benefit {
+            return Ok(self.lowered(of, *off)?.amount);
+        }
+        let Ok(taken) = self.take(benefit)? else { return Ok(self.zero()) };
+        Money::sum(self.subtotal.currency(), taken.shares.iter().map(|(_, part)| *part))
     }
 
     /// Copies of what the target names.
@@ -48,7 +63,8 @@ impl Goods<'_> {
     }
 
     fn matching<'b>(&'b self, target: &'b Target) -> impl Iterator<Item = usize> + 'b {
-        (0..self.lines.len()).filter(|n| self.is_for(*n, target))
+        let named = self.index.named_by(target);
+        (0..named.len()).map(move |n| named[n]).filter(|n| self.is_for(*n, target))
     }
 
     fn is_for(&self, n: usize, target: &Target) -> bool {
@@ -93,16 +109,15 @@ impl Goods<'_> {
     }
 
     /// Lowers the matching goods as one sum; each line bears its part.
-    fn sum(&self, of: &Target, off: Off, reason: impl FnOnce(Reason) -> Reason) -> Outcome {
+    fn sum(&self, of: &Target, off: Off, reason: impl FnOnce(Off, Money) -> Reason) -> Outcome {
+        let Lowered { lines, sum, amount } = self.lowered(of, off)?;
+        Ok(self.taken(!lines.is_empty(), self.spread(amount, &lines), || reason(off, sum)))
+    }
+
+    fn lowered(&self, of: &Target, off: Off) -> Result<Lowered, MoneyError> {
         let lines: Vec<usize> = self.matching(of).collect();
         let sum = Money::sum(self.subtotal.currency(), lines.iter().map(|n| self.left[*n]))?;
-        let amount = off.from(sum, 1)?;
-        let why = match off {
-            Off::Rate(rate) => Reason::Percentage { rate, of: sum },
-            Off::Amount(_) => Reason::Fixed { of: sum },
-            Off::Price(price) => Reason::Price { price, of: sum },
-        };
-        Ok(self.taken(!lines.is_empty(), self.spread(amount, &lines), || reason(why)))
+        Ok(Lowered { lines, sum, amount: off.from(sum, 1)? })
     }
 
     /// An amount divided over lines by what is left of them.
@@ -117,51 +132,52 @@ impl Goods<'_> {
     fn spend(&self, tiers: &[Tier<Money>]) -> Outcome {
         let Some(tier) = tiers.iter().rev().find(|t| t.from.minor() <= self.subtotal.minor()) else {
             let minimum = tiers.first().map_or(self.zero(), |t| t.from);
-            return Ok(Err(WhyNot::BelowMinimum { minimum }));
+            return Ok(Err(WhyNot::BelowMinimum { minimum, have: Some(self.subtotal) }));
         };
-        self.sum(&Target::default(), tier.off, |_| Reason::Spend { from: tier.from, off: tier.off, of: self.subtotal })
+        self.sum(&Target::default(), tier.off, |_, of| Reason::Spend { from: tier.from, off: tier.off, of })
     }
 
     fn buy_get(&self, buy: (&Target, u32), get: (&Target, u32), off: Ppm, times_max: Option<u32>) -> Outcome {
-        let mut runs: Vec<Run> = self.runs(get.0);
-        runs.sort_by_key(|run| (run.floor, run.dear, run.line));
+        let mut runs = self.runs(self.matching(get.0));
+        runs.sort_unstable_by_key(|run| (run.each, run.line));
         let bought = self.copies(buy.0);
         let gotten: u64 = runs.iter().map(|r| u64::from(r.copies)).sum();
+        if gotten == 0 {
+            return Ok(Err(WhyNot::NothingMatches));
+        }
         // Copies that are gotten cannot also be bought.
-        let fits = |k: u64| {
+        let bought_beside = |k: u64| {
             let both = first(&runs, k).filter(|(run, _)| self.is_for(run.line, buy.0)).map(|(_, n)| n).sum::<u64>();
-            bought - both >= k.div_ceil(u64::from(get.1)).saturating_mul(u64::from(buy.1))
+            bought - both
         };
+        let fits = |k: u64| bought_beside(k) >= k.div_ceil(u64::from(get.1)).saturating_mul(u64::from(buy.1));
         let most = times_max.map_or(gotten, |times| gotten.min(u64::from(times) * u64::from(get.1)));
         let k = largest(most, fits);
         if k == 0 {
-            return Ok(Err(WhyNot::BelowCopies { least: buy.1, have: bought }));
+            return Ok(Err(WhyNot::BelowCopies { least: buy.1, have: bought_beside(1) }));
         }
         let (mut shares, mut of) = (Vec::new(), self.zero());
-        for (run, n) in first(&runs, k) {
-            let worth = self.money(run.cheapest(n))?;
+        for (line, worth) in by_line(first(&runs, k)) {
+            let worth = self.money(worth)?;
             of = of.plus(worth)?;
-            shares.push((run.line, worth.share(off, Rounding::HalfEven)?));
+            shares.push((line, Off::Rate(off).from(worth, 1)?));
         }
         shares.retain(|(_, part)| !part.is_zero());
-        shares.sort_by_key(|(n, _)| *n);
         Ok(self.taken(true, shares, || Reason::BuyGet { bought: buy.1, gotten: k, rate: off, of }))
     }
 
     fn bundle(&self, parts: &[Part], off: Off, times_max: Option<u32>) -> Outcome {
-        let mut runs: Vec<(u64, Vec<Run>)> = parts.iter().map(|p| (u64::from(p.count), Vec::new())).collect();
-        for n in 0..self.lines.len() {
-            if let Some(at) = parts.iter().position(|p| self.is_for(n, &p.of)) {
-                runs[at].1.push(Run::of(n, self.left[n], self.lines[n].quantity.get()));
-            }
-        }
-        for (_, runs) in &mut runs {
-            runs.sort_by_key(|run| (Reverse(run.floor), Reverse(run.dear), run.line));
-        }
+        let mut free = vec![true; self.lines.len()];
+        let mut dearest_first = |part: &Part| {
+            let mut runs = self.runs(self.matching(&part.of).filter(|n| std::mem::replace(&mut free[*n], false)));
+            runs.sort_unstable_by_key(|run| (Reverse(run.each), run.line));
+            (u64::from(part.count), runs)
+        };
+        let runs: Vec<(u64, Vec<Run>)> = parts.iter().map(&mut dearest_first).collect();
         let there = |(count, runs): &(u64, Vec<Run>)| runs.iter().map(|r| u64::from(r.copies)).sum::<u64>() / count;
         let possible = runs.iter().map(there).min().unwrap_or(0).min(times_max.map_or(u64::MAX, u64::from));
         let worth = |sets: u64| {
-            let part = |(count, runs): &(u64, Vec<Run>)| first(runs, sets * count).map(|(run, n)| run.dearest(n)).sum::<i128>();
+            let part = |(count, runs): &(u64, Vec<Run>)| first(runs, sets * count).map(|(run, n)| run.worth(n)).sum::<i128>();
             runs.iter().map(part).sum::<i128>()
         };
         let sets = match off {
@@ -176,16 +192,15 @@ impl Goods<'_> {
         }
         let of = self.money(worth(sets))?;
         let amount = off.from(of, u32::try_from(sets).unwrap_or(u32::MAX))?;
-        let mut taken: Vec<(usize, i128)> =
-            runs.iter().flat_map(|(count, runs)| first(runs, sets * count).map(|(run, n)| (run.line, run.dearest(n)))).collect();
-        taken.sort_by_key(|(n, _)| *n);
+        let taken = by_line(runs.iter().flat_map(|(count, runs)| first(runs, sets * count)));
         let weights: Vec<u64> = taken.iter().map(|(_, worth)| u64::try_from(*worth).unwrap_or(0)).collect();
-        let shares = taken.iter().map(|(n, _)| *n).zip(amount.allocate(&weights)).filter(|(_, part)| !part.is_zero()).collect();
+        let shares = taken.into_iter().map(|(line, _)| line).zip(amount.allocate(&weights)).filter(|(_, part)| !part.is_zero()).collect();
         Ok(self.taken(true, shares, || Reason::Bundle { sets, off, of }))
     }
 
-    fn runs(&self, target: &Target) -> Vec<Run> {
-        self.matching(target).map(|n| Run::of(n, self.left[n], self.lines[n].quantity.get())).collect()
+    fn runs(&self, lines: impl IntoIterator<Item = usize>) -> Vec<Run> {
+        let runs = lines.into_iter().flat_map(|n| Run::of(n, self.left[n], self.lines[n].quantity.get()));
+        runs.filter(|run| run.copies > 0).collect()
     }
 
     fn money(&self, minor: i128) -> Result<Money, MoneyError> {
@@ -201,43 +216,57 @@ impl Goods<'_> {
     }
 }
 
+/// Goods taken as one sum, and what it is lowered by.
+struct Lowered {
+    lines: Vec<usize>,
+    sum: Money,
+    amount: Money,
+}
+
 impl Off {
     /// What `times` copies or sets that are worth `worth` together are lowered by: never more than they are worth.
     pub(super) fn from(self, worth: Money, times: u32) -> Result<Money, MoneyError> {
         match self {
             Self::Rate(rate) => worth.share(rate, Rounding::HalfEven)?.min(worth),
-            Self::Amount(amount) => amount.times(times)?.min(worth),
+            Self::Amount(amount) => amount.times_at_most(times, worth),
             Self::Price(price) => {
-                let lowered = price.times(times)?.min(worth)?;
+                let lowered = price.times_at_most(times, worth)?;
                 worth.minus(lowered)
             }
         }
     }
 }
 
-/// Copies of one line: what is left of it is divided as evenly as it goes, so `dear` copies are worth one
-/// minor unit more than the others.
+/// Copies of one line that are worth the same.
 struct Run {
     line: usize,
     copies: u32,
-    floor: i64,
-    dear: u32,
+    each: i64,
 }
 
 impl Run {
-    fn of(line: usize, left: Money, copies: u32) -> Self {
-        let (floor, dear) = (left.minor() / i64::from(copies), left.minor() % i64::from(copies));
-        Self { line, copies, floor, dear: u32::try_from(dear).unwrap_or(0) }
+    /// What is left of a line is divided over its copies as evenly as it goes: some are worth one minor unit more than the others.
+    fn of(line: usize, left: Money, copies: u32) -> [Self; 2] {
+        let (each, dear) = (left.minor() / i64::from(copies), left.minor() % i64::from(copies));
+        let dear = u32::try_from(dear).unwrap_or(0);
+        [Self { line, copies: copies - dear, each }, Self { line, copies: dear, each: each + 1 }]
     }
 
-    fn cheapest(&self, n: u64) -> i128 {
-        let plain = u64::from(self.copies - self.dear);
-        i128::from(n) * i128::from(self.floor) + i128::from(n.saturating_sub(plain))
+    fn worth(&self, n: u64) -> i128 {
+        i128::from(n) * i128::from(self.each)
     }
+}
 
-    fn dearest(&self, n: u64) -> i128 {
-        i128::from(n) * i128::from(self.floor) + i128::from(n.min(u64::from(self.dear)))
-    }
+/// What copies are worth, by line.
+fn by_line<'a>(copies: impl Iterator<Item = (&'a Run, u64)>) -> Vec<(usize, i128)> {
+    let mut worth: Vec<(usize, i128)> = copies.map(|(run, n)| (run.line, run.worth(n))).collect();
+    worth.sort_unstable_by_key(|(line, _)| *line);
+    worth.dedup_by(|(line, more), (before, sum)| {
+        let same = line == before;
+        *sum += if same { *more } else { 0 };
+        same
+    });
+    worth
 }
 
 /// The first `k` copies: how many of each run.

@@ -4,8 +4,6 @@ use super::{Context, Quote};
 use crate::catalog::HeadingId;
 use crate::limits::EXPRESSION_MAX;
 use crate::text::Text;
-use std::any::Any;
-use std::cell::OnceCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,8 +13,6 @@ pub struct Facts<'a> {
     /// What each line's book is under.
     pub headings: &'a [Arc<[HeadingId]>],
     pub context: &'a Context,
-    /// Whatever an evaluator makes of these facts once for all conditions of a quote.
-    pub memo: OnceCell<Box<dyn Any>>,
 }
 
 impl fmt::Debug for Facts<'_> {
@@ -25,9 +21,15 @@ impl fmt::Debug for Facts<'_> {
     }
 }
 
-/// Evaluates conditions that were checked when their promotions were saved: each ends within a known number of steps.
+/// A language in which a shop writes conditions of its own.
 pub trait Conditions: Send + Sync {
-    /// Whether it holds; `None` when that cannot be told (a value of an unexpected kind, a sum out of range).
+    /// Whether this is a condition, and one that ends within a known number of steps.
+    ///
+    /// # Errors
+    /// What is wrong with it, for whoever wrote it.
+    fn check(&self, source: &Text<EXPRESSION_MAX>) -> Result<(), String>;
+
+    /// Whether a condition that was checked holds; `None` when that cannot be told (a value of an unexpected kind, a sum out of range).
     fn holds(&self, source: &Text<EXPRESSION_MAX>, facts: &Facts<'_>) -> Option<bool>;
 }
 

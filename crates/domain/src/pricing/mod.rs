@@ -6,11 +6,13 @@
 //! what it takes off is allocated to lines by largest remainder, so the lines always add up to the totals.
 
 mod apply;
+mod assessed;
 mod audit;
 mod benefit;
 mod book;
 mod check;
 mod condition;
+mod index;
 mod place;
 mod promotion;
 mod rules;
@@ -20,6 +22,7 @@ mod tax;
 mod tests;
 mod usage;
 
+pub use assessed::{Assessed, Assessment, Due, LastRates, Taxable, TaxableLine, Unbelievable};
 pub use audit::{Audited, Batch, Deed, Issued, PriceLine, Why};
 pub use book::{Kept, Pricebook, Rule, RuleId, RuleKey, RuleKind};
 pub use check::{Fault, RuleFault};
@@ -27,7 +30,7 @@ pub use condition::{Conditions, Evaluator, Facts};
 pub use place::{Destination, Place, PostalRange};
 pub use promotion::{Basis, Benefit, Budget, Hours, Minimum, Needs, Off, Part, Promotion, Selector, Stacking, Step, Target, Tier, Trigger};
 pub use rules::{ExchangeRate, Rules, Window};
-pub use shipping::{Parcel, Scale, ShippingOption, Step as ShippingStep};
+pub use shipping::{Parcel, Parcels, Scale, ShippingOption, Step as ShippingStep};
 pub use tax::{Level, TaxRate};
 pub use usage::{Counter, Usage, Use, Who};
 
@@ -72,6 +75,8 @@ pub struct Context {
     /// How much of limited promotions is used, as of the same instant.
     pub usage: Usage,
     pub evaluator: Evaluator,
+    /// What somebody else says is due, in place of the table. Who is exempt is relieved by the table either way.
+    pub assessed: Option<Assessed>,
 }
 
 impl Context {
@@ -85,6 +90,7 @@ impl Context {
             local: Local::default(),
             usage: Usage::default(),
             evaluator: Evaluator::default(),
+            assessed: None,
         }
     }
 }
@@ -115,6 +121,8 @@ pub struct Quote {
     pub item_count: u64,
     /// Whether `tax` is already inside the prices (it is then not added to the total).
     pub tax_included: bool,
+    /// Whether `tax` is an estimate, because whoever knows could not say.
+    pub tax_estimated: bool,
     /// Whether nothing more is needed to know the total: destination and shipping are settled.
     pub settled: bool,
     pub shipping_option: Option<ShippingOptionId>,
@@ -152,15 +160,15 @@ pub struct QuotedLine {
 }
 
 impl QuotedLine {
-    fn of(offer: &Offer, quantity: Quantity) -> Result<Self, MoneyError> {
+    fn of(offer: Offer, quantity: Quantity) -> Result<Self, MoneyError> {
         let zero = Money::zero(offer.unit_price.currency());
         Ok(Self {
             item: offer.edition.into(),
             edition: offer.edition,
             book: offer.book,
-            sku: offer.sku.clone(),
-            title: offer.title.clone(),
-            image_url: offer.image_url.clone(),
+            sku: offer.sku,
+            title: offer.title,
+            image_url: offer.image_url,
             format: offer.format,
             quantity,
             list_price: offer.list_price,
@@ -293,6 +301,12 @@ pub enum Reason {
         of: Money,
         included: bool,
     },
+    /// What a tax provider says is due on `of`, and at which rate if it says so.
+    Assessed {
+        rate: Option<Ppm>,
+        of: Money,
+        included: bool,
+    },
     /// The shopper pays no tax on `of`.
     Exempt {
         of: Money,
@@ -313,6 +327,13 @@ impl NotApplied {
     /// Whether a shopper asked for it, or could still do something to have it.
     pub fn concerns_shopper(&self) -> bool {
         self.code.is_some() || matches!(self.why, WhyNot::BelowMinimum { .. } | WhyNot::BelowCopies { .. })
+    }
+
+    /// Whether a shopper may hear of it: what they asked for, and what a shop does not keep to itself. Promotions that are
+    /// still to come, are over or are for others are the shop's own business.
+    pub fn is_public(&self) -> bool {
+        let own = matches!(self.why, WhyNot::Inactive | WhyNot::NotYet { .. } | WhyNot::Ended { .. } | WhyNot::NotInSegment);
+        self.code.is_some() || !own
     }
 
     /// What the shopper knows it by: the code that was given, else the promotion.
@@ -337,8 +358,10 @@ pub enum WhyNot {
     Exhausted,
     /// This person has used it as often as one may.
     UsedByShopper,
+    /// What the goods come to is not known of quotes from before it was noted.
     BelowMinimum {
         minimum: Money,
+        have: Option<Money>,
     },
     BelowCopies {
         least: u32,
@@ -386,8 +409,8 @@ pub fn quote(
     context: &Context,
     now: Timestamp,
 ) -> Result<Quote, MoneyError> {
-    let (mut quote, headings) = goods(lines, offers, rules, context.currency, now)?;
-    let mut promoting = Promoting::new(&mut quote, &headings, codes, offers, rules, context, now)?;
+    let (mut quote, headings) = goods(&by_edition(lines), offers, rules, context.currency, now)?;
+    let mut promoting = Promoting::new(&mut quote, &headings, codes, offers, rules, context, now);
     promoting.goods()?;
     if let Some(destination) = &context.destination {
         let options = rules.shipping_to(destination, context.currency);
@@ -396,7 +419,10 @@ pub fn quote(
     promoting.shipping()?;
     promoting.finish();
     if let Some(destination) = &context.destination {
-        tax::tax(&mut quote, rules.taxes(), destination, context.shopper.tax_exempt, now)?;
+        match &context.assessed {
+            Some(assessed) if !context.shopper.tax_exempt => assessed.charge(&mut quote)?,
+            Some(_) | None => tax::tax(&mut quote, rules.taxes(), destination, context.shopper.tax_exempt, now)?,
+        }
     }
     if let Some(who) = context.shopper.who {
         quote.uses.push(Use { counter: Counter::Orders(who), by: 1, limit: None });
@@ -404,7 +430,15 @@ pub fn quote(
     let tax_on_top = if quote.tax_included { Money::zero(context.currency) } else { quote.tax };
     let shipping = if planted("shipping-forgotten") { Money::zero(context.currency) } else { quote.shipping };
     quote.total = quote.subtotal.minus(quote.discount)?.plus(shipping)?.plus(tax_on_top)?;
+    quote.put_in_order_of(lines);
     Ok(quote)
+}
+
+/// Lines are priced by edition, whatever their order in the cart: who gets a spare cent must not depend on it.
+fn by_edition(lines: &[Line]) -> Vec<Line> {
+    let mut lines = lines.to_vec();
+    lines.sort_by_key(|line| line.edition);
+    lines
 }
 
 type Headings = Vec<Arc<[HeadingId]>>;
@@ -418,7 +452,8 @@ fn goods(lines: &[Line], offers: &dyn Offers, rules: &Rules, currency: Currency,
             quote.unavailable.push(*line);
             continue;
         };
-        let Some(priced) = priced(&offer, line.quantity, rules, currency, now)? else {
+        let of = offer.headings.clone();
+        let Some(priced) = priced(offer, line.quantity, rules, currency, now)? else {
             quote.unavailable.push(*line);
             continue;
         };
@@ -431,24 +466,37 @@ fn goods(lines: &[Line], offers: &dyn Offers, rules: &Rules, currency: Currency,
         quote.subtotal = quote.subtotal.plus(priced.total)?;
         quote.item_count += u64::from(line.quantity.get());
         quote.lines.push(priced);
-        headings.push(offer.headings);
+        headings.push(of);
     }
     Ok((quote, headings))
 }
 
 /// A line at its offer's price, converted when the offer is in another currency and there is a rate.
-fn priced(offer: &Offer, quantity: Quantity, rules: &Rules, to: Currency, now: Timestamp) -> Result<Option<QuotedLine>, MoneyError> {
+fn priced(offer: Offer, quantity: Quantity, rules: &Rules, to: Currency, now: Timestamp) -> Result<Option<QuotedLine>, MoneyError> {
     let from = offer.unit_price.currency();
     if from == to {
         return QuotedLine::of(offer, quantity).map(Some);
     }
     let Some(rate) = rules.rate(from, to, now) else { return Ok(None) };
     let (list_price, unit_price) = (rate.convert(offer.list_price)?, rate.convert(offer.unit_price)?);
-    let line = QuotedLine::of(&Offer { list_price, unit_price, ..offer.clone() }, quantity)?;
-    Ok(Some(QuotedLine { converted_from: Some(offer.unit_price), ..line }))
+    let converted_from = Some(offer.unit_price);
+    let line = QuotedLine::of(Offer { list_price, unit_price, ..offer }, quantity)?;
+    Ok(Some(QuotedLine { converted_from, ..line }))
 }
 
 impl Quote {
+    /// Lines as they were asked for, then gifts.
+    fn put_in_order_of(&mut self, lines: &[Line]) {
+        if lines.is_sorted_by_key(|line| line.edition) {
+            return;
+        }
+        let mut places: Vec<_> = lines.iter().enumerate().map(|(n, line)| (line.edition, n)).collect();
+        places.sort_unstable();
+        let place = |edition| places.binary_search_by_key(&edition, |(edition, _)| *edition).map_or(usize::MAX, |at| places[at].1);
+        self.lines.sort_by_cached_key(|line| place(line.edition));
+        self.unavailable.sort_by_cached_key(|line| place(line.edition));
+    }
+
     fn empty(currency: Currency, lines: usize) -> Self {
         let zero = Money::zero(currency);
         Self {
@@ -462,6 +510,7 @@ impl Quote {
             total: zero,
             item_count: 0,
             tax_included: false,
+            tax_estimated: false,
             settled: false,
             shipping_option: None,
             adjustments: Vec::new(),

@@ -52,9 +52,10 @@ impl Promotion {
         }
     }
 
-    /// How often one person may use it.
+    /// How often one person may use it; a first order is there only once.
     pub(super) fn uses_each(&self) -> Option<u32> {
-        self.budget.uses_each.or(self.needs.first_order.then_some(1))
+        let first = self.needs.first_order.then_some(1);
+        self.budget.uses_each.into_iter().chain(first).min()
     }
 
     pub(super) fn is_limited(&self) -> bool {
@@ -74,6 +75,11 @@ impl Promotion {
         let Needs { segments, first_order, birthday_within_days, expression, .. } = &self.needs;
         let about_shopper = !segments.is_empty() || *first_order || birthday_within_days.is_some() || expression.is_some();
         !self.is_limited() && !about_shopper && self.hours.is_empty() && self.window == Window::default()
+    }
+
+    /// Everything it asks of lines.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.benefit.targets().into_iter().chain(self.needs.copies.iter().map(|part| &part.of))
     }
 
     /// The currency its amounts are in; `None` when it holds in every one.
@@ -139,7 +145,7 @@ pub enum Benefit {
     Shipping { off: Off },
 }
 
-/// From how much on something is lowered.
+/// From how much on something is lowered. Tiers of one promotion are in rising order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tier<T> {
     pub from: T,
@@ -159,6 +165,15 @@ impl Benefit {
             Self::Goods { .. } | Self::Spend { .. } => Step::Cart,
             Self::Gift { .. } => Step::Gifts,
             Self::Shipping { .. } => Step::Shipping,
+        }
+    }
+
+    fn targets(&self) -> Vec<&Target> {
+        match self {
+            Self::Each { of, .. } | Self::Tiers { of, .. } | Self::Goods { of, .. } => vec![of],
+            Self::BuyGet { buy, get, .. } => vec![buy, get],
+            Self::Bundle { parts, .. } => parts.iter().map(|part| &part.of).collect(),
+            Self::Spend { .. } | Self::Gift { .. } | Self::Shipping { .. } => Vec::new(),
         }
     }
 

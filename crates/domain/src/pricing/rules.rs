@@ -1,5 +1,6 @@
 //! What a shop has decided about prices: promotions, taxes, ways to ship, exchange rates. Made as a whole, never changed in place.
 
+use super::index::Named;
 use super::{Counter, Destination, Given, Promotion, ShippingOption, TaxRate, Trigger, Who, WhyNot};
 use crate::ids::{CouponCode, PromotionId};
 use crate::limits::REASON_MAX;
@@ -22,6 +23,7 @@ pub struct Rules {
     /// Automatic promotions that are limited.
     limited: Vec<usize>,
     steady: bool,
+    named: Named,
 }
 
 impl Rules {
@@ -36,7 +38,8 @@ impl Rules {
         let automatic = || promotions.iter().enumerate().filter(|(_, p)| p.active && p.trigger == Trigger::Automatic);
         let limited = automatic().filter(|(_, p)| p.is_limited()).map(|(n, _)| n).collect();
         let steady = automatic().all(|(_, p)| p.is_steady());
-        Self { limited, steady, promotions, by_id, codes, taxes, shipping, rates: Vec::new(), stack_max: None }
+        let named = Named::by(&promotions);
+        Self { limited, steady, named, promotions, by_id, codes, taxes, shipping, rates: Vec::new(), stack_max: None }
     }
 
     /// With rates to sell in other currencies than the catalog's.
@@ -49,6 +52,11 @@ impl Rules {
     #[must_use]
     pub fn with_stack_max(self, stack_max: Option<u32>) -> Self {
         Self { stack_max, ..self }
+    }
+
+    /// What promotions name.
+    pub(super) fn named(&self) -> &Named {
+        &self.named
     }
 
     pub fn promotions(&self) -> &[Promotion] {

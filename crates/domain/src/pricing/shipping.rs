@@ -44,6 +44,22 @@ pub struct Parcel {
     pub worth: Money,
 }
 
+/// What is sent, and what free shipping depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parcels {
+    /// At most two: what is there now, and what is not.
+    pub parcels: Vec<Parcel>,
+    /// All goods after discounts, those that are not shipped included.
+    pub goods: Money,
+}
+
+impl Parcels {
+    /// Whether nothing has to travel.
+    pub fn is_empty(&self) -> bool {
+        self.parcels.is_empty()
+    }
+}
+
 impl ShippingOption {
     /// One price everywhere.
     pub fn flat(id: ShippingOptionId, label: Text<NAME_MAX>, price: Money) -> Self {
@@ -81,11 +97,10 @@ impl ShippingOption {
     }
 
     /// What it costs to send these parcels.
-    pub fn price_for(&self, parcels: &[Parcel]) -> Result<Money, MoneyError> {
-        let price = self.full_price(parcels)?;
-        let worth = Money::sum(price.currency(), parcels.iter().map(|p| p.worth))?;
+    pub fn price_for(&self, sent: &Parcels) -> Result<Money, MoneyError> {
+        let price = self.full_price(&sent.parcels)?;
         Ok(match self.free_from {
-            Some(from) if worth.minor() >= from.minor() => Money::zero(price.currency()),
+            Some(from) if sent.goods.minor() >= from.minor() => Money::zero(price.currency()),
             _ => price,
         })
     }
@@ -97,7 +112,7 @@ fn reached<T>(steps: &[Step<T>], is: impl Fn(&T) -> bool) -> Option<Money> {
 
 impl Quote {
     /// The goods that have to travel: those that are there now, and those that are not, when there are such.
-    pub fn parcels(&self) -> Result<Vec<Parcel>, MoneyError> {
+    pub fn parcels(&self) -> Result<Parcels, MoneyError> {
         let mut parcels: Vec<(bool, Parcel)> = Vec::with_capacity(2);
         for line in self.lines.iter().filter(|l| l.format.ships()) {
             let now = line.quantity.get() <= line.available;
@@ -108,14 +123,15 @@ impl Quote {
                 None => parcels.push((now, Parcel { weight_g, worth })),
             }
         }
-        Ok(parcels.into_iter().map(|(_, parcel)| parcel).collect())
+        let parcels = parcels.into_iter().map(|(_, parcel)| parcel).collect();
+        Ok(Parcels { parcels, goods: self.subtotal.minus(self.discount)? })
     }
 }
 
 /// Prices the chosen way of shipping, else the cheapest one that goes there.
 pub(super) fn ship(quote: &mut Quote, options: &[&ShippingOption], chosen: Option<&ShippingOptionId>) -> Result<(), MoneyError> {
-    let parcels = quote.parcels()?;
-    if parcels.is_empty() {
+    let sent = quote.parcels()?;
+    if sent.is_empty() {
         quote.settled = true;
         if !quote.lines.is_empty() {
             let nothing = Money::zero(quote.currency);
@@ -129,7 +145,7 @@ pub(super) fn ship(quote: &mut Quote, options: &[&ShippingOption], chosen: Optio
         }
         return Ok(());
     }
-    let priced = options.iter().map(|o| Ok((*o, o.price_for(&parcels)?))).collect::<Result<Vec<_>, MoneyError>>()?;
+    let priced = options.iter().map(|o| Ok((*o, o.price_for(&sent)?))).collect::<Result<Vec<_>, MoneyError>>()?;
     let taken = match chosen {
         Some(id) => priced.into_iter().find(|(o, _)| o.id == *id),
         None => priced.into_iter().min_by_key(|(_, price)| price.minor()),
@@ -139,7 +155,7 @@ pub(super) fn ship(quote: &mut Quote, options: &[&ShippingOption], chosen: Optio
     quote.shipping_option = Some(option.id.clone());
     quote.settled = true;
     let reason = match option.free_from {
-        Some(from) if price.is_zero() && !option.full_price(&parcels)?.is_zero() => Reason::ShippingFree { from },
+        Some(from) if price.is_zero() && !option.full_price(&sent.parcels)?.is_zero() => Reason::ShippingFree { from },
         _ => Reason::ShippingPrice,
     };
     quote.adjustments.push(Adjustment::new(AdjustmentKind::Shipping, option.id.to_string(), option.label.clone(), price, reason));

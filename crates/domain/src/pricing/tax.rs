@@ -4,10 +4,11 @@ use super::{Adjustment, AdjustmentKind, Destination, Place, Quote, Reason, label
 use crate::catalog::Format;
 use crate::ids::TaxName;
 use crate::limits::{NAME_MAX, REASON_MAX};
-use crate::money::{Money, MoneyError, Ppm, Rounding};
+use crate::money::{Currency, Money, MoneyError, Ppm, Rounding};
 use crate::pricing::Window;
 use crate::text::Text;
 use crate::time::Timestamp;
+use std::collections::BTreeMap;
 
 /// The rate of one tax in one place. Of one tax the closest place counts, then a rate for the format before one for all goods;
 /// taxes of different names add up.
@@ -86,11 +87,11 @@ pub(super) fn rates_on<'a>(rates: &'a [TaxRate], format: Format, to: &Destinatio
 }
 
 /// What one rate is taken on.
-struct Base<'a> {
-    rate: &'a TaxRate,
+pub(super) struct Base<'a> {
+    pub rate: &'a TaxRate,
     /// All rates that are inside the same prices, together.
     inside: Ppm,
-    lines: Vec<(usize, Money)>,
+    pub lines: Vec<(usize, Money)>,
     shipping: Option<Money>,
 }
 
@@ -100,8 +101,15 @@ impl Base<'_> {
         if included { amount.included_among(rate, self.inside, rounding) } else { amount.share(rate, rounding) }
     }
 
-    fn sum(&self, currency: crate::money::Currency) -> Result<Money, MoneyError> {
+    pub(super) fn sum(&self, currency: Currency) -> Result<Money, MoneyError> {
         Money::sum(currency, self.lines.iter().map(|(_, of)| *of).chain(self.shipping))
+    }
+
+    /// The tax on each line, and on shipping.
+    pub(super) fn split(&self, of: Money) -> Result<(Vec<Money>, Money), MoneyError> {
+        let mut parts = self.parts(of)?;
+        let shipping = parts.drain(self.lines.len()..).next();
+        Ok((parts, shipping.unwrap_or(Money::zero(of.currency()))))
     }
 
     /// The tax on each line, then on shipping.
@@ -119,7 +127,8 @@ impl Base<'_> {
 
 /// Taxes every line on what discounts left, and shipping like the goods it carries.
 pub(super) fn tax(quote: &mut Quote, rates: &[TaxRate], to: &Destination, exempt: bool, now: Timestamp) -> Result<(), MoneyError> {
-    let bases = bases(quote, rates, to, now)?;
+    let lines = quote.lines.iter().map(|line| Ok((line.format, line.total.minus(line.discount)?)));
+    let bases = bases(lines, quote.shipping, rates, to, now)?;
     quote.tax_included = bases.iter().any(|b| b.rate.included);
     if exempt {
         return relieve(quote, &bases);
@@ -129,85 +138,107 @@ pub(super) fn tax(quote: &mut Quote, rates: &[TaxRate], to: &Destination, exempt
         if of.is_zero() {
             continue;
         }
-        let parts = base.parts(of)?;
-        let amount = Money::sum(quote.currency, parts.iter().copied())?;
-        let mut shares = Vec::with_capacity(base.lines.len());
-        for ((line, _), part) in base.lines.iter().zip(&parts) {
-            quote.lines[*line].tax = quote.lines[*line].tax.plus(*part)?;
-            shares.push((quote.lines[*line].item, *part));
-        }
-        quote.tax = quote.tax.plus(amount)?;
+        let (parts, shipping) = base.split(of)?;
         let reason = Reason::Tax { rate: base.rate.rate, of, included: base.rate.included };
-        let adjustment = Adjustment::new(AdjustmentKind::Tax, base.rate.code(), base.rate.label.clone(), amount, reason);
-        quote.adjustments.push(Adjustment { shares, ..adjustment });
+        let lines = base.lines.iter().map(|(line, _)| *line).zip(parts);
+        charge(quote, base.rate.code(), base.rate.label.clone(), reason, lines, shipping)?;
     }
     Ok(())
 }
 
-fn bases<'a>(quote: &Quote, rates: &'a [TaxRate], to: &Destination, now: Timestamp) -> Result<Vec<Base<'a>>, MoneyError> {
+/// Adds a tax that is due on lines, by their places, and on shipping.
+pub(super) fn charge(
+    quote: &mut Quote,
+    code: String,
+    label: Text<NAME_MAX>,
+    reason: Reason,
+    lines: impl IntoIterator<Item = (usize, Money)>,
+    shipping: Money,
+) -> Result<(), MoneyError> {
+    let mut amount = shipping;
+    let lines = lines.into_iter();
+    let mut shares = Vec::with_capacity(lines.size_hint().0);
+    for (line, part) in lines {
+        let line = &mut quote.lines[line];
+        line.tax = line.tax.plus(part)?;
+        amount = amount.plus(part)?;
+        shares.push((line.item, part));
+    }
+    quote.tax = quote.tax.plus(amount)?;
+    quote.adjustments.push(Adjustment { shares, ..Adjustment::new(AdjustmentKind::Tax, code, label, amount, reason) });
+    Ok(())
+}
+
+/// What each rate is taken on, of lines by their places and of shipping.
+pub(super) fn bases<'a>(
+    lines: impl Iterator<Item = Result<(Format, Money), MoneyError>>,
+    shipping: Money,
+    rates: &'a [TaxRate],
+    to: &Destination,
+    now: Timestamp,
+) -> Result<Vec<Base<'a>>, MoneyError> {
     let mut bases: Vec<Base<'a>> = Vec::new();
     let mut known: Vec<(Format, Vec<&TaxRate>)> = Vec::with_capacity(Format::ALL.len());
-    let mut add = |applied: &[&'a TaxRate], what: Result<(usize, Money), Money>| {
+    let mut add = |applied: &[&'a TaxRate], line: Option<usize>, of: Money| {
         let inside = Ppm(applied.iter().filter(|r| r.included).map(|r| r.rate.0).sum());
         for rate in applied {
             let at = bases.iter().position(|b| std::ptr::eq(b.rate, *rate) && b.inside == inside).unwrap_or_else(|| {
                 bases.push(Base { rate, inside, lines: Vec::new(), shipping: None });
                 bases.len() - 1
             });
-            match what {
-                Ok(line) => bases[at].lines.push(line),
-                Err(shipping) if rate.shipping_taxed => bases[at].shipping = Some(shipping),
-                Err(_) => {}
+            match line {
+                Some(line) => bases[at].lines.push((line, of)),
+                None => bases[at].shipping = Some(of),
             }
         }
     };
-    for (n, line) in quote.lines.iter().enumerate() {
-        if !known.iter().any(|(format, _)| *format == line.format) {
-            known.push((line.format, rates_on(rates, line.format, to, now)));
+    for (n, line) in lines.enumerate() {
+        let (format, of) = line?;
+        if !known.iter().any(|(seen, _)| *seen == format) {
+            known.push((format, rates_on(rates, format, to, now)));
         }
-        let applied = known.iter().find(|(format, _)| *format == line.format).map_or(&[][..], |(_, rates)| rates);
-        add(applied, Ok((n, line.total.minus(line.discount)?)));
+        let applied = known.iter().find(|(seen, _)| *seen == format).map_or(&[][..], |(_, rates)| rates);
+        add(applied, Some(n), of);
     }
-    if !quote.shipping.is_zero()
+    if !shipping.is_zero()
         && let Some((_, applied)) = known.iter().find(|(format, _)| format.ships())
     {
-        add(applied, Err(quote.shipping));
+        let applied: Vec<_> = applied.iter().copied().filter(|r| r.shipping_taxed).collect();
+        add(&applied, None, shipping);
     }
     Ok(bases)
 }
 
-/// Nothing is due; where prices contain the tax, it is taken out of them.
+/// Nothing is due; where prices contain taxes, they are taken out of them.
 fn relieve(quote: &mut Quote, bases: &[Base<'_>]) -> Result<(), MoneyError> {
-    let mut relief = Money::zero(quote.currency);
-    let mut shares = Vec::new();
-    let mut of = Money::zero(quote.currency);
+    let zero = Money::zero(quote.currency);
+    let mut goods: BTreeMap<usize, (Money, Money)> = BTreeMap::new();
     for base in bases.iter().filter(|b| b.rate.included) {
-        let sum = base.sum(quote.currency)?;
-        let parts = base.parts(sum)?;
-        for ((line, _), part) in base.lines.iter().zip(&parts) {
-            let line = &mut quote.lines[*line];
-            line.discount = line.discount.plus(*part)?;
-            relief = relief.plus(*part)?;
-            shares.push((line.item, Money::zero(quote.currency).minus(*part)?));
+        let parts = base.parts(base.sum(quote.currency)?)?;
+        for ((line, of), part) in base.lines.iter().zip(&parts) {
+            let (_, relief) = goods.entry(*line).or_insert((*of, zero));
+            *relief = relief.plus(*part)?;
         }
-        of = of.plus(Money::sum(quote.currency, base.lines.iter().map(|(_, of)| *of))?)?;
         if let (Some(shipping), Some(part)) = (base.shipping, parts.get(base.lines.len())) {
             quote.shipping = quote.shipping.minus(*part)?;
-            let amount = Money::zero(quote.currency).minus(*part)?;
-            quote.adjustments.push(Adjustment::new(
-                AdjustmentKind::Shipping,
-                "EXEMPT".into(),
-                label("Tax exemption"),
-                amount,
-                Reason::Exempt { of: shipping },
-            ));
+            quote.adjustments.push(exemption(AdjustmentKind::Shipping, zero.minus(*part)?, shipping));
         }
     }
-    quote.discount = quote.discount.plus(relief)?;
+    let mut shares = Vec::with_capacity(goods.len());
+    for (line, (_, relief)) in &goods {
+        let line = &mut quote.lines[*line];
+        line.discount = line.discount.plus(*relief)?;
+        quote.discount = quote.discount.plus(*relief)?;
+        shares.push((line.item, zero.minus(*relief)?));
+    }
     if !bases.is_empty() {
-        let amount = Money::zero(quote.currency).minus(relief)?;
-        let adjustment = Adjustment::new(AdjustmentKind::Exemption, "EXEMPT".into(), label("Tax exemption"), amount, Reason::Exempt { of });
-        quote.adjustments.push(Adjustment { shares, ..adjustment });
+        let amount = Money::sum(quote.currency, shares.iter().map(|(_, part)| *part))?;
+        let of = Money::sum(quote.currency, goods.into_values().map(|(of, _)| of))?;
+        quote.adjustments.push(Adjustment { shares, ..exemption(AdjustmentKind::Exemption, amount, of) });
     }
     Ok(())
+}
+
+fn exemption(kind: AdjustmentKind, amount: Money, of: Money) -> Adjustment {
+    Adjustment::new(kind, "EXEMPT".into(), label("Tax exemption"), amount, Reason::Exempt { of })
 }

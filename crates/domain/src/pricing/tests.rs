@@ -1,6 +1,7 @@
 use super::*;
 use crate::catalog::Offer;
-use crate::ids::TaxName;
+use crate::ids::{PromotionId, Segment, TaxName};
+use crate::money::Nano;
 use crate::person::Country;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -113,6 +114,7 @@ fn quotes_add_up_as_a_shopkeeper_would_by_hand() {
         (&[(1, 1)], &[], Some("US-CA"), Some("express"), [1000, 0, 1499, 72, 2571], true),
         (&[(1, 1)], &[], Some("US"), None, [1000, 0, 499, 0, 1499], true),
         (&[(1, 4)], &[], Some("US"), None, [4000, 0, 0, 0, 4000], true),
+        (&[(1, 1), (9, 3)], &[], Some("US"), None, [4000, 0, 0, 0, 4000], true), // e-books count for free shipping
         (&[(1, 4)], &["TEN"], Some("US"), None, [4000, 400, 0, 0, 3600], true),
         (&[(1, 4)], &["FIVE", "TEN"], Some("US"), None, [4000, 850, 499, 0, 3649], true),
         (&[(1, 1)], &[], Some("DE"), None, [1000, 0, 499, 98, 1499], true), // included: 65 + 33
@@ -134,7 +136,7 @@ fn a_coupon_that_does_not_apply_says_why() {
         ("NOPE", WhyNot::Unknown),
         ("PAST", WhyNot::Ended { at: Timestamp(10) }),
         ("SOON", WhyNot::NotYet { from: Timestamp(1000) }),
-        ("MIN50", WhyNot::BelowMinimum { minimum: usd(5000) }),
+        ("MIN50", WhyNot::BelowMinimum { minimum: usd(5000), have: Some(usd(1000)) }),
     ] {
         let q = price(&[(1, 1)], &[name], None, None);
         let why_not: Vec<_> = q.not_applied.into_iter().map(|n| (n.code, n.why)).collect();
@@ -158,6 +160,148 @@ fn every_amount_has_its_reason() {
     );
 }
 
+/// Everybody's promotions on editions at 10.00, 20.00 (15.00 on sale) and 3.33.
+fn promote(promotions: &[Promotion], goods: &[(u128, i64)], context: &Context) -> Quote {
+    let rules = Rules::new(promotions.to_vec(), Vec::new(), rules().shipping().to_vec());
+    let offers = offers(&[(1000, None), (2000, Some(1500)), (333, None)]);
+    quote(&lines(goods), &[], &offers, &rules, context, Timestamp(100)).expect("in range")
+}
+
+fn automatic(id: &str, benefit: Benefit) -> Promotion {
+    Promotion::automatic(PromotionId::parse(id).expect("an id"), text(id), benefit)
+}
+
+fn of_each(off: Off) -> Benefit {
+    Benefit::Each { of: Target::default(), off }
+}
+
+fn whys(quote: &Quote) -> Vec<WhyNot> {
+    quote.not_applied.iter().map(|n| n.why.clone()).collect()
+}
+
+#[test]
+fn a_promotion_that_depends_on_who_buys_says_so() {
+    let who = Who(*b"0123456789abcdef");
+    let tenth = || automatic("TENTH", of_each(Off::Rate(Ppm(100_000))));
+    let first = Promotion {
+        needs: Needs { first_order: true, ..Needs::default() },
+        budget: Budget { uses_each: Some(2), ..Budget::default() },
+        ..tenth()
+    };
+    let gold = Promotion { needs: Needs { segments: vec![Segment::parse("gold").expect("a segment")], ..Needs::default() }, ..tenth() };
+    let known = Shopper { who: Some(who), orders: Some(0), ..Shopper::default() };
+    let used = Usage([(Counter::UsesBy(first.id.clone(), who), 1)].into());
+    for (promotion, shopper, usage, expected) in [
+        (&first, known.clone(), used, vec![WhyNot::UsedByShopper]), // a first order is there once, whatever the limit
+        (&first, known.clone(), Usage::default(), vec![]),
+        (&first, Shopper::default(), Usage::default(), vec![WhyNot::NeedsCustomer]),
+        (&gold, known, Usage::default(), vec![WhyNot::NotInSegment]),
+        (&gold, Shopper::default(), Usage::default(), vec![WhyNot::NeedsCustomer]),
+    ] {
+        let context = Context { shopper: shopper.clone(), usage, ..Context::cart(usd(0).currency()) };
+        let q = promote(std::slice::from_ref(promotion), &[(1, 1)], &context);
+        assert_eq!(whys(&q), expected, "{promotion:?} for {shopper:?}");
+    }
+}
+
+#[test]
+fn an_amount_of_a_rule_may_be_any_amount() {
+    let most = usd(crate::limits::AMOUNT_MAX);
+    let set = Part { of: Target::default(), count: 1 };
+    for (benefit, discount) in [
+        (of_each(Off::Amount(most)), 2000),
+        (of_each(Off::Price(most)), 0),
+        (Benefit::Bundle { parts: vec![set], off: Off::Amount(most), times_max: None }, 2000),
+    ] {
+        let q = promote(&[automatic("ANY", benefit.clone())], &[(1, 2)], &Context::cart(usd(0).currency()));
+        assert_eq!(q.discount, usd(discount), "{benefit:?}");
+    }
+}
+
+#[test]
+fn copies_count_by_what_they_are_worth_whatever_line_they_are_on() {
+    // 4000 less 0.025 % is 3999 on each of two lines of four: copies at 1000, 1000, 1000 and 999, twice.
+    let less = || automatic("A", of_each(Off::Rate(Ppm(250))));
+    let all = Target::default;
+    let sets = Benefit::Bundle { parts: vec![Part { of: all(), count: 1 }], off: Off::Price(usd(999)), times_max: Some(7) };
+    let two = Benefit::BuyGet { buy: all(), buy_count: 1, get: all(), get_count: 1, off: Ppm::ONE, times_max: Some(2) };
+    for (benefit, discount) in [(sets, 2 + 6), (two, 2 + 2 * 999)] {
+        let offers = offers(&[(1000, None), (1000, None)]);
+        let rules = Rules::new(vec![less(), automatic("B", benefit.clone())], Vec::new(), Vec::new());
+        let q = quote(&lines(&[(1, 4), (2, 4)]), &[], &offers, &rules, &Context::cart(usd(0).currency()), Timestamp(100));
+        assert_eq!(q.expect("in range").discount, usd(discount), "{benefit:?}");
+    }
+}
+
+#[test]
+fn an_exclusive_promotion_for_shipping_that_cannot_hold_excludes_nobody() {
+    let minimum = Minimum { amount: usd(5000), basis: Basis::Discounted };
+    let alone = Promotion {
+        stacking: Stacking::Exclusive,
+        needs: Needs { minimum: Some(minimum), ..Needs::default() },
+        ..automatic("ALONE", Benefit::Shipping { off: Off::Rate(Ppm::ONE) })
+    };
+    let less = automatic("LESS", Benefit::Shipping { off: Off::Amount(usd(100)) });
+    let context = Context { destination: Some(to("US")), ..Context::cart(usd(0).currency()) };
+    let q = promote(&[alone, less], &[(1, 1)], &context);
+    assert_eq!((q.shipping, whys(&q)), (usd(399), vec![WhyNot::BelowMinimum { minimum: usd(5000), have: Some(usd(1000)) }]));
+}
+
+#[test]
+fn a_gift_is_converted_like_other_goods_and_not_added_when_it_is_worth_nothing() {
+    let gift = || automatic("GIFT", Benefit::Gift { edition: EditionId(3) });
+    let euro = Currency::parse("EUR").expect("a currency");
+    // 3.33 dollars at 0.5 are 1.665 euros, half even; at 0.001 they are none.
+    for (rate, subtotal, discount, expected) in [(500_000_000, 666, 166, vec![]), (1_000_000, 1, 0, vec![WhyNot::NothingLeft])] {
+        let rate = ExchangeRate { from: usd(0).currency(), to: euro, rate: Nano(rate), since: Timestamp(0), source: None };
+        let rules = Rules::new(vec![gift()], Vec::new(), Vec::new()).with_rates(vec![rate.clone()]);
+        let offers = offers(&[(1000, None), (1000, None), (333, None)]);
+        let q = quote(&lines(&[(1, 1)]), &[], &offers, &rules, &Context::cart(euro), Timestamp(100)).expect("in range");
+        assert_eq!((q.subtotal.minor(), q.discount.minor(), whys(&q)), (subtotal, discount, expected), "{rate:?}");
+    }
+}
+
+/// 10.00 to the US, where prices contain 5 % that does not touch shipping and 10 % that does.
+fn with_two_taxes_inside(shopper: Shopper) -> Quote {
+    let rate = |name: &str, ppm, shipping_taxed| {
+        let tax = TaxName::parse(name).expect("a name");
+        TaxRate { included: true, shipping_taxed, ..TaxRate::of(tax, Place::country(country("US")), text(name), Ppm(ppm)) }
+    };
+    let rules = Rules::new(Vec::new(), vec![rate("GST", 50_000, false), rate("VAT", 100_000, true)], rules().shipping().to_vec());
+    let context = Context { destination: Some(to("US")), shopper, ..Context::cart(usd(0).currency()) };
+    quote(&lines(&[(1, 1)]), &[], &offers(&[(1000, None)]), &rules, &context, Timestamp(100)).expect("in range")
+}
+
+#[test]
+fn the_price_of_shipping_contains_only_the_taxes_that_touch_it() {
+    let q = with_two_taxes_inside(Shopper::default());
+    let taxes: Vec<_> = q.adjustments.iter().filter(|a| a.kind == AdjustmentKind::Tax).map(|a| a.amount.minor()).collect();
+    // 1000 × 5 ÷ 115, 1000 × 10 ÷ 115, and of shipping 499 × 10 ÷ 110
+    assert_eq!((taxes, q.tax), (vec![43, 87, 45], usd(175)));
+}
+
+#[test]
+fn an_exemption_from_several_taxes_is_one_discount_of_the_goods() {
+    let q = with_two_taxes_inside(Shopper { tax_exempt: true, ..Shopper::default() });
+    let exemptions = q.adjustments.iter().filter(|a| a.code == "EXEMPT");
+    let told: Vec<_> = exemptions.map(|a| (a.kind, a.amount.minor(), a.shares.clone(), a.reason.clone())).collect();
+    let item = ItemId::from(EditionId(1));
+    let expected = [
+        (AdjustmentKind::Shipping, -45, vec![], Reason::Exempt { of: usd(499) }),
+        (AdjustmentKind::Exemption, -130, vec![(item, usd(-130))], Reason::Exempt { of: usd(1000) }),
+    ];
+    assert_eq!((told.as_slice(), q.total), (expected.as_slice(), usd(1000 - 130 + 499 - 45)));
+}
+
+#[test]
+fn what_spending_earns_is_told_of_what_is_left() {
+    let tiers = vec![Tier { from: usd(1000), off: Off::Rate(Ppm(100_000)) }];
+    let promotions = [automatic("A", of_each(Off::Amount(usd(100)))), automatic("B", Benefit::Spend { tiers })];
+    let q = promote(&promotions, &[(1, 1)], &Context::cart(usd(0).currency()));
+    let spent = q.adjustments.into_iter().find(|a| a.code == "B").map(|a| (a.amount, a.reason));
+    assert_eq!(spent, Some((usd(-90), Reason::Spend { from: usd(1000), off: Off::Rate(Ppm(100_000)), of: usd(900) })));
+}
+
 proptest! {
     #[test]
     fn a_quote_is_the_sum_of_its_parts(
@@ -179,5 +323,28 @@ proptest! {
         let coupons: i64 = q.adjustments.iter().filter(|a| a.kind == AdjustmentKind::Coupon).map(|a| a.amount.minor()).sum();
         prop_assert_eq!(-coupons, q.discount.minor());
         prop_assert!(q.total.minor() >= 0);
+    }
+
+    /// A provider with the shop's own table says what the table says.
+    #[test]
+    fn an_assessment_by_the_table_is_what_the_table_comes_to(
+        goods in proptest::collection::btree_map(1u128..5, 1i64..=99, 1..5),
+        prices in proptest::collection::vec((1i64..100_000, Just(None)), 4),
+        place in proptest::sample::select(vec!["US-CA", "US", "DE", "GB", "CA", "FR"]),
+        estimated in any::<bool>(),
+    ) {
+        let context = Context { destination: Some(to(place)), ..Context::cart(usd(0).currency()) };
+        let (rules, offers, now) = (rules(), offers(&prices), Timestamp(100));
+        let goods: Vec<_> = goods.into_iter().collect();
+        let priced = |context: &Context| quote(&lines(&goods), &given(&["TEN"], &rules), &offers, &rules, context, now).expect("in range");
+        let by_table = priced(&context);
+        let goods = Taxable::of(&by_table, &to(place)).expect("in range").expect("goods");
+        let assessed = Assessed { estimated, ..goods.at(rules.taxes(), now).expect("in range") };
+        prop_assert_eq!(assessed.check(&goods), Ok(()));
+        let q = priced(&Context { assessed: Some(assessed.clone()), ..context.clone() });
+        prop_assert_eq!((&q.lines, q.tax, q.total, q.tax_included), (&by_table.lines, by_table.tax, by_table.total, by_table.tax_included));
+        prop_assert_eq!(q.tax_estimated, estimated);
+        let exempt = Context { assessed: Some(assessed), shopper: Shopper { tax_exempt: true, ..Shopper::default() }, ..context };
+        prop_assert_eq!(priced(&exempt).tax, usd(0));
     }
 }

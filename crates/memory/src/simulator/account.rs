@@ -1,13 +1,14 @@
 //! What the provider knows under one key, and what it does when it is asked. Pure: an account changes only
 //! by [`Account::apply`], so a journal of changes is all there is to keep.
 
+use super::journal::Line;
 use super::{Challenge, Notice};
 use app::ports::{Authorization, Authorize, Charge, ChargeStatus, Refund, Taken};
 use domain::checkout::PaymentError;
 use domain::ids::{AttemptId, CheckoutId, RefundId};
 use domain::money::{Currency, Money};
 use domain::time::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// Calls of `tok_flaky` that fail before one succeeds.
@@ -33,19 +34,19 @@ struct Opened {
 }
 
 /// What is paid for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Purchase {
-    #[serde(with = "amount")]
+    #[serde(serialize_with = "write_amount")]
     amount: Money,
     /// None in lines of before there were notices.
-    #[serde(default, with = "checkout", skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "write_checkout", skip_serializing_if = "Option::is_none")]
     checkout: Option<CheckoutId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     return_url: Option<String>,
 }
 
-/// One change of an account: what a line of the journal says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One change of an account: what a line of the journal says. It is read by [`Words`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub(super) enum Change {
     Flaked,
@@ -58,7 +59,6 @@ pub(super) enum Change {
     Challenged {
         #[serde(flatten)]
         purchase: Purchase,
-        #[serde(default)]
         url: String,
     },
     Declined {
@@ -73,7 +73,7 @@ pub(super) enum Change {
     Voided,
     Refunded {
         /// None in lines of before there were partial refunds: all of it.
-        #[serde(default, with = "refund", skip_serializing_if = "Option::is_none")]
+        #[serde(serialize_with = "write_refund", skip_serializing_if = "Option::is_none")]
         refund: Option<Refund>,
     },
     /// The shop has heard this notice of the account.
@@ -277,51 +277,83 @@ fn refused(code: &str, detail: &str) -> (Option<Change>, Taken) {
     (None, Taken::Refused(error(code, detail)))
 }
 
+/// A line of the journal as it is read: all that any change may say, side by side. Tags and nested parts would be
+/// read several times over, and the whole journal is read at each start.
+#[derive(Deserialize)]
+pub(super) struct Words<'a> {
+    key: &'a str,
+    at: Option<i64>,
+    change: &'a str,
+    #[serde(borrow)]
+    amount: Option<Amount<'a>>,
+    checkout: Option<&'a str>,
+    return_url: Option<String>,
+    capturable: Option<bool>,
+    url: Option<String>,
+    code: Option<String>,
+    detail: Option<String>,
+    refund: Option<(&'a str, Amount<'a>)>,
+    number: Option<u32>,
+}
+
 /// `[1299, "USD"]`.
-mod amount {
-    use super::*;
-    use serde::de::Error;
+type Amount<'a> = (i64, &'a str);
 
-    pub fn serialize<S: Serializer>(amount: &Money, to: S) -> Result<S::Ok, S::Error> {
-        (amount.minor(), amount.currency().code()).serialize(to)
+impl Words<'_> {
+    /// What the line says; none when that makes no sense.
+    pub fn line(self) -> Option<Line> {
+        Some(Line { key: AttemptId::parse(self.key)?, at: self.at, change: self.change()? })
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Money, D::Error> {
-        let (minor, code) = <(i64, String)>::deserialize(from)?;
-        let currency = Currency::parse(&code).ok_or_else(|| D::Error::custom("not a currency"))?;
-        Money::new(minor, currency).map_err(D::Error::custom)
+    fn change(self) -> Option<Change> {
+        Some(match self.change {
+            "flaked" => Change::Flaked,
+            "closed" => Change::Closed,
+            "authorized" => Change::Authorized { purchase: self.purchase()?, capturable: self.capturable? },
+            "challenged" => Change::Challenged { purchase: self.purchase()?, url: self.url.unwrap_or_default() },
+            "declined" => Change::Declined { purchase: self.purchase()?, code: self.code?, detail: self.detail? },
+            "challenge_passed" => Change::ChallengePassed,
+            "challenge_failed" => Change::ChallengeFailed,
+            "captured" => Change::Captured,
+            "voided" => Change::Voided,
+            "refunded" => Change::Refunded { refund: optional(self.refund, refund)? },
+            "told" => Change::Told { number: self.number? },
+            _ => return None,
+        })
     }
+
+    fn purchase(&self) -> Option<Purchase> {
+        let checkout = optional(self.checkout, CheckoutId::parse)?;
+        Some(Purchase { amount: money(self.amount?)?, checkout, return_url: self.return_url.clone() })
+    }
+}
+
+/// What is not there is fine, what cannot be read is not.
+fn optional<T, U>(value: Option<T>, read: impl FnOnce(T) -> Option<U>) -> Option<Option<U>> {
+    match value {
+        Some(value) => read(value).map(Some),
+        None => Some(None),
+    }
+}
+
+fn money((minor, code): Amount<'_>) -> Option<Money> {
+    Money::new(minor, Currency::parse(code)?).ok()
+}
+
+fn refund((id, amount): (&str, Amount<'_>)) -> Option<Refund> {
+    Some(Refund { id: RefundId::parse(id)?, amount: money(amount)? })
+}
+
+fn write_amount<S: Serializer>(amount: &Money, to: S) -> Result<S::Ok, S::Error> {
+    (amount.minor(), amount.currency().code()).serialize(to)
 }
 
 /// `"chk_…"`.
-mod checkout {
-    use super::*;
-    use serde::de::Error;
-
-    pub fn serialize<S: Serializer>(checkout: &Option<CheckoutId>, to: S) -> Result<S::Ok, S::Error> {
-        checkout.map(|id| id.to_string()).serialize(to)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<CheckoutId>, D::Error> {
-        let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
-        CheckoutId::parse(&text).map(Some).ok_or_else(|| D::Error::custom("not a checkout"))
-    }
+fn write_checkout<S: Serializer>(checkout: &Option<CheckoutId>, to: S) -> Result<S::Ok, S::Error> {
+    checkout.map(|id| id.to_string()).serialize(to)
 }
 
 /// `["rfd_…", [1299, "USD"]]`.
-mod refund {
-    use super::*;
-    use serde::de::Error;
-
-    #[derive(Serialize, Deserialize)]
-    struct Stored(String, #[serde(with = "amount")] Money);
-
-    pub fn serialize<S: Serializer>(refund: &Option<Refund>, to: S) -> Result<S::Ok, S::Error> {
-        refund.map(|r| Stored(r.id.to_string(), r.amount)).serialize(to)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Refund>, D::Error> {
-        let Some(Stored(id, amount)) = Option::deserialize(from)? else { return Ok(None) };
-        RefundId::parse(&id).map(|id| Some(Refund { id, amount })).ok_or_else(|| D::Error::custom("not a refund"))
-    }
+fn write_refund<S: Serializer>(refund: &Option<Refund>, to: S) -> Result<S::Ok, S::Error> {
+    refund.map(|r| (r.id.to_string(), (r.amount.minor(), r.amount.currency().code()))).serialize(to)
 }

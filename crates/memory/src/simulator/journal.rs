@@ -2,11 +2,11 @@
 //! of it. One thread writes; whoever waits at the same moment shares a sync.
 
 use super::PORT;
-use super::account::Change;
+use super::account::{Change, Words};
 use app::ports::{PortError, PortErrorKind};
 use domain::ids::AttemptId;
 use domain::limits::JOURNAL_WAITING_MAX;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -14,12 +14,12 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Line {
-    #[serde(with = "key")]
+    #[serde(serialize_with = "write_key")]
     pub key: AttemptId,
     /// When, in microseconds, if the shop is to be told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<i64>,
     #[serde(flatten)]
     pub change: Change,
@@ -53,14 +53,18 @@ pub(super) struct Written<'a> {
 }
 
 impl Journal {
-    /// Opens or creates a journal; what it says so far.
-    pub fn open(path: &Path) -> io::Result<(Self, Vec<Line>)> {
+    /// Opens or creates a journal; tells each line it has so far.
+    pub fn open(path: &Path, tell: impl FnMut(&Line)) -> io::Result<Self> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         file.try_lock()?;
-        let lines = read_whole_lines(&mut file)?;
-        file.sync_all()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let whole = cut_off_what_is_torn(&bytes);
+        read(whole, tell)?;
+        file.set_len(whole.len() as u64)?;
+        write_again(&mut file, whole)?;
         sync_directory(path)?;
-        Ok((Self::start(file)?, lines))
+        Self::start(file)
     }
 
     fn start(file: File) -> io::Result<Self> {
@@ -138,18 +142,32 @@ fn append<'a>(file: &mut File, lines: impl Iterator<Item = &'a Line>) -> io::Res
     file.sync_data()
 }
 
-/// Reads every line that was written in full and cuts off what follows: it was never answered.
-fn read_whole_lines(file: &mut File) -> io::Result<Vec<Line>> {
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+/// Every line that was written in full: what follows was never answered.
+fn cut_off_what_is_torn(bytes: &[u8]) -> &[u8] {
     let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-    file.set_len(whole as u64)?;
-    file.seek(SeekFrom::End(0))?;
-    let numbered = bytes[..whole].split_inclusive(|b| *b == b'\n').zip(1..);
-    numbered.map(|(line, n)| serde_json::from_slice(line).map_err(|error| unreadable(n, &error))).collect()
+    &bytes[..whole]
 }
 
-fn unreadable(line: usize, error: &serde_json::Error) -> io::Error {
+fn read(lines: &[u8], mut tell: impl FnMut(&Line)) -> io::Result<()> {
+    for (line, n) in lines.split_inclusive(|b| *b == b'\n').zip(1..) {
+        let words: Words<'_> = serde_json::from_slice(line).map_err(|error| unreadable(n, &error.to_string()))?;
+        tell(&words.line().ok_or_else(|| unreadable(n, "it says nothing that is known"))?);
+    }
+    Ok(())
+}
+
+/// Writes the last lines again and syncs them. After a sync that failed, the kernel takes what it could not write for
+/// written and goes on showing it: with only what is added afterwards on disk, a power cut would leave a hole. One
+/// sync is for as many lines as may wait, and after one that failed nothing more was written.
+fn write_again(file: &mut File, whole: &[u8]) -> io::Result<()> {
+    let ends = whole.iter().enumerate().rev().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1);
+    let from = ends.skip(1).nth(JOURNAL_WAITING_MAX - 1).unwrap_or(0);
+    file.seek(SeekFrom::Start(from as u64))?;
+    file.write_all(&whole[from..])?;
+    file.sync_all()
+}
+
+fn unreadable(line: usize, error: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("line {line} of the payment journal: {error}"))
 }
 
@@ -159,18 +177,8 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(parent)?.sync_all()
 }
 
-mod key {
-    use super::*;
-    use serde::de::Error;
-
-    pub fn serialize<S: Serializer>(key: &AttemptId, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(key)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<AttemptId, D::Error> {
-        let text = String::deserialize(from)?;
-        AttemptId::parse(&text).ok_or_else(|| D::Error::custom("not a key"))
-    }
+fn write_key<S: Serializer>(key: &AttemptId, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(key)
 }
 
 #[cfg(test)]

@@ -104,14 +104,9 @@ impl PaymentSimulator {
     /// # Errors
     /// When the journal cannot be opened or read, or is in use. A last line that was not written in full is cut off.
     pub fn open(path: impl AsRef<Path>, timeout: Duration) -> io::Result<Self> {
-        let (journal, lines) = Journal::open(path.as_ref())?;
-        let simulator = Self { journal: Some(Arc::new(journal)), ..Self::in_memory(timeout) };
-        let mut known = simulator.known();
-        for line in &lines {
-            known.apply(line);
-        }
-        drop(known);
-        Ok(simulator)
+        let mut known = Known::default();
+        let journal = Journal::open(path.as_ref(), |line| known.apply(line))?;
+        Ok(Self { known: Arc::new(Mutex::new(known)), journal: Some(Arc::new(journal)), ..Self::in_memory(timeout) })
     }
 
     /// The same provider, with another idea of how long `tok_slow` takes.

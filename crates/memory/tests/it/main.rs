@@ -3,8 +3,10 @@
 mod simulator;
 mod world;
 
+use app::ports::Taxes;
 use conformance::Subject;
-use memory::MemoryStore;
+use memory::{ManualClock, MemoryStore, MemoryTaxes};
+use std::sync::Arc;
 
 fn store() -> Subject {
     Subject::new(MemoryStore::new(), ())
@@ -16,3 +18,8 @@ conformance::catalog!(store());
 conformance::prices!(store());
 conformance::sessions!(store());
 conformance::outbox!(store());
+conformance::taxes!(tax_table());
+
+fn tax_table() -> Arc<dyn Taxes> {
+    Arc::new(MemoryTaxes::new(conformance::fixtures::tax_table(), Arc::new(ManualClock::new())))
+}

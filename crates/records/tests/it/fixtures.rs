@@ -11,7 +11,10 @@ use domain::ids::{
 use domain::money::{Currency, Money, Ppm};
 use domain::order::{Actor, Number, Order, OrderEvent, PaymentStatus, Placed, Recorded, Refund, RefundedItem, Status};
 use domain::person::{Address, Country, Email};
-use domain::pricing::{Adjustment, AdjustmentKind, Counter, Limited, Line, NotApplied, Off, Quote, QuotedLine, Reason, Use, Who, WhyNot};
+use domain::pricing::{
+    Adjustment, AdjustmentKind, Assessed, Assessment, Counter, Due, Limited, Line, NotApplied, Off, Quote, QuotedLine, Reason, Use, Who,
+    WhyNot,
+};
 use domain::quantity::Quantity;
 use domain::session::{Session, SessionEvent};
 use domain::stock::{StockChange, StockLevel};
@@ -131,7 +134,7 @@ fn quote() -> Quote {
         WhyNot::NotYet { from: at(100) },
         WhyNot::Ended { at: at(-100) },
         WhyNot::Exhausted,
-        WhyNot::BelowMinimum { minimum: usd(5000) },
+        WhyNot::BelowMinimum { minimum: usd(5000), have: None },
         WhyNot::OtherCurrency,
         WhyNot::NothingLeft,
     ];
@@ -167,6 +170,7 @@ fn quote() -> Quote {
         total: usd(10_531),
         item_count: 8,
         tax_included: true,
+        tax_estimated: false,
         settled: true,
         shipping_option: Some(option()),
         adjustments: vec![
@@ -243,6 +247,21 @@ pub fn promoted_checkout() -> Checkout {
     Checkout { quote: promoted_quote(), ..checkouts().swap_remove(0) }
 }
 
+/// A checkout whose taxes somebody else assessed, or nobody could.
+pub fn assessed_checkouts() -> Vec<Checkout> {
+    let due =
+        |rate| Due { code: text("US-CA"), label: text("California"), rate, lines: vec![(ItemId(bits(1)), usd(170))], shipping: usd(36) };
+    let with = |estimated, rate| {
+        let checkout = checkouts().swap_remove(1);
+        let reason = Reason::Assessed { rate, of: usd(2838), included: false };
+        let adjustment = Adjustment::new(AdjustmentKind::Tax, "US-CA".into(), text("California"), usd(206), reason);
+        let quote = Quote { tax_estimated: estimated, adjustments: vec![adjustment], ..checkout.quote };
+        let assessed = Assessed { included: false, taxes: vec![due(rate)], estimated };
+        Checkout { quote, assessment: Some(Assessment { asked: *b"0123456789abcdef", assessed }), ..checkout }
+    };
+    vec![with(false, None), with(true, Some(Ppm(72_500)))]
+}
+
 /// An edition with a weight.
 pub fn heavy_book() -> Book {
     let mut book = books().swap_remove(0);
@@ -264,6 +283,7 @@ pub fn checkouts() -> Vec<Checkout> {
         billing_address: Some(plain_address()),
         shipping_option: Some(option()),
         quote: quote(),
+        assessment: None,
         state: State::Authorizing,
         attempt: Some(Attempt {
             id: AttemptId(bits(1)),
@@ -305,6 +325,7 @@ pub fn checkouts() -> Vec<Checkout> {
             uses: vec![],
             ..quote()
         },
+        assessment: None,
         state: State::Open,
         attempt: None,
         earlier: vec![],
@@ -376,8 +397,18 @@ fn refunds() -> Vec<Refund> {
         reason: Some(text("A torn page")),
         requested_at: at(60),
         paid_at: Some(at(61)),
+        refused: None,
     };
-    let amount = Refund { id: RefundId(bits(2)), amount: usd(100), items: vec![], restock: false, reason: None, paid_at: None, ..part };
+    let amount = Refund {
+        id: RefundId(bits(2)),
+        amount: usd(100),
+        items: vec![],
+        restock: false,
+        reason: None,
+        paid_at: None,
+        refused: None,
+        ..part
+    };
     vec![part, amount]
 }
 
@@ -398,6 +429,31 @@ pub fn later_outgoing() -> Vec<Outgoing> {
     let order = Subject::Order(OrderId(bits(1)));
     let outgoing = |(sequence, event)| Outgoing { subject: order, sequence, at: at(60), event: Event::Order(event) };
     (15..).zip(later_order_events()).map(outgoing).collect()
+}
+
+/// Refunds that the provider will not pay.
+fn refused_events() -> Vec<OrderEvent> {
+    let error = PaymentError { code: "account_closed".into(), detail: "The account was closed.".into() };
+    let refused = |refund| OrderEvent::RefundRefused { refund, error: error.clone() };
+    vec![refused(Some(RefundId(bits(2)))), refused(None)]
+}
+
+pub fn refused_history() -> Vec<Recorded> {
+    let recorded = |(sequence, event)| Recorded { sequence, at: at(60), actor: Actor::System, cause: "rfd_2".into(), event };
+    (21..).zip(refused_events()).map(recorded).collect()
+}
+
+pub fn refused_outgoing() -> Vec<Outgoing> {
+    let order = Subject::Order(OrderId(bits(1)));
+    let outgoing = |(sequence, event)| Outgoing { subject: order, sequence, at: at(60), event: Event::Order(event) };
+    (21..).zip(refused_events()).map(outgoing).collect()
+}
+
+/// An order whose second refund was refused.
+pub fn refused_order() -> Order {
+    let mut order = refunded_order();
+    order.refunds[1].refused = Some(PaymentError { code: "account_closed".into(), detail: "The account was closed.".into() });
+    order
 }
 
 /// An order some of which was paid back.

@@ -79,7 +79,11 @@ fn json_records_as_they_have_grown() {
     agrees("recorded_refunds.json", &fixtures::later_history(), records::encode_recorded, records::decode_recorded);
     still_reads("order_refunded.json", &[fixtures::refunded_order()], records::encode_order, records::decode_order);
     agrees("checkout_promoted.json", &[fixtures::promoted_checkout()], records::encode_checkout, records::decode_checkout);
+    agrees("checkout_assessed.json", &fixtures::assessed_checkouts(), records::encode_checkout, records::decode_checkout);
     agrees("book_heavy.json", &[fixtures::heavy_book()], records::encode_book, records::decode_book);
+    agrees("recorded_refused.json", &fixtures::refused_history(), records::encode_recorded, records::decode_recorded);
+    still_reads("order_refused.json", &[fixtures::refused_order()], records::encode_order, records::decode_order);
+    agrees("outgoing_refused.json", &fixtures::refused_outgoing(), records::encode_outgoing, records::decode_outgoing);
     agrees("rule.json", &rules::kept(), records::encode_kept, records::decode_kept);
     agrees("rule_audit.json", &rules::audited(), records::encode_audited, records::decode_audited);
     agrees("price_line.json", &rules::price_lines(), records::encode_price_line, records::decode_price_line);
@@ -104,7 +108,10 @@ fn golden_files_are_written_once() {
         ("rule_audit.json", json(&rules::audited(), records::encode_audited)),
         ("price_line.json", json(&rules::price_lines(), records::encode_price_line)),
         ("checkout_promoted.json", json(&[fixtures::promoted_checkout()], records::encode_checkout)),
+        ("checkout_assessed.json", json(&fixtures::assessed_checkouts(), records::encode_checkout)),
         ("book_heavy.json", json(&[fixtures::heavy_book()], records::encode_book)),
+        ("recorded_refused.json", json(&fixtures::refused_history(), records::encode_recorded)),
+        ("outgoing_refused.json", json(&fixtures::refused_outgoing(), records::encode_outgoing)),
     ] {
         if !golden(name).exists() {
             std::fs::write(golden(name), lines.join("\n") + "\n").expect("a file");
@@ -125,7 +132,7 @@ fn every_event_is_tagged_by_its_name() {
         assert_eq!(json["sequence"], event.sequence);
         assert_eq!(json["time"], event.at.micros());
     }
-    for recorded in fixtures::history().into_iter().chain(fixtures::later_history()) {
+    for recorded in fixtures::history().into_iter().chain(fixtures::later_history()).chain(fixtures::refused_history()) {
         let json: serde_json::Value = serde_json::from_slice(&records::encode_recorded(&recorded)).expect("JSON");
         assert_eq!(json["type"], recorded.event.name());
     }

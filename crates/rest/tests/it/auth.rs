@@ -271,3 +271,25 @@ fn the_key_of_a_directory_is_made_once_and_for_its_owner() {
     std::fs::write(files[0].path(), b"not a key").expect("written");
     assert!(DevIssuer::open(directory.path()).is_err());
 }
+
+#[tokio::test]
+async fn claims_about_a_shopper_of_another_shape_say_nothing() {
+    let shop = Shop::new().await;
+    let forge = Forge::new(shop.clock.now().millis() / 1000);
+    let many: Vec<String> = (0..200).map(|n| format!("s{n}")).collect();
+    for (claims, segments, birthday, tax_exempt) in [
+        (json!({}), 0, None, false),
+        (json!({ "segments": ["gold", "old"], "birthdate": "1990-11-28", "tax_exempt": true }), 2, Some((11, 28)), true),
+        (json!({ "segments": ["gold", "a b", 7, null, "", ["x"]], "birthdate": "0000-02-29" }), 1, Some((2, 29)), false),
+        (json!({ "segments": "gold", "birthdate": 19_901_128, "tax_exempt": "true" }), 0, None, false),
+        (json!({ "segments": { "gold": true }, "birthdate": "28.11.1990", "tax_exempt": 1 }), 0, None, false),
+        (json!({ "segments": many, "birthdate": "1990-02-30", "tax_exempt": [] }), 50, None, false),
+        (json!({ "segments": ["gold".repeat(20)], "birthdate": "1990", "tax_exempt": false }), 0, None, false),
+    ] {
+        let caller = forge.keys.check(&forge.token(claims.clone()), shop.clock.now());
+        let Some(app::Caller::Customer(_, shopper)) = caller else { panic!("{claims}: {caller:?}") };
+        let day = shopper.birthday.map(|day| (day.month(), day.day()));
+        assert_eq!((shopper.segments.len(), day, shopper.tax_exempt), (segments, birthday, tax_exempt), "{claims}");
+        assert_eq!((shopper.who, shopper.orders), (None, None), "a token does not say who has ordered before");
+    }
+}

@@ -117,6 +117,7 @@ async fn anything_can_be_priced() {
     let rates = shop.ask("GET", "/api/v1/pricing/tax-rates?country=US").send().await.is(200, "");
     assert_eq!(
         rates.json["items"],
-        json!([{ "country": "US", "region": "TX", "label": "Sales tax", "ratePpm": 82_500, "included": false }])
+        json!([{ "id": "US-TX-SALES", "tax": "SALES", "country": "US", "region": "TX", "label": "Sales tax", "ratePpm": 82_500, "included": false,
+            "shippingTaxed": false, "rounding": "half_even", "level": "line", "version": 1, "updatedAt": "1970-01-01T00:00:00Z" }])
     );
 }

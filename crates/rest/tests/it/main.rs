@@ -1,5 +1,6 @@
 //! The edge against a shop in memory: every answer is checked for what holds for all of them.
 
+mod agree;
 mod auth;
 mod bodies;
 mod buying;
@@ -9,5 +10,6 @@ mod orders;
 mod payments;
 mod plumbing;
 mod repeats;
+mod rules;
 mod shop;
 mod sockets;

@@ -1,7 +1,8 @@
 //! Orders whose money moves later, in part, or after a challenge.
 
 use crate::shop::{Shop, usd};
-use domain::ids::AttemptId;
+use app::ports::{Payments, Refund};
+use domain::ids::{AttemptId, RefundId};
 use domain::order::CaptureWhen;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -64,6 +65,23 @@ async fn copies_are_paid_back_and_the_order_says_so() {
     assert_eq!((&asked["after"]["refund"]["amount"], &asked["after"]["refund"]["items"][0]["quantity"]), (&usd(974), &json!(1)));
     let paid = events.iter().find(|e| e["type"] == "payment.refunded").expect("an event");
     assert_eq!((&paid["after"]["refundId"], &paid["after"]["amount"]), (&refund["id"], &usd(974)));
+}
+
+#[tokio::test]
+async fn a_refund_that_was_refused_says_why() {
+    let (shop, provider) = Shop::capturing(CaptureWhen::AtOnce).await;
+    let (ada, admin) = (shop.customer("ada"), shop.admin());
+    let checkout = shop.ready_checkout(&ada).await;
+    let order = path(&shop.process(&ada, &checkout, "tok_visa", "k").await.is(200, "").json["order"]);
+    let (key, charge) = provider.charges().pop_first().expect("a charge");
+    provider.refund(key, &Refund { id: RefundId(1), amount: charge.amount }).await.expect("paid back elsewhere");
+    let asked = shop.ask("POST", &format!("{order}/refunds")).by(&admin).json(&json!({ "amount": usd(1) })).send().await.is(201, "");
+    let refund = &asked.json["refunds"][0];
+    assert_eq!((&refund["status"], &refund["error"]["code"]), (&json!("refused"), &json!("REFUND_EXCEEDS_CAPTURE")));
+    let history = shop.ask("GET", &format!("{order}/events")).by(&ada).send().await.ok();
+    let last = history.json["items"].as_array().and_then(|e| e.last()).expect("events").clone();
+    assert_eq!((&last["type"], &last["after"]["refundId"]), (&json!("payment.refund_refused"), &refund["id"]));
+    assert_eq!(last["after"]["error"], refund["error"]);
 }
 
 #[tokio::test]

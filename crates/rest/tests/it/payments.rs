@@ -1,7 +1,7 @@
 //! What the payment provider says, and how often a card may be tried.
 
 use crate::shop::{Answer, Ask, Shop};
-use app::ports::{Clock, Payments};
+use app::ports::{Charge, ChargeStatus, Clock, Payments};
 use domain::ids::{AttemptId, CheckoutId};
 use domain::time::Timestamp;
 use memory::ManualClock;
@@ -193,4 +193,46 @@ async fn an_address_with_many_carts_is_one_address() {
     let checkout = shop.ready_checkout(&ada).await;
     pay_from(&shop, "203.0.113.7", &ada, &checkout, "tok_visa", "k").await.is(429, "PAYMENT_ATTEMPTS_EXCEEDED");
     pay_from(&shop, "203.0.113.8", &ada, &checkout, "tok_visa", "k").await.is(200, "");
+}
+
+/// Pays with a card that meets a challenge, and answers it at the provider.
+async fn challenged(shop: &Shop, provider: &PaymentSimulator, who: &str, checkout: &Value, key: &str, passed: bool) {
+    shop.process(who, checkout, "tok_requires_action", key).await.is(202, "");
+    let open = |(_, charge): &(_, Charge)| matches!(charge.status, ChargeStatus::Challenged { .. });
+    let (attempt, _) = provider.charges().into_iter().find(open).expect("a challenge");
+    provider.answer_challenge(attempt, passed).await.expect("an answer");
+}
+
+#[tokio::test]
+async fn a_challenge_that_was_not_met_counts_once_like_a_declined_card() {
+    for comes_back in [true, false] {
+        let (shop, provider) = limited(3, 0).await;
+        let eve = shop.customer("eve");
+        let checkout = shop.ready_checkout(&eve).await;
+        let resume = format!("/api/v1/checkout/session/{}/resume", checkout["id"].as_str().expect("an id"));
+        for key in ["k0", "k1"] {
+            challenged(&shop, &provider, &eve, &checkout, key, false).await;
+            if comes_back {
+                for _ in 0..3 {
+                    shop.ask("POST", &resume).by(&eve).send().await.is(402, "PAYMENT_DECLINED");
+                }
+                shop.process(&eve, &checkout, "tok_requires_action", key).await.is(402, "PAYMENT_DECLINED");
+            }
+        }
+        shop.process(&eve, &checkout, "tok_declined", "third").await.is(402, "PAYMENT_DECLINED");
+        shop.process(&eve, &checkout, "tok_visa", "good").await.is(429, "PAYMENT_ATTEMPTS_EXCEEDED");
+        assert_eq!(provider.charges().len(), 3, "{comes_back}");
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_that_was_met_costs_nothing() {
+    let (shop, provider) = limited(1, 1).await;
+    for n in 0..3 {
+        let ada = shop.customer(&format!("ada-{n}"));
+        let checkout = shop.ready_checkout(&ada).await;
+        challenged(&shop, &provider, &ada, &checkout, "k", true).await;
+        let resume = format!("/api/v1/checkout/session/{}/resume", checkout["id"].as_str().expect("an id"));
+        shop.ask("POST", &resume).by(&ada).send().await.is(200, "");
+    }
 }

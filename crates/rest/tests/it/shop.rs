@@ -2,7 +2,7 @@
 
 use app::TimeZone;
 use app::ports::{Clock, NoExpressions, Payments};
-use app::{App, Policy, Ports};
+use app::{App, Policy, Ports, TaxFallback};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -177,6 +177,7 @@ impl Shop {
             search: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
             payments,
+            taxes: None,
             bus: Arc::new(MemoryBus::new()),
             outboxes: vec![Arc::new(store)],
             clock: ticking,
@@ -277,6 +278,7 @@ fn policy() -> Policy {
         checkout_ttl: Duration::from_secs(1800),
         reservation_ttl: Duration::from_secs(600),
         capture: CaptureWhen::AtOnce,
+        tax_fallback: TaxFallback::Refuse,
         session_ttl: 30 * DAY,
         events_keep: DAY,
     }

@@ -1,7 +1,7 @@
 //! The command line and what surrounds the requests: import, backup, restore, check, start, stop.
 
-use crate::shop::{Shop, command, dir, key};
-use serde_json::json;
+use crate::shop::{Shop, address, command, dir, key, usd};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -36,6 +36,29 @@ fn an_import_reports_bad_rows_and_repeats_harmlessly() {
         assert!(bad.lines().any(|l| l.starts_with(&format!("line {line}: ")) && l.contains(reason)), "line {line}: {bad}");
     }
     assert_eq!(run(dir.path(), &import).1, "0 created, 0 updated, 2 unchanged, 5 bad rows\n");
+}
+
+#[tokio::test]
+async fn a_token_says_who_buys() {
+    let dir = dir();
+    let shop = Shop::start(dir.path(), &[("CARTWRIGHT_DEMO_CATALOG", "false")]);
+    let admin = shop.admin(dir.path());
+    let (book, _) = admin.new_book("TOKEN-1", 1000, 10).await;
+    let gold = json!({ "id": "gold", "label": "Gold", "trigger": "automatic", "benefit": { "kind": "goods", "off": { "ratePpm": 100_000 } },
+        "conditions": { "segments": ["gold"], "birthdayWithinDays": 183 } });
+    admin.post("/pricing/promotions", gold).await.expect(201);
+    let quote = json!({ "items": [{ "productId": book, "quantity": 1 }], "shippingAddress": address() });
+    let said = ["--segment", "gold", "--segment", "old", "--birthdate", "1990-11-28", "--tax-exempt"];
+    for (said, discount, tax) in [(&[][..], 0, true), (&said[..2], 0, true), (&said, 100, false)] {
+        let (ok, token, bad) = run(dir.path(), &[&["token", "--sub", "ada", "--role", "customer"], said].concat());
+        assert!(ok, "{bad}");
+        let priced = shop.client().with(token.trim().to_owned()).post("/pricing/calculate", quote.clone()).await.expect(200);
+        assert_eq!((&priced["discount"], priced["tax"] != usd(0)), (&usd(discount), tax), "{said:?}: {priced}");
+    }
+    for wrong in [["--segment", "a b"], ["--birthdate", "1990-02-30"], ["--birthdate", "28.11.1990"]] {
+        let (ok, _, bad) = run(dir.path(), &[&["token", "--sub", "ada", "--role", "customer"], &wrong[..]].concat());
+        assert!(!ok && bad.contains(wrong[0]), "{wrong:?}: {bad}");
+    }
 }
 
 #[test]
@@ -262,4 +285,25 @@ async fn the_curls_of_the_readme_and_of_the_first_start_take_a_guest_to_a_paid_o
     assert_eq!(script.matches("curl ").count(), 3, "{said}");
     assert!(done.contains("\"title\":\"Dune\"") && done.contains("\"status\":\"completed\""), "{script}\n{done}");
     assert!(done_again.contains("\"title\":\"Dune\"") && done_again.contains("\"status\":\"completed\""), "{of_readme}\n{done_again}");
+}
+
+/// The first block of a language after a heading of the README.
+fn block<'a>(readme: &'a str, heading: &str, language: &str) -> &'a str {
+    let (_, section) = readme.split_once(heading).unwrap_or_else(|| panic!("{heading} is in the README"));
+    let (_, block) = section.split_once(&format!("```{language}\n")).expect("a block");
+    block.split_once("\n```").expect("its end").0
+}
+
+#[tokio::test]
+async fn the_explanation_in_the_readme_is_what_the_store_prints() {
+    let dir = dir();
+    let shop = Shop::start(dir.path(), &[]);
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("a README");
+    let heading = "## A price that explains itself";
+    let script = curls(block(&readme, heading, "sh")).replace("127.0.0.1:8080", &shop.listen.to_string());
+    let said = sh(&script);
+    let answer: Value = serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {said}"));
+    let printed: Value = serde_json::from_str(block(&readme, heading, "json")).expect("JSON");
+    let applied = answer["adjustments"].as_array().into_iter().flatten().filter(|a| a["promotionId"].is_string()).count();
+    assert_eq!((applied, &answer["explanation"]), (3, &printed), "printed: {said}");
 }

@@ -14,6 +14,7 @@ use domain::time::Timestamp;
 use futures_util::FutureExt;
 use hyper::Method;
 use serde_json::{Value, json};
+use std::os::unix::fs::FileExt;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -87,6 +88,22 @@ impl Disk {
         rustix::fs::ioctl_ficlone(copy, disk).expect("copied");
     }
 
+    /// Takes whole blocks of a file from the disk, from the second-last on as many as this, and leaves them in the
+    /// kernel's memory: what is left of a write that failed.
+    fn lose_blocks_of(&self, file: &Path, count: u64) {
+        let output = Command::new("filefrag").args(["-v", "-b4096"]).arg(file).output().expect("filefrag runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // "0:  0..  255:  34816..  35071:  256:": the piece's number, where it is in the file, and where on the disk.
+        let numbers = |line: &str| line.split([':', '.']).filter_map(|n| n.trim().parse().ok()).collect::<Vec<u64>>();
+        let pieces: Vec<_> = text.lines().map(numbers).filter(|n| n.len() >= 6).collect();
+        let last = std::fs::metadata(file).expect("a file").len() / 4096 - 1;
+        let disk = std::fs::File::options().write(true).open(self.images.0.join("disk.img")).expect("a disk");
+        for block in last - count..last {
+            let piece = pieces.iter().find(|p| (p[1]..=p[2]).contains(&block)).unwrap_or_else(|| panic!("block {block} in {text}"));
+            disk.write_all_at(&[0; 4096], (piece[3] + block - piece[1]) * 4096).expect("written");
+        }
+    }
+
     /// What is on the disk after the cut.
     fn after_the_cut(&self) -> Mounted {
         let image = self.images.0.join("cut.img");
@@ -97,6 +114,12 @@ impl Disk {
 async fn keep_adding(client: Client, book: String, told: Arc<Mutex<Told>>) {
     loop {
         add_until_it_dies(client.guest().await, book.clone(), told.clone()).await;
+    }
+}
+
+async fn keep_buying(client: Client, book: String, told: Arc<Mutex<Told>>) {
+    loop {
+        buy_until_it_dies(client.clone(), book.clone(), told.clone()).await;
     }
 }
 
@@ -152,7 +175,9 @@ impl Syncs {
                 traced
             }
         };
-        Shop::try_start_by(command, &[("CARTWRIGHT_DEMO_CATALOG", "false")]).expect("the store gets ready")
+        // It is stopped now and then, for longer than a customer would wait.
+        let patient = ("CARTWRIGHT_CHECKOUT__ANSWER_WITHIN", "10m");
+        Shop::try_start_by(command, &[("CARTWRIGHT_DEMO_CATALOG", "false"), patient]).expect("the store gets ready")
     }
 }
 
@@ -186,7 +211,7 @@ async fn cut(disk: &Disk, syncs: Syncs, cuts: usize, dice: &mut Dice, all: &mut 
     let edition = EditionId::parse(&edition).expect("an id");
     let told = Arc::new(Mutex::new(Told::default()));
     let adding = (0..8).map(|_| tokio::spawn(keep_adding(shop.client(), book.clone(), told.clone())));
-    let buying = (0..4).map(|_| tokio::spawn(buy_until_it_dies(shop.client(), book.clone(), told.clone())));
+    let buying = (0..4).map(|_| tokio::spawn(keep_buying(shop.client(), book.clone(), told.clone())));
     let load: Vec<_> = adding.chain(buying).collect();
     let now = || told.lock().expect("not poisoned").clone();
     let mut before = now();
@@ -195,6 +220,8 @@ async fn cut(disk: &Disk, syncs: Syncs, cuts: usize, dice: &mut Dice, all: &mut 
         before = now();
         tokio::task::block_in_place(|| disk.cut());
         let after = now();
+        // Looking is for a store that does not grow meanwhile.
+        let _paused = shop.pause();
         let mounted = tokio::task::block_in_place(|| disk.after_the_cut());
         let held = AssertUnwindSafe(hold(&mounted.0.join(&name), edition, &before, &after)).catch_unwind().await;
         all.lost.extend(held.err().map(|why| why.downcast_ref::<String>().cloned().unwrap_or_default()));
@@ -280,6 +307,48 @@ async fn a_failed_sync_ends_the_process_and_loses_nothing_it_told() {
         assert_eq!(shop.stop(), Some(0));
         sound(dir.path());
     }
+}
+
+/// After a sync that failed, the next process reads what the disk does not have, and nobody writes it again by
+/// himself: what is acknowledged from then on must not need it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_failed_sync_left_in_memory_is_on_the_disk_before_anything_builds_on_it() {
+    let disk = match run("filefrag", &["-V"]).and_then(|()| Disk::new()) {
+        Ok(disk) => disk,
+        Err(why) => return say(&format!("skipped: no disk to cut the power of ({why})")),
+    };
+    let data = tempfile::tempdir_in(&disk.store.0).expect("a directory");
+    let name = data.path().file_name().expect("a name").to_owned();
+    let told = Arc::new(Mutex::new(Told::default()));
+    let now = || told.lock().expect("not poisoned").clone();
+    let shop = Shop::start(data.path(), &[("CARTWRIGHT_DEMO_CATALOG", "false")]);
+    let (book, edition) = shop.admin(data.path()).new_book("HOLE", 1000, u32::try_from(ON_HAND).expect("fits")).await;
+    buy_more(shop, &book, &told, 40).await;
+    for (file, count) in [("cartwright.db-wal", 8), ("payment-simulator.jsonl", 1)] {
+        disk.lose_blocks_of(&data.path().join(file), count);
+    }
+
+    let before = now();
+    buy_more(Shop::start(data.path(), &[]), &book, &told, 10).await;
+    let after = now();
+    assert!(before.orders.len() >= 40 && after.orders.len() >= before.orders.len() + 10);
+    tokio::task::block_in_place(|| disk.cut());
+    let mounted = tokio::task::block_in_place(|| disk.after_the_cut());
+    hold(&mounted.0.join(&name), EditionId::parse(&edition).expect("an id"), &after, &now()).await;
+}
+
+/// Buyers and fillers of carts at work, until this many more orders are told; then a kill -9.
+async fn buy_more(shop: Shop, book: &str, told: &Arc<Mutex<Told>>, orders: usize) {
+    let count = || told.lock().expect("not poisoned").orders.len();
+    let enough = count() + orders;
+    let adding = tokio::spawn(add_until_it_dies(shop.client().guest().await, book.to_owned(), told.clone()));
+    let buying = tokio::spawn(buy_until_it_dies(shop.client(), book.to_owned(), told.clone()));
+    while count() < enough {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    shop.kill();
+    adding.await.expect("clients end with the store");
+    buying.await.expect("clients end with the store");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

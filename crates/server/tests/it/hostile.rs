@@ -82,6 +82,17 @@ impl Targets {
             (Method::PATCH, format!("/session/{session}")),
             (Method::DELETE, format!("/session/{session}")),
             (Method::POST, "/pricing/calculate".to_owned()),
+            (Method::POST, "/pricing/simulate".to_owned()),
+            (Method::POST, "/pricing/promotions".to_owned()),
+            (Method::PUT, "/pricing/promotions/WELCOME10".to_owned()),
+            (Method::DELETE, "/pricing/promotions/WELCOME10".to_owned()),
+            (Method::POST, "/pricing/promotions/WELCOME10/codes".to_owned()),
+            (Method::GET, "/pricing/promotions/WELCOME10/codes.csv".to_owned()),
+            (Method::POST, "/pricing/tax-rates".to_owned()),
+            (Method::DELETE, "/pricing/shipping-options/standard".to_owned()),
+            (Method::PUT, "/pricing/stacking".to_owned()),
+            (Method::GET, "/pricing/history?kind=promotion&id=WELCOME10".to_owned()),
+            (Method::GET, format!("/cart/{cart}?explain=true")),
             (Method::POST, "/books".to_owned()),
             (Method::PUT, format!("/books/{book}")),
             (Method::DELETE, format!("/books/{book}")),
@@ -117,6 +128,10 @@ impl Targets {
             "title",
             "authors",
             "editions",
+            "trigger",
+            "benefit",
+            "conditions",
+            "drafts",
             "delta",
             "set",
             "reason",
@@ -164,7 +179,7 @@ async fn state(owner: &Client, admin: &Client, paths: &[String]) -> Vec<Value> {
     for path in paths {
         state.push(owner.get(path).await.expect(200));
     }
-    for path in ["/books?limit=100", "/authors?limit=100", "/orders?limit=100"] {
+    for path in ["/books?limit=100", "/authors?limit=100", "/orders?limit=100", "/pricing/promotions", "/pricing/history"] {
         state.push(admin.get(path).await.expect(200));
     }
     state

@@ -13,3 +13,4 @@ mod promises;
 mod recovery;
 mod schema;
 mod shop;
+mod taxes;

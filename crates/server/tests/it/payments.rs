@@ -1,51 +1,17 @@
 //! The payment provider as a process of its own, and what becomes of the store without it.
 
-use crate::shop::{Client, Shop, dir, key, ready};
+use crate::shop::{Client, Provider, Shop, dir, key, usd};
 use hyper::Method;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// `cartwright payment-simulator`, killed when dropped.
-struct Provider {
-    child: Child,
-    listen: SocketAddr,
-}
-
-impl Provider {
-    fn start(ledger: &Path, listen: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_cartwright"))
-            .env_clear()
-            .args(["payment-simulator", "--log", "json", "--listen", listen, "--ledger"])
-            .arg(ledger)
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        let listen = ready(&mut child).expect("the provider gets ready");
-        Self { child, listen }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.listen)
-    }
-
-    fn signal(&self, name: &str) {
-        let done = Command::new("kill").args([name, &self.child.id().to_string()]).status().expect("kill runs");
-        assert!(done.success());
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
+/// `cartwright payment-simulator` on this ledger.
+fn simulator(ledger: &Path, listen: &str, arguments: &[&str]) -> Provider {
+    let ledger = ledger.to_str().expect("a path");
+    Provider::start(listen, &[&["payment-simulator", "--ledger", ledger], arguments].concat())
 }
 
 fn shop_of(dir: &Path, provider: &str, more: &[(&str, &str)]) -> Shop {
@@ -82,7 +48,7 @@ async fn until(guest: &Client, path: &str, is: impl Fn(&Value) -> bool) -> Value
 async fn a_store_pays_through_a_provider_elsewhere_also_after_that_was_killed() {
     let (store, provider) = (dir(), dir());
     let ledger = provider.path().join("payments.jsonl");
-    let first = Provider::start(&ledger, "127.0.0.1:0", &[]);
+    let first = simulator(&ledger, "127.0.0.1:0", &[]);
     let (listen, url) = (first.listen.to_string(), first.url());
     let shop = shop_of(store.path(), &url, &[]);
     let (book, _) = shop.admin(store.path()).new_book("ELSEWHERE", 1000, 100).await;
@@ -93,7 +59,7 @@ async fn a_store_pays_through_a_provider_elsewhere_also_after_that_was_killed() 
     assert_eq!(order["paymentStatus"], "captured");
 
     drop(first);
-    let _second = Provider::start(&ledger, &listen, &[]);
+    let _second = simulator(&ledger, &listen, &[]);
     let canceled = format!("/orders/{}", order["id"].as_str().expect("an id"));
     guest.send(Method::DELETE, &canceled, &[], "").await.expect("an answer").expect(200);
     until(&guest, &canceled, |order| order["paymentStatus"] == "refunded").await;
@@ -105,10 +71,38 @@ async fn a_store_pays_through_a_provider_elsewhere_also_after_that_was_killed() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_the_provider_refuses_is_told_with_its_reason() {
+    let (store, provider) = (dir(), dir());
+    let ledger = provider.path().join("payments.jsonl");
+    let elsewhere = simulator(&ledger, "127.0.0.1:0", &[]);
+    let (listen, url) = (elsewhere.listen.to_string(), elsewhere.url());
+    let shop = shop_of(store.path(), &url, &[]);
+    let admin = shop.admin(store.path());
+    let (book, _) = admin.new_book("REFUSED", 1000, 100).await;
+    let (guest, checkout) = ready_guest(&shop, &book).await;
+    let order = guest.process(&checkout, "tok_visa", &key()).await.expect(200)["order"].clone();
+
+    // Somebody pays all of it back at the provider.
+    drop(elsewhere);
+    let lines = std::fs::read_to_string(&ledger).expect("a ledger");
+    let paid: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
+    let back = json!({ "key": paid["key"], "change": "refunded", "refund": ["rfd_00000000000000000000000001", paid["amount"]] });
+    std::fs::write(&ledger, format!("{lines}{back}\n")).expect("written");
+    let _elsewhere = simulator(&ledger, &listen, &[]);
+
+    let path = format!("/orders/{}", order["id"].as_str().expect("an id"));
+    let asked = admin.post(&format!("{path}/refunds"), json!({ "amount": usd(1) })).await.expect(201);
+    assert_eq!((&asked["paymentStatus"], &asked["refunds"][0]["status"]), (&json!("captured"), &json!("refused")));
+    assert_eq!(asked["refunds"][0]["error"]["code"], "REFUND_EXCEEDS_CAPTURE");
+    let history = guest.get(&format!("{path}/events")).await.expect(200);
+    assert_eq!(history["items"].as_array().and_then(|events| events.last()).expect("events")["type"], "payment.refund_refused");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_purchase_ends_once_the_provider_is_back() {
     let (store, provider) = (dir(), dir());
     let ledger = provider.path().join("payments.jsonl");
-    let first = Provider::start(&ledger, "127.0.0.1:0", &[]);
+    let first = simulator(&ledger, "127.0.0.1:0", &[]);
     let (listen, url) = (first.listen.to_string(), first.url());
     let shop = shop_of(store.path(), &url, &[("CARTWRIGHT_PAYMENTS__TIMEOUT", "1s"), ("CARTWRIGHT_CHECKOUT__ANSWER_WITHIN", "500ms")]);
     let (book, _) = shop.admin(store.path()).new_book("GONE", 1000, 100).await;
@@ -125,7 +119,7 @@ async fn a_purchase_ends_once_the_provider_is_back() {
     other.post(&format!("/cart/{cart}/items"), json!({ "productId": book, "quantity": 1 })).await.expect(201);
     other.get("/books?limit=1").await.expect(200);
 
-    let _second = Provider::start(&ledger, &listen, &[]);
+    let _second = simulator(&ledger, &listen, &[]);
     until(&guest, &path(&checkout), |checkout| checkout["status"] == "completed").await;
     let orders = guest.get("/orders").await.expect(200);
     assert_eq!(orders["items"].as_array().map(Vec::len), Some(1));
@@ -155,14 +149,14 @@ async fn answers(shop: &Shop, url: &str, answer: &str) -> u16 {
 async fn a_challenge_is_met_at_the_provider_and_the_store_hears_of_it() {
     let (store, provider) = (dir(), dir());
     let ledger = provider.path().join("payments.jsonl");
-    let first = Provider::start(&ledger, "127.0.0.1:0", &[]);
+    let first = simulator(&ledger, "127.0.0.1:0", &[]);
     let (listen, url) = (first.listen.to_string(), first.url());
     let shop = shop_of(store.path(), &url, &[("CARTWRIGHT_PAYMENTS__WEBHOOK_SECRET", SECRET)]);
     let (book, _) = shop.admin(store.path()).new_book("CHALLENGED", 1000, 100).await;
     drop(first);
     let webhook = format!("http://{}/api/v1/payments/webhook", shop.listen);
     let tells = ["--webhook-url", &webhook, "--webhook-secret", SECRET, "--webhook-unruly"];
-    let _second = Provider::start(&ledger, &listen, &tells);
+    let _second = simulator(&ledger, &listen, &tells);
 
     for (answer, status) in [("approve", "completed"), ("deny", "ready")] {
         let (guest, checkout) = ready_guest(&shop, &book).await;

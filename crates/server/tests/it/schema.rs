@@ -311,6 +311,71 @@ async fn hear(client: &Client) -> Answer {
     client.send(Method::POST, "/payments/webhook", &headers, body).await.expect("an answer")
 }
 
+/// One rule of every kind, with all it can say.
+fn rules(book: &str, edition: &str) -> [(&'static str, Value); 4] {
+    let target = json!({ "any": [{ "productId": book }, { "variantId": edition }, { "format": "ebook" }], "fullPriceOnly": true });
+    let place = json!({ "country": "US", "region": "HI", "city": "Hilo", "postalCodes": { "from": "96720", "to": "96721" } });
+    let promotion = json!({
+        "id": "everything", "label": "Everything", "active": false, "trigger": { "codes": ["EVERYTHING"] }, "cap": usd(900),
+        "benefit": { "kind": "bundle", "parts": [{ "of": target, "count": 2 }], "off": { "ratePpm": 100_000 }, "timesMax": 3 },
+        "conditions": {
+            "minimum": { "amount": usd(100), "basis": "discounted" }, "copies": { "of": { "except": [{ "format": "audiobook" }] }, "count": 2 },
+            "segments": ["gold"], "firstOrder": true, "birthdayWithinDays": 7,
+        },
+        "startsAt": "2026-12-01T00:00:00", "endsAt": "2027-01-01T00:00:00Z", "hours": [{ "weekday": "friday", "from": "16:00", "to": "24:00" }],
+        "priority": -1, "stacking": { "bestOf": "season" }, "budget": { "uses": 10, "usesPerCustomer": 1, "amount": usd(5000) }, "reason": "A test",
+    });
+    let tax = json!({
+        "id": "hilo", "tax": "LOCAL", "label": "Hilo", "ratePpm": 5000, "formats": ["hardcover"], "included": false, "shippingTaxed": true,
+        "rounding": "half_up", "level": "total", "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2027-01-01T00:00:00Z", "source": "Nobody",
+    });
+    let option = json!({
+        "id": "canoe", "label": "Canoe", "zones": [place], "freeFrom": usd(9000), "perParcel": true,
+        "byAmount": [{ "from": usd(0), "price": usd(500) }, { "from": usd(5000), "price": usd(300) }],
+    });
+    let rate =
+        json!({ "id": "gbp-usd", "from": "GBP", "to": "USD", "rate": "1.267531", "since": "2026-11-28T00:00:00Z", "source": "A bank" });
+    let in_hilo = place.as_object().expect("an object").clone().into_iter().chain(tax.as_object().expect("an object").clone());
+    [("promotions", promotion), ("tax-rates", Value::Object(in_hilo.collect())), ("shipping-options", option), ("exchange-rates", rate)]
+}
+
+/// All that can be done with rules of prices.
+async fn rule_operations_succeed(admin: &Client, client: &Client, book: &str, edition: &str) {
+    for (noun, body) in rules(book, edition) {
+        let (list, one) = (format!("/pricing/{noun}"), format!("/pricing/{noun}/{}", id(&body)));
+        let valid = validator(&format!("/paths/~1api~1v1~1pricing~1{noun}/post/requestBody/content/application~1json/schema"));
+        let wrong: Vec<String> = valid.iter_errors(&body).map(|e| e.to_string()).collect();
+        assert!(wrong.is_empty(), "{noun}: {wrong:?}");
+        admin.post(&list, body.clone()).await.expect(201);
+        admin.post(&list, body.clone()).await.expect(409);
+        let reader = if noun == "promotions" { admin } else { client };
+        reader.get(&format!("{list}?limit=1")).await.expect(200);
+        let read = reader.get(&one).await;
+        reader.send(Method::GET, &one, &[("if-none-match", read.header("etag"))], "").await.expect("an answer").expect(304);
+        let replaced = [("if-match", read.header("etag"))];
+        admin.send(Method::PUT, &one, &replaced, body.to_string()).await.expect("an answer").expect(200);
+        admin.send(Method::PUT, &one, &replaced, body.to_string()).await.expect("an answer").expect(412);
+        if noun == "promotions" {
+            let codes = format!("{one}/codes");
+            admin.post(&codes, json!({ "count": 3, "prefix": "A", "usesMax": 2, "reason": "A test" })).await.expect(201);
+            admin.get(&format!("{codes}?limit=2")).await.expect(200);
+            assert_eq!(admin.get(&format!("{codes}.csv")).await.text.lines().count(), 4);
+        }
+        delete(admin, &format!("{one}?reason=Over")).await.expect(204);
+        admin.get(&one).await.expect(404);
+    }
+    admin.get("/pricing/stacking").await.expect(200);
+    ask(admin, Method::PUT, "/pricing/stacking", json!({ "promotionsMax": 3, "reason": "A test" })).await.expect(200);
+    admin.get("/pricing/history?limit=100").await.expect(200);
+    let draft = json!({ "kind": "promotion", "id": "draft", "label": "Draft", "trigger": "automatic",
+        "benefit": { "kind": "tiers", "tiers": [{ "from": 2, "off": { "ratePpm": 50_000 } }] } });
+    let drafts = json!([draft, { "kind": "stacking", "promotionsMax": null }]);
+    let simulate = json!({ "items": [{ "productId": book, "quantity": 3 }], "couponCodes": ["WELCOME10", "NONE"], "shippingAddress": address(),
+        "drafts": drafts, "without": [{ "kind": "promotion", "id": "FIVER" }], "at": "2026-12-01T00:00:00",
+        "shopper": { "segments": ["gold"], "birthdate": "1990-11-28", "taxExempt": true, "newcomer": true } });
+    admin.post("/pricing/simulate", simulate).await.expect(200);
+}
+
 #[tokio::test]
 async fn every_operation_succeeds_as_described() {
     let dir = dir();
@@ -348,7 +413,10 @@ async fn every_operation_succeeds_as_described() {
 
     let item = json!({ "productId": book, "quantity": 2 });
     let quote = json!({ "items": [item], "couponCodes": ["NONE"], "shippingAddress": address() });
-    client.post("/pricing/calculate", quote).await.expect(200);
+    client.post("/pricing/calculate", quote.clone()).await.expect(200);
+    client.post("/pricing/calculate?explain=true", quote).await.expect(200);
+    rule_operations_succeed(&admin, &client, &book, &edition).await;
+    admin.get(&format!("/books/{book}/editions/{edition}/prices")).await.expect(200);
     client.post("/cart", json!({})).await.expect(201);
     let guest = shop.guest().await;
     let cart = format!("/cart/{}", guest.cart(json!([item])).await);
@@ -359,6 +427,9 @@ async fn every_operation_succeeds_as_described() {
     patch(&guest, &line, json!({ "quantity": 3 })).await.expect(200);
     delete(&guest, &line).await.expect(200);
     delete(&guest, &format!("{cart}/items")).await.expect(200);
+    for path in [&format!("{cart}?explain=true"), &format!("{cart}/totals?explain=true")] {
+        guest.get(path).await.expect(200);
+    }
     for path in ["/cart", &cart, &format!("{cart}/totals")] {
         let answer = guest.get(path).await;
         let again = guest.send(Method::GET, path, &[("if-none-match", answer.header("etag"))], "").await.expect("an answer");
@@ -373,6 +444,7 @@ async fn every_operation_succeeds_as_described() {
     let path = format!("/checkout/session/{}", id(&checkout));
     patch(&customer, &path, json!({ "email": "ada@example.com" })).await.expect(200);
     customer.get(&path).await.expect(200);
+    customer.get(&format!("{path}?explain=true")).await.expect(200);
     delete(&customer, &path).await.expect(200);
     let mut orders = Vec::new();
     for _ in 0..2 {
@@ -384,6 +456,7 @@ async fn every_operation_succeeds_as_described() {
     }
     customer.get("/orders?limit=1").await.expect(200);
     customer.get(&orders[0]).await.expect(200);
+    customer.get(&format!("{}?explain=true", orders[0])).await.expect(200);
     patch(
         &customer,
         &orders[0],
@@ -427,6 +500,7 @@ async fn refusals_tell_their_facts_as_described() {
     let author = format!("/authors/{}", id(&admin.get("/authors").await.expect(200)["items"][0]));
     let items = format!("{cart}/items");
     let once = [("idempotency-key", "once")];
+    let senseless = json!({ "tax": "LOCAL", "country": "US", "label": "Inside", "ratePpm": 1, "included": true });
     let (none, stale, text) = ([], [("if-match", "\"99\"")], [("content-type", "text/plain")]);
     for (client, method, path, headers, body, status, code, fact) in [
         (&guest, Method::POST, &*items, &none[..], json!({ "productId": out, "quantity": 1 }), 409, "OUT_OF_STOCK", "short"),
@@ -442,6 +516,12 @@ async fn refusals_tell_their_facts_as_described() {
         (&guest, Method::POST, "/checkout/process", &none, process.clone(), 400, "IDEMPOTENCY_KEY_REQUIRED", "detail"),
         (&guest, Method::POST, "/checkout/process", &once, process, 409, "CHECKOUT_INCOMPLETE", "missing"),
         (&guest, Method::POST, "/books", &none, json!({}), 403, "FORBIDDEN", "detail"),
+        (&guest, Method::GET, "/pricing/promotions", &none, json!({}), 403, "FORBIDDEN", "detail"),
+        (&admin, Method::GET, "/pricing/promotions/none", &none, json!({}), 404, "RULE_NOT_FOUND", "detail"),
+        (&admin, Method::POST, "/pricing/promotions/none/codes", &none, json!({ "count": 1 }), 404, "RULE_NOT_FOUND", "detail"),
+        (&admin, Method::POST, "/pricing/promotions/FIVER/codes", &none, json!({ "count": 100_001 }), 422, "CODES_INVALID", "detail"),
+        (&admin, Method::PUT, "/pricing/promotions/FIVER", &none, json!({ "label": 1 }), 400, "VALIDATION_FAILED", "errors"),
+        (&admin, Method::POST, "/pricing/tax-rates", &none, senseless, 422, "RULE_INVALID", "errors"),
         (&admin, Method::POST, "/books", &none, sku, 409, "SKU_TAKEN", "sku"),
         (&admin, Method::POST, "/authors", &none, json!({ "name": "A. Tester" }), 409, "NAME_TAKEN", "detail"),
         (&admin, Method::DELETE, &author, &none, json!({}), 409, "REFERENCED", "count"),

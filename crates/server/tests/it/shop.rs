@@ -66,10 +66,20 @@ impl Shop {
         self.child.wait().expect("ended");
     }
 
+    /// Stands still until what is given back is dropped; its clients wait.
+    pub fn pause(&self) -> Paused<'_> {
+        self.signal("-STOP");
+        Paused(self)
+    }
+
+    fn signal(&self, signal: &str) {
+        let done = Command::new("kill").args([signal, &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(done.success());
+    }
+
     /// Asks it to stop; says how it ended.
     pub fn stop(mut self) -> Option<i32> {
-        let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
-        assert!(done.success());
+        self.signal("-TERM");
         self.child.wait().expect("ended").code()
     }
 
@@ -102,6 +112,53 @@ impl Shop {
 
     pub fn customer(&self, dir: &Path, sub: &str) -> Client {
         self.client().with(token(dir, sub, "customer"))
+    }
+}
+
+/// One of the binary's simulators of a provider, killed when dropped.
+pub struct Provider {
+    child: Child,
+    pub listen: SocketAddr,
+}
+
+impl Provider {
+    /// Starts it there, by these arguments, the command first.
+    pub fn start(listen: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_cartwright"))
+            .env_clear()
+            .args(arguments)
+            .args(["--log", "json", "--listen", listen])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let listen = ready(&mut child).expect("the provider gets ready");
+        Self { child, listen }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    pub fn signal(&self, name: &str) {
+        let done = Command::new("kill").args([name, &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(done.success());
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A process that goes on when this is dropped.
+pub struct Paused<'a>(&'a Shop);
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        self.0.signal("-CONT");
     }
 }
 

@@ -33,11 +33,11 @@ const NOW: Timestamp = Timestamp(1_750_000_000_123_456);
 const DAY: Duration = Duration::from_secs(86_400);
 const LIFETIMES: Lifetimes = Lifetimes { guest: DAY, customer: DAY, empty: DAY };
 
-fn usd(minor: i64) -> Money {
+pub(crate) fn usd(minor: i64) -> Money {
     Money::new(minor, Currency::parse("USD").expect("a currency")).expect("in range")
 }
 
-fn text<const N: usize>(text: &str) -> Text<N> {
+pub(crate) fn text<const N: usize>(text: &str) -> Text<N> {
     Text::parse(text).expect("a text")
 }
 
@@ -45,7 +45,7 @@ fn code(text: &str) -> CouponCode {
     CouponCode::parse(text).expect("a code")
 }
 
-fn check(name: &str, body: &impl Serialize) {
+pub(crate) fn check(name: &str, body: &impl Serialize) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
     let got = format!("{}\n", serde_json::to_string_pretty(body).expect("JSON"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
