@@ -1,5 +1,6 @@
 //! Every sentence of the ports, on a real directory; and what only a store on disk has to do.
 
+mod codes;
 mod disk;
 mod torn;
 
