@@ -159,7 +159,7 @@ pub fn audited() -> Vec<Audited> {
     let line = |sequence, actor, deed| Audited { sequence, key: first.key(), at: at(1), why: why(actor), deed };
     vec![
         line(1, Actor::System, Deed::Put { before: None, after: first.clone() }),
-        line(2, admin.clone(), Deed::Put { before: Some(first.clone()), after: second.clone() }),
+        line(2, admin.clone(), Deed::Put { before: Some(first), after: second.clone() }),
         line(3, admin.clone(), Deed::Issued { batch: 0x0123_4567_89ab_cdef, count: 100_000 }),
         Audited { why: Why { actor: admin.clone(), reason: None }, ..line(4, admin, Deed::Deleted { before: second }) },
         Audited {

@@ -1,5 +1,7 @@
 //! A hundred thousand codes are written while others save their carts.
 
+#![expect(clippy::disallowed_methods, reason = "the test is a task beside others, and prints how long they take")]
+
 use app::ports::{Carts, CodeWrite, PriceChange, Prices, PricesSaved};
 use conformance::fixtures::{START, cart_of, code, guest, save_cart};
 use domain::ids::PromotionId;
