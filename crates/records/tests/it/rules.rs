@@ -156,7 +156,8 @@ pub fn audited() -> Vec<Audited> {
     let mut rules = rules().into_iter().map(Box::new);
     let (first, second) = (rules.next().expect("a rule"), rules.next().expect("a rule"));
     let admin = Actor::Admin(CustomerId::parse("boss").expect("an id"));
-    let line = |sequence, actor, deed| Audited { sequence, key: first.key(), at: at(1), why: why(actor), deed };
+    let key = first.key();
+    let line = |sequence, actor, deed| Audited { sequence, key: key.clone(), at: at(1), why: why(actor), deed };
     vec![
         line(1, Actor::System, Deed::Put { before: None, after: first.clone() }),
         line(2, admin.clone(), Deed::Put { before: Some(first), after: second.clone() }),
