@@ -35,7 +35,7 @@ pub const RULE_PARTS_MAX: usize = 100;
 /// Codes issued at once: a large campaign; a million codes are ten requests.
 pub const CODES_MAX: u32 = 100_000;
 /// Codes written in one commit: other changes wait no longer than a few milliseconds for it.
-pub const CODES_CHUNK: usize = 500;
+pub const CODES_CHUNK: usize = 200;
 /// Characters of what issued codes begin with.
 pub const CODE_PREFIX_MAX: usize = 32;
 pub const NOTE_MAX: usize = 1000;
