@@ -200,6 +200,7 @@ fn book(row: Row, prices: &HashMap<String, Money>, options: &Options<'_>) -> Res
     }
     let isbn13 = optional("isbn13", row.isbn13.as_deref(), Isbn13::parse)?;
     Ok(BookInput {
+        reason: None,
         title: text_of("title", &row.title)?,
         subtitle: optional("subtitle", row.subtitle.as_deref(), parse)?,
         description: optional("description", row.description.as_deref(), |t| Text::parse_block(&nfc(t)))?,

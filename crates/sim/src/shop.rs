@@ -73,6 +73,7 @@ pub fn book(n: u32, price: i64, sale_price: Option<i64>) -> BookInput {
     let edition =
         EditionInput { sku: sku(n), format, price: usd(price), sale_price: sale_price.map(usd), weight_g: None, stock: Some(3 + n % 4) };
     BookInput {
+        reason: None,
         title: text(&format!("Book {n}")),
         subtitle: None,
         description: None,

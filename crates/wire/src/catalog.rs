@@ -245,11 +245,13 @@ pub fn book(o: &mut Object<'_, '_>) -> Option<BookInput> {
     let published_year = o.optional("publishedYear", year);
     let isbn13 = o.optional("isbn13", |v| v.parsed(Isbn13::parse, "an ISBN-13 whose check digit holds"));
     let image_url = o.optional("imageUrl", scalar::line);
+    let reason = o.optional("reason", scalar::line);
     let editions = o.required("editions", |v| v.some().and_then(|v| v.list(BOOK_EDITIONS_MAX, "TOO_MANY", |v| v.object(edition))))?;
     if has_twins(&editions) {
         return o.wrong("editions", "INVALID", "Every edition needs a SKU of its own, and one currency for all.");
     }
     Some(BookInput {
+        reason,
         title: title?,
         subtitle,
         description,

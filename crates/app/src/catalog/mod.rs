@@ -42,6 +42,8 @@ pub struct BookInput {
     pub editions: Vec<EditionInput>,
     /// Left as they are when `None`.
     pub ratings: Option<Ratings>,
+    /// Why prices change, for their history.
+    pub reason: Option<Text<REASON_MAX>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +98,7 @@ impl App {
         caller.ensure_admin()?;
         let _turn = self.catalog_turn().await?;
         let now = self.now();
-        let mut draft = self.draft(Why { actor: caller.actor(), reason: None });
+        let mut draft = self.draft(Why { actor: caller.actor(), reason: input.reason.clone() });
         let book = draft.book(&input, None, self.fresh_bits(now), now);
         self.save_book(draft, book, once, now).await
     }
@@ -112,7 +114,7 @@ impl App {
         caller.ensure_admin()?;
         let _turn = self.catalog_turn().await?;
         let now = self.now();
-        let mut draft = self.draft(Why { actor: caller.actor(), reason: None });
+        let mut draft = self.draft(Why { actor: caller.actor(), reason: input.reason.clone() });
         let old = draft.snapshot.book(id).cloned().ok_or(Refusal::ProductNotFound)?;
         crate::cart::ensure_version(if_match, old.version)?;
         let book = draft.book(&input, Some(&old), 0, now);

@@ -459,6 +459,7 @@ async fn every_change_of_a_price_is_told_with_who_made_it() {
     let world = World::new().await;
     let app = world.app();
     let input = |price, sale: Option<i64>| BookInput {
+        reason: None,
         title: text("Dune"),
         subtitle: None,
         description: None,

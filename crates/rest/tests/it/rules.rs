@@ -445,6 +445,8 @@ async fn what_an_edition_was_sold_at_is_kept() {
         let mut body = crate::shop::book("DUNE");
         body["editions"][0]["price"] = usd(price);
         body["editions"][0]["salePrice"] = sale.map_or(Value::Null, usd);
+        body["editions"][0]["weightGrams"] = json!(350);
+        body["reason"] = json!(format!("now {price}"));
         shop.ask("PUT", &book).by(&admin).json(&body).send().await.is(200, "");
     }
     let mut prices = Vec::new();
@@ -452,12 +454,16 @@ async fn what_an_edition_was_sold_at_is_kept() {
     loop {
         let page = shop.ask("GET", &next).by(&admin).send().await.is(200, "");
         let items = page.json["items"].as_array().expect("items").clone();
-        prices.extend(items.iter().map(|p| (p["price"]["amount"].clone(), p["salePrice"]["amount"].clone(), p["actor"].clone())));
+        prices.extend(items.iter().map(|p| (p["price"]["amount"].clone(), p["salePrice"]["amount"].clone(), p["reason"].clone())));
+        assert!(items.iter().all(|p| p["actor"] == "admin:boss"));
         let Some(cursor) = page.json["nextCursor"].as_str() else { break };
         next = format!("{path}?limit=2&cursor={cursor}");
     }
-    let line = |price: i64, sale: Value| (json!(price), sale, json!("admin:boss"));
-    assert_eq!(prices, [line(1200, Value::Null), line(1000, json!(850)), line(1000, json!(900))], "a price that stays is no line");
+    let line = |price: i64, sale: Value, reason: Value| (json!(price), sale, reason);
+    let lines =
+        [line(1200, Value::Null, json!("now 1200")), line(1000, json!(850), json!("now 1000")), line(1000, json!(900), Value::Null)];
+    assert_eq!(prices, lines, "a price that stays is no line");
+    assert_eq!(shop.ask("GET", &book).send().await.is(200, "").json["editions"][0]["weightGrams"], 350);
     shop.ask("GET", &path).by(&shop.customer("ada")).send().await.is(403, "FORBIDDEN");
     shop.ask("GET", &path).send().await.is(401, "UNAUTHENTICATED");
     shop.ask("GET", &format!("{book}/editions/ed_00000000000000000000000001/prices")).by(&admin).send().await.is(404, "PRODUCT_NOT_FOUND");
