@@ -51,23 +51,22 @@ impl App {
         let batch = Batch { id, promotion, count: issue.count };
         let why = Why { actor: caller.actor(), reason };
         let mut there = self.ports.prices.batch(id).await?;
+        let codes = self.fresh_codes(&issue, there);
+        let mut left = codes.as_slice();
         loop {
             let now = self.now();
-            let codes = self.fresh_codes(&issue, there);
-            let after = there + u32::try_from(codes.len()).expect("invariant: a chunk is small");
-            let done = after >= issue.count;
-            let change = PriceChange {
-                codes: Some(CodeWrite { batch: batch.clone(), uses_max: issue.uses_max, expected: there, codes }),
-                answer: if done { answer(once.as_ref(), &batch, now) } else { None },
-                ..PriceChange::by(why.clone())
-            };
+            let (next, rest) = left.split_at(left.len().min(CODES_CHUNK));
+            let write = CodeWrite { batch: batch.clone(), uses_max: issue.uses_max, expected: there, codes: next.to_vec() };
+            let answer = if rest.is_empty() { answer(once.as_ref(), &batch, now) } else { None };
+            let change = PriceChange { codes: Some(write), answer, ..PriceChange::by(why.clone()) };
             if let Some(again) = self.save_prices(change, once.as_ref(), now).await? {
                 return Ok(again);
             }
-            if done {
+            if rest.is_empty() {
                 return Ok(Answered::Fresh(batch));
             }
-            there = after;
+            there += u32::try_from(next.len()).expect("invariant: a chunk is small");
+            left = rest;
         }
     }
 
@@ -80,10 +79,12 @@ impl App {
         if fits { Ok(()) } else { Err(Refusal::CodesInvalid) }
     }
 
-    /// The next codes of a batch that has `there`.
+    /// The codes that a batch with `there` is short of, in order: neighbors share a page, so that few pages are written at once.
     fn fresh_codes(&self, issue: &Issue, there: u32) -> Vec<CouponCode> {
-        let left = (issue.count.saturating_sub(there) as usize).min(CODES_CHUNK);
-        (0..left).map(|_| fresh_code(self.ports.entropy.bits(), issue.prefix.as_ref())).collect()
+        let fresh = |_| fresh_code(self.ports.entropy.bits(), issue.prefix.as_ref());
+        let mut codes: Vec<_> = (there..issue.count).map(fresh).collect();
+        codes.sort_unstable();
+        codes
     }
 
     /// Codes that were issued for a promotion, in their order, with how many orders used each.
