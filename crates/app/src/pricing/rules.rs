@@ -11,9 +11,7 @@ use crate::snapshot::Snapshot;
 use domain::ids::{EditionId, Version};
 use domain::limits::REASON_MAX;
 use domain::order::Actor;
-use domain::pricing::{
-    Audited, Benefit, Fault, Kept, Part, Pricebook, Promotion, Rule, RuleFault, RuleId, RuleKey, RuleKind, Selector, Target, Why,
-};
+use domain::pricing::{Audited, Benefit, Fault, Kept, Pricebook, Promotion, Rule, RuleFault, RuleId, RuleKey, RuleKind, Selector, Why};
 use domain::refusal::Refusal;
 use domain::text::Text;
 use domain::time::Timestamp;
@@ -183,7 +181,7 @@ fn names_what_is_there(promotion: &Promotion, snapshot: &Snapshot) -> Result<(),
     {
         return missing(edition.to_string(), "gift");
     }
-    for selector in targets(promotion).flat_map(|target| target.any.iter().chain(&target.except)) {
+    for selector in promotion.targets().flat_map(|target| target.any.iter().chain(&target.except)) {
         match *selector {
             Selector::Edition(id) if !has_edition(snapshot, id) => return missing(id.to_string(), "targets"),
             Selector::Book(id) if snapshot.book(id).is_none() => return missing(id.to_string(), "targets"),
@@ -196,15 +194,4 @@ fn names_what_is_there(promotion: &Promotion, snapshot: &Snapshot) -> Result<(),
 
 fn has_edition(snapshot: &Snapshot, id: EditionId) -> bool {
     snapshot.book_of(id).is_some()
-}
-
-/// Everything a promotion is for or needs.
-fn targets(promotion: &Promotion) -> impl Iterator<Item = &Target> {
-    let of: Vec<&Target> = match &promotion.benefit {
-        Benefit::Each { of, .. } | Benefit::Tiers { of, .. } | Benefit::Goods { of, .. } => vec![of],
-        Benefit::BuyGet { buy, get, .. } => vec![buy, get],
-        Benefit::Bundle { parts, .. } => parts.iter().map(|part| &part.of).collect(),
-        Benefit::Gift { .. } | Benefit::Spend { .. } | Benefit::Shipping { .. } => Vec::new(),
-    };
-    of.into_iter().chain(promotion.needs.copies.as_ref().map(|Part { of, .. }| of))
 }

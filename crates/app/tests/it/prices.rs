@@ -1,19 +1,20 @@
 //! Rules are changed while shoppers shop.
 
-use crate::world::{STOCK, World, add, admin, cart, customer, fresh, once, order, process, start, usd};
+use crate::world::{STOCK, World, add, admin, buy, cart, customer, fresh, once, order, process, start, usd};
 use app::ports::{Answer, PortError, PriceChange, Prices, PricesSaved};
-use app::{Answered, App, BookInput, Calculate, Caller, CodeView, EditionInput, Error, Issue, PutRule, Simulate};
+use app::{Answered, App, BookInput, Calculate, Caller, CodeView, EditionInput, Error, Issue, Ports, PutRule, Simulate};
 use async_trait::async_trait;
 use conformance::fixtures::{self, code, text};
 use domain::catalog::Format;
 use domain::ids::{BookId, CouponCode, EditionId, PromotionId, Sku, Version};
-use domain::limits::CODES_CHUNK;
+use domain::limits::{CODES_CHUNK, EXPRESSION_MAX};
 use domain::money::{Money, Ppm};
 use domain::pricing::{
-    Audited, Batch, Benefit, Budget, Deed, Fault, Issued, Needs, Off, Pricebook, Promotion, Rule, RuleFault, RuleKey, RuleKind, Selector,
-    Shopper, Target, Trigger, Window,
+    Audited, Batch, Benefit, Budget, Conditions, Deed, Facts, Fault, Issued, Needs, Off, Pricebook, Promotion, Rule, RuleFault, RuleKey,
+    RuleKind, Selector, Shopper, Target, Trigger, Window,
 };
 use domain::refusal::Refusal;
+use domain::text::Text;
 use domain::time::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -402,7 +403,7 @@ async fn a_repeat_after_a_crash_issues_what_is_missing() {
     let chunk = u32::try_from(CODES_CHUNK).expect("small");
     let issue = || Issue { count: 3 * chunk + 7, prefix: None, uses_max: None };
     let stumbling = Stumbling { store: world.store.clone(), saves: AtomicU32::new(3) };
-    let app = App::new(app::Ports { prices: Arc::new(stumbling), ..world.ports() }, world.policy());
+    let app = App::new(Ports { prices: Arc::new(stumbling), ..world.ports() }, world.policy());
     let broken = app.issue_codes(&admin(), id("TEN"), issue(), None, Some(once("issue", 0))).await;
     assert!(matches!(broken, Err(Error::Port(_))), "{broken:?}");
     let count = async || world.store.codes(&id("TEN"), None, usize::MAX).await.expect("codes").len();
@@ -452,6 +453,53 @@ async fn a_rendered_cart_is_shown_until_a_rule_changes() {
     create(&app, Promotion { budget: Budget { uses: Some(1), ..Budget::default() }, ..automatic("ONCE", 5) }).await;
     let (_, basis) = app.price_cart(&alice, Arc::clone(&stored)).await.expect("a price");
     assert!(!app.still_shows(&basis, &stored));
+}
+
+#[tokio::test]
+async fn a_rendered_cart_does_not_promise_a_gift_that_is_gone() {
+    let world = World::new().await;
+    let app = world.app();
+    create(&app, Promotion::automatic(id("GIFT"), text("A gift"), Benefit::Gift { edition: EditionId(2) })).await;
+    let alice = customer("alice");
+    let id = cart(&app, &alice, vec![add(1, 1)], None).await.expect("a cart");
+    let stored = app.unpriced_cart(&alice, id).await.expect("a cart");
+    let (view, basis) = app.price_cart(&alice, Arc::clone(&stored)).await.expect("a price");
+    assert!(view.quote.lines.iter().any(|line| line.gift));
+    let bob = customer("bob");
+    cart(&app, &bob, vec![add(2, STOCK.into())], None).await.expect("a cart");
+    let all = start(&app, &bob).await.expect("a checkout").checkout;
+    app.process(&bob, process(all.id, "tok_visa", all.quote.total), once("all", 0)).await.expect("paid");
+    assert!(!app.still_shows(&basis, &stored));
+}
+
+/// A language of one sentence: whoever has ordered before.
+struct Regulars;
+
+impl Conditions for Regulars {
+    fn check(&self, _: &Text<EXPRESSION_MAX>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn holds(&self, _: &Text<EXPRESSION_MAX>, facts: &Facts<'_>) -> Option<bool> {
+        facts.context.shopper.orders.map(|orders| orders > 0)
+    }
+}
+
+#[tokio::test]
+async fn a_condition_is_told_how_often_a_shopper_has_ordered() {
+    let world = World::new().await;
+    let app = App::new(Ports { expressions: Arc::new(Regulars), ..world.ports() }, world.policy());
+    let needs = Needs { expression: Some(text("regulars")), ..Needs::default() };
+    create(&app, Promotion { needs, ..automatic("REGULARS", 50) }).await;
+    let alice = customer("alice");
+    let off = async || {
+        let ask = Calculate { items: vec![add(1, 1)], coupons: vec![], destination: None, shipping: None, currency: None };
+        app.calculate(&alice, ask).await.expect("a quote").discount
+    };
+    assert_eq!(off().await, dollars(0));
+    cart(&app, &alice, vec![add(1, 1)], None).await.expect("a cart");
+    buy(&app, &alice, "tok_visa").await.expect("paid");
+    assert_eq!(off().await, dollars(50));
 }
 
 #[tokio::test]

@@ -58,27 +58,39 @@ impl Promotion {
         self.budget.uses_each.into_iter().chain(first).min()
     }
 
-    pub(super) fn is_limited(&self) -> bool {
+    fn is_limited(&self) -> bool {
         self.budget.uses.is_some() || self.budget.amount.is_some() || self.uses_each().is_some()
     }
 
-    /// The counts that decide whether it still applies.
+    /// Whether it looks at how many orders a shopper has placed; a condition of the shop's own may.
+    fn asks_for_orders(&self) -> bool {
+        self.needs.first_order || self.needs.expression.is_some()
+    }
+
+    /// Whether anything that is counted decides whether it applies.
+    pub(super) fn is_counted(&self) -> bool {
+        self.is_limited() || self.asks_for_orders()
+    }
+
+    /// The counts that decide whether it applies.
     pub(super) fn counters(&self, who: Option<Who>) -> impl Iterator<Item = Counter> + '_ {
         let uses = self.budget.uses.map(|_| Counter::Uses(self.id.clone()));
         let spent = self.budget.amount.map(|_| Counter::Spent(self.id.clone()));
         let by = self.uses_each().and(who).map(|who| Counter::UsesBy(self.id.clone(), who));
-        uses.into_iter().chain(spent).chain(by)
+        let orders = who.filter(|_| self.asks_for_orders()).map(Counter::Orders);
+        uses.into_iter().chain(spent).chain(by).chain(orders)
     }
 
-    /// Whether it depends on the goods alone.
+    /// Whether it depends on the goods of the cart alone. A gift that is added depends on its own stock.
     pub(super) fn is_steady(&self) -> bool {
         let Needs { segments, first_order, birthday_within_days, expression, .. } = &self.needs;
         let about_shopper = !segments.is_empty() || *first_order || birthday_within_days.is_some() || expression.is_some();
-        !self.is_limited() && !about_shopper && self.hours.is_empty() && self.window == Window::default()
+        let about_time = !self.hours.is_empty() || self.window != Window::default();
+        !self.is_limited() && !about_shopper && !about_time && !matches!(self.benefit, Benefit::Gift { .. })
     }
 
-    /// Everything it asks of lines.
-    pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
+    /// Everything it is for or needs.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
         self.benefit.targets().into_iter().chain(self.needs.copies.iter().map(|part| &part.of))
     }
 

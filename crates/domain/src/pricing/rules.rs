@@ -20,8 +20,8 @@ pub struct Rules {
     shipping: Vec<ShippingOption>,
     rates: Vec<ExchangeRate>,
     stack_max: Option<u32>,
-    /// Automatic promotions that are limited.
-    limited: Vec<usize>,
+    /// Automatic promotions for which something counted decides.
+    counted: Vec<usize>,
     steady: bool,
     named: Named,
 }
@@ -36,10 +36,10 @@ impl Rules {
         });
         let codes = codes.collect();
         let automatic = || promotions.iter().enumerate().filter(|(_, p)| p.active && p.trigger == Trigger::Automatic);
-        let limited = automatic().filter(|(_, p)| p.is_limited()).map(|(n, _)| n).collect();
+        let counted = automatic().filter(|(_, p)| p.is_counted()).map(|(n, _)| n).collect();
         let steady = automatic().all(|(_, p)| p.is_steady());
         let named = Named::by(&promotions);
-        Self { limited, steady, named, promotions, by_id, codes, taxes, shipping, rates: Vec::new(), stack_max: None }
+        Self { counted, steady, named, promotions, by_id, codes, taxes, shipping, rates: Vec::new(), stack_max: None }
     }
 
     /// With rates to sell in other currencies than the catalog's.
@@ -85,10 +85,11 @@ impl Rules {
     /// What a quote with these codes, for this person, has to know the count of.
     pub fn counters(&self, codes: &[Given], who: Option<Who>) -> Vec<Counter> {
         let given = codes.iter().filter_map(|g| g.promotion.as_ref()).filter_map(|id| self.promotion(id));
-        let promotions = self.limited.iter().map(|n| &self.promotions[*n]).chain(given);
+        let promotions = self.counted.iter().map(|n| &self.promotions[*n]).chain(given);
         let mut counters: Vec<Counter> = promotions.flat_map(|p| p.counters(who)).collect();
         counters.extend(codes.iter().filter(|g| g.uses_max.is_some()).map(|g| Counter::Code(g.code.clone())));
-        counters.extend(who.filter(|_| !counters.is_empty()).map(Counter::Orders));
+        counters.sort_unstable();
+        counters.dedup();
         counters
     }
 
