@@ -1,3 +1,4 @@
+use crate::digest::first_half;
 use domain::cart::Owner;
 use domain::ids::CustomerId;
 use domain::order::Actor;
@@ -72,7 +73,5 @@ pub(crate) fn who(owner: &Owner, email: Option<&Email>) -> Option<Who> {
         Owner::Customer(id) => format!("customer/{id}"),
         Owner::Guest(_) => format!("email/{}", email?.as_str().to_lowercase()),
     };
-    let digest: [u8; 32] = Sha256::digest(name.as_bytes()).into();
-    let (first, _) = digest.split_at(16);
-    Some(Who(first.try_into().expect("invariant: half of 32 bytes")))
+    Some(Who(first_half(Sha256::new_with_prefix(name))))
 }

@@ -6,6 +6,7 @@ mod caller;
 mod cart;
 mod catalog;
 mod checkout;
+mod digest;
 mod error;
 mod expiry;
 mod lane;

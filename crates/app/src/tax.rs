@@ -1,6 +1,7 @@
 //! Taxes of a provider: asked about once, remembered, and stood in for as the shop has declared when it cannot say.
 
 use crate::App;
+use crate::digest::first_half;
 use crate::error::Error;
 use crate::ports::{PortError, Taxes};
 use crate::pricing::{Shelf, Terms};
@@ -147,6 +148,5 @@ fn digest(goods: &Taxable) -> [u8; 16] {
         put(&line.quantity.get().to_string());
         put(&line.amount.minor().to_string());
     }
-    let digest: [u8; 32] = hash.finalize().into();
-    digest[..16].try_into().expect("invariant: half of 32 bytes")
+    first_half(hash)
 }

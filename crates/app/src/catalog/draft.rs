@@ -2,6 +2,7 @@
 
 use super::{BookInput, EditionInput};
 use crate::App;
+use crate::digest::first_half;
 use crate::ports::{BookWrite, Catalog, CatalogChange, HeadingWrite};
 use crate::snapshot::Snapshot;
 use domain::catalog::{Book, Edition, Heading, HeadingId, HeadingKind};
@@ -152,8 +153,7 @@ pub(super) fn same(old: &Book, new: &Book) -> bool {
 }
 
 fn bits(what: &str, name: &str) -> u128 {
-    let digest = Sha256::new_with_prefix(what).chain_update([0]).chain_update(name).finalize();
-    u128::from_be_bytes(digest[..16].try_into().expect("invariant: a digest has 32 bytes"))
+    u128::from_be_bytes(first_half(Sha256::new_with_prefix(what).chain_update([0]).chain_update(name)))
 }
 
 /// The id a heading's name gives, unless another heading has it.

@@ -2,6 +2,7 @@
 
 use crate::App;
 use crate::caller::Caller;
+use crate::digest::first_half;
 use crate::error::Error;
 use crate::once::{Answered, Once, answer, before};
 use crate::ports::{CodeWrite, PriceChange};
@@ -105,8 +106,7 @@ impl App {
 
 /// The same request issues into the same batch.
 fn batch_id(once: &Once<Batch>) -> u128 {
-    let digest = Sha256::new_with_prefix(once.mark.key).chain_update(once.mark.fingerprint).finalize();
-    u128::from_be_bytes(digest[..16].try_into().expect("invariant: a digest has 32 bytes"))
+    u128::from_be_bytes(first_half(Sha256::new_with_prefix(once.mark.key).chain_update(once.mark.fingerprint)))
 }
 
 /// Digits and letters that are not mistaken for each other (Crockford's base 32).

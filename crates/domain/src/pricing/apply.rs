@@ -7,12 +7,13 @@
 //! minimums of discounted goods are tested again: where a later discount made one untrue, its promotion is set
 //! aside and everything is computed anew, at most once per promotion.
 
+use super::bar::bar;
 use super::benefit::{Goods, Outcome, Taken};
 use super::index::Index;
-use super::promotion::{Basis, Benefit, Promotion, Stacking, Step, Trigger};
-use super::usage::{Counter, Use};
+use super::promotion::{Basis, Benefit, Promotion, Stacking, Step};
+use super::usage::{Counter, uses};
 use super::{
-    Adjustment, AdjustmentKind, Context, Facts, Given, Hours, Limited, NotApplied, Quote, QuotedLine, Reason, Rules, ShippingOption, WhyNot,
+    Adjustment, AdjustmentKind, Context, Facts, Given, Limited, NotApplied, Quote, QuotedLine, Reason, Rules, ShippingOption, WhyNot,
 };
 use crate::catalog::{HeadingId, Offers};
 use crate::ids::{EditionId, ItemId, ShippingOptionId};
@@ -102,12 +103,8 @@ impl<'a> Promoting<'a> {
     fn bar(&mut self) {
         let facts = Facts { quote: self.quote, headings: self.headings, context: self.context };
         let goods = self.goods_with(&self.whole);
-        let why = |c: &Candidate<'_>| {
-            closed(c.promotion, c.given, self.context, self.now)
-                .or_else(|| unmet(c.promotion, &goods, self.context))
-                .or_else(|| expression(c.promotion, &facts))
-        };
-        let barred: Vec<_> = self.candidates.iter().map(|c| c.barred.clone().or_else(|| why(c))).collect();
+        let why = |c: &Candidate<'_>| c.barred.clone().or_else(|| bar(c.promotion, c.given, &goods, &facts, self.now));
+        let barred: Vec<_> = self.candidates.iter().map(why).collect();
         for (candidate, barred) in self.candidates.iter_mut().zip(barred) {
             candidate.barred = barred;
         }
@@ -417,93 +414,4 @@ impl<'a> Promoting<'a> {
             candidate.applied = false;
         }
     }
-}
-
-/// Whether it is closed now, or used up.
-fn closed(promotion: &Promotion, given: Option<&Given>, context: &Context, now: Timestamp) -> Option<WhyNot> {
-    if !promotion.active {
-        return Some(WhyNot::Inactive);
-    }
-    let used = |counter: Counter, limit: u64| context.usage.of(&counter) >= limit;
-    let id = || promotion.id.clone();
-    promotion
-        .window
-        .closed(now)
-        .or_else(|| {
-            let open = |h: &Hours| h.weekday == context.local.weekday && (h.from_minute..h.to_minute).contains(&context.local.minute);
-            (!promotion.hours.is_empty() && !promotion.hours.iter().any(open)).then_some(WhyNot::OffHours)
-        })
-        .or_else(|| {
-            let gone = given.is_some_and(|g| g.uses_max.is_some_and(|max| used(Counter::Code(g.code.clone()), max.into())))
-                || promotion.budget.uses.is_some_and(|max| used(Counter::Uses(id()), max.into()))
-                || promotion
-                    .budget
-                    .amount
-                    .is_some_and(|max| used(Counter::Spent(id()), max.minor().unsigned_abs()) && !planted("budget-not-checked"));
-            gone.then_some(WhyNot::Exhausted)
-        })
-        .or_else(|| {
-            let who = context.shopper.who?;
-            let max = promotion.uses_each().filter(|_| !planted("person-limit-ignored"))?;
-            used(Counter::UsesBy(id(), who), max.into()).then_some(WhyNot::UsedByShopper)
-        })
-}
-
-/// Whether a condition does not hold that no other promotion can change.
-fn unmet(promotion: &Promotion, goods: &Goods<'_>, context: &Context) -> Option<WhyNot> {
-    let (needs, shopper) = (&promotion.needs, &context.shopper);
-    if promotion.currency().is_some_and(|c| c != context.currency) {
-        return Some(WhyNot::OtherCurrency);
-    }
-    if let Some(minimum) = needs.minimum.filter(|m| m.basis == Basis::Subtotal && goods.subtotal.minor() < m.amount.minor()) {
-        return Some(WhyNot::BelowMinimum { minimum: minimum.amount, have: Some(goods.subtotal) });
-    }
-    if let Some(part) = &needs.copies {
-        let have = goods.copies(&part.of);
-        if have < u64::from(part.count) {
-            return Some(WhyNot::BelowCopies { least: part.count, have });
-        }
-    }
-    if !needs.segments.is_empty() && !needs.segments.iter().any(|s| shopper.segments.contains(s)) {
-        return Some(if shopper.orders.is_none() { WhyNot::NeedsCustomer } else { WhyNot::NotInSegment });
-    }
-    if needs.first_order {
-        match shopper.orders {
-            None => return Some(WhyNot::NeedsCustomer),
-            Some(0) => {}
-            Some(_) => return Some(WhyNot::NotFirstOrder),
-        }
-    }
-    let days = needs.birthday_within_days?;
-    match shopper.birthday {
-        None => Some(WhyNot::NeedsCustomer),
-        Some(birthday) => (birthday.days_from(context.local.date) > days).then_some(WhyNot::NotBirthday),
-    }
-}
-
-fn expression(promotion: &Promotion, facts: &Facts<'_>) -> Option<WhyNot> {
-    match facts.context.evaluator.holds(promotion.needs.expression.as_ref()?, facts) {
-        Some(true) => None,
-        Some(false) => Some(WhyNot::ConditionUnmet),
-        None => Some(WhyNot::ConditionFailed),
-    }
-}
-
-/// What an order with this promotion uses. Automatic ones without limits are not counted: every order would wait for them.
-fn uses(promotion: &Promotion, given: Option<&Given>, context: &Context, amount: Money) -> Vec<Use> {
-    let (budget, id) = (promotion.budget, || promotion.id.clone());
-    let mut uses = Vec::new();
-    if matches!(promotion.trigger, Trigger::Codes(_)) || budget.uses.is_some() {
-        uses.push(Use { counter: Counter::Uses(id()), by: 1, limit: budget.uses.map(u64::from) });
-    }
-    if let (Some(max), Some(who)) = (promotion.uses_each(), context.shopper.who) {
-        uses.push(Use { counter: Counter::UsesBy(id(), who), by: 1, limit: Some(max.into()) });
-    }
-    if let Some(max) = budget.amount {
-        uses.push(Use { counter: Counter::Spent(id()), by: amount.minor().unsigned_abs(), limit: Some(max.minor().unsigned_abs()) });
-    }
-    if let Some(given) = given.filter(|g| g.uses_max.is_some()) {
-        uses.push(Use { counter: Counter::Code(given.code.clone()), by: 1, limit: given.uses_max.map(u64::from) });
-    }
-    uses
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::catalog::Offer;
 use crate::ids::{PromotionId, Segment, TaxName};
-use crate::money::Nano;
+use crate::money::{Nano, Ppm};
 use crate::person::Country;
 use proptest::prelude::*;
 use std::collections::BTreeMap;

@@ -1,7 +1,10 @@
 //! How often promotions have been used. Quoting consumes nothing: a quote says what it would use, the ledger
 //! holds it for a checkout that is being paid, and gives it back when nothing comes of it.
 
+use super::promotion::{Promotion, Trigger};
+use super::{Context, Given};
 use crate::ids::{CouponCode, PromotionId};
+use crate::money::Money;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -84,6 +87,25 @@ pub struct Use {
     pub counter: Counter,
     pub by: u64,
     pub limit: Option<u64>,
+}
+
+/// What an order with this promotion uses. Automatic ones without limits are not counted: every order would wait for them.
+pub(super) fn uses(promotion: &Promotion, given: Option<&Given>, context: &Context, amount: Money) -> Vec<Use> {
+    let (budget, id) = (promotion.budget, || promotion.id.clone());
+    let mut uses = Vec::new();
+    if matches!(promotion.trigger, Trigger::Codes(_)) || budget.uses.is_some() {
+        uses.push(Use { counter: Counter::Uses(id()), by: 1, limit: budget.uses.map(u64::from) });
+    }
+    if let (Some(max), Some(who)) = (promotion.uses_each(), context.shopper.who) {
+        uses.push(Use { counter: Counter::UsesBy(id(), who), by: 1, limit: Some(max.into()) });
+    }
+    if let Some(max) = budget.amount {
+        uses.push(Use { counter: Counter::Spent(id()), by: amount.minor().unsigned_abs(), limit: Some(max.minor().unsigned_abs()) });
+    }
+    if let Some(given) = given.filter(|g| g.uses_max.is_some()) {
+        uses.push(Use { counter: Counter::Code(given.code.clone()), by: 1, limit: given.uses_max.map(u64::from) });
+    }
+    uses
 }
 
 /// Counts as of one instant. A counter that is not among them is at zero.

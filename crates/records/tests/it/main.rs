@@ -1,6 +1,7 @@
 //! What was once written is read for ever: every file of `golden/` is a record some version wrote.
 
 mod fixtures;
+mod quotes;
 mod rules;
 
 use domain::event::{Event, Outgoing};

@@ -347,7 +347,7 @@ def why_not(case, turn, lines):
             return "needs_customer"
         if days_apart(shopper["birthday"], local["date"]) > needs["birthday_within_days"]:
             return "not_birthday"
-    return {None: None, "yes": None, "no": "condition_unmet", "cannot": "condition_failed"}[needs["expression"]]
+    return {None: None, "holds": None, "not": "condition_unmet", "broken": "condition_failed"}[needs["expression"]]
 
 
 def uses_each(promotion):

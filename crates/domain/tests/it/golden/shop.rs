@@ -2,7 +2,6 @@
 
 use domain::catalog::{Format, HeadingId, HeadingKind, Offer};
 use domain::ids::{BookId, CouponCode, EditionId, PromotionGroup, PromotionId, Segment, ShippingOptionId, Sku, TaxName};
-use domain::limits::EXPRESSION_MAX;
 use domain::money::{Currency, Money, Nano, Ppm, Rounding};
 use domain::person::Country;
 use domain::pricing::*;
@@ -230,23 +229,6 @@ pub fn destination(words: &str) -> Destination {
     let (words, city) = words.split_once('/').map_or((words, None), |(there, city)| (there, Some(text(city))));
     let (country, region) = words.split_once('-').map_or((words, None), |(there, region)| (there, Some(text(region))));
     Destination { country: Country::parse(country).expect("a country"), region, city, postal_code: postal }
-}
-
-/// Conditions that say what they are told to: `holds`, `not` or `broken`.
-pub struct Told;
-
-impl Conditions for Told {
-    fn check(&self, _: &Text<EXPRESSION_MAX>) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn holds(&self, source: &Text<EXPRESSION_MAX>, _: &Facts<'_>) -> Option<bool> {
-        [("holds", Some(true)), ("not", Some(false)), ("broken", None)]
-            .into_iter()
-            .find(|(word, _)| *word == source.as_str())
-            .expect("a condition")
-            .1
-    }
 }
 
 /// The words of a line, one after the other.

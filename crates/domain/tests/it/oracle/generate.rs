@@ -1,8 +1,9 @@
 //! Random carts under random rules. Few ids and small numbers, so that rules meet the goods and one another.
 
+use crate::told::{BROKEN, HOLDS, NOT, evaluator};
 use domain::catalog::{Format, HeadingId, HeadingKind, Offer};
 use domain::ids::{BookId, CouponCode, EditionId, PromotionGroup, PromotionId, Segment, ShippingOptionId, Sku, TaxName};
-use domain::limits::{AMOUNT_MAX, EXPRESSION_MAX};
+use domain::limits::AMOUNT_MAX;
 use domain::money::{Currency, Money, MoneyError, Nano, Ppm, Rounding};
 use domain::person::Country;
 use domain::pricing::*;
@@ -10,7 +11,6 @@ use domain::quantity::Quantity;
 use domain::text::Text;
 use domain::time::{Local, MonthDay, Timestamp};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// All that a quote is made of.
 pub struct Scenario {
@@ -25,23 +25,6 @@ pub struct Scenario {
 impl Scenario {
     pub fn quote(&self) -> Result<Quote, MoneyError> {
         quote(&self.lines, &self.codes, &self.offers, &self.rules, &self.context, self.now)
-    }
-}
-
-/// Conditions that are what they say.
-struct Literal;
-
-impl Conditions for Literal {
-    fn check(&self, _: &Text<EXPRESSION_MAX>) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn holds(&self, source: &Text<EXPRESSION_MAX>, _: &Facts<'_>) -> Option<bool> {
-        match source.as_str() {
-            "yes" => Some(true),
-            "no" => Some(false),
-            _ => None,
-        }
     }
 }
 
@@ -228,7 +211,7 @@ impl World {
             segments: self.dice.maybe(10, |d| d.list(2, segment)).unwrap_or_default(),
             first_order: self.dice.chance(8),
             birthday_within_days: self.dice.maybe(8, |d| d.one(&[0, 7, 45])),
-            expression: self.dice.maybe(8, |d| text(d.one(&["yes", "yes", "no", "cannot"]))),
+            expression: self.dice.maybe(8, |d| text(d.one(&[HOLDS, HOLDS, NOT, BROKEN]))),
         }
     }
 
@@ -411,7 +394,7 @@ impl World {
             shopper,
             local: Local { weekday: self.dice.one(&[1, 2]), minute: self.dice.one(&[0, 599, 600, 1439]), date: self.dice.day() },
             usage,
-            evaluator: Evaluator(Some(Arc::new(Literal))),
+            evaluator: evaluator(),
             assessed: None,
         }
     }

@@ -4,15 +4,15 @@
 mod shop;
 mod shown;
 
+use crate::told::evaluator;
 use domain::ids::{CouponCode, EditionId, PromotionId, Segment, ShippingOptionId};
 use domain::money::MoneyError;
-use domain::pricing::{Context, Counter, Evaluator, Given, Line, Rules, Usage, Who, quote};
+use domain::pricing::{Context, Counter, Given, Line, Rules, Usage, Who, quote};
 use domain::quantity::Quantity;
 use domain::time::{MonthDay, Timestamp};
-use shop::{Shop, Told, Words, bits, destination, money};
+use shop::{Shop, Words, bits, destination, money};
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 const WHO: Who = Who(*b"whoever buys it.");
 
@@ -31,12 +31,8 @@ impl Case {
         let goods = columns.next().unwrap_or_default().split(',').filter(|item| !item.trim().is_empty());
         let lines = goods.map(|item| line(Words::new(item, shop.currency))).collect();
         let codes = columns.next().unwrap_or_default().split_whitespace().map(|word| given(word, rules)).collect();
-        let mut case = Self {
-            lines,
-            codes,
-            context: Context { evaluator: Evaluator(Some(Arc::new(Told))), ..Context::cart(shop.currency) },
-            now: Timestamp(100),
-        };
+        let mut case =
+            Self { lines, codes, context: Context { evaluator: evaluator(), ..Context::cart(shop.currency) }, now: Timestamp(100) };
         for clause in columns.next().unwrap_or_default().split(',').filter(|c| !c.trim().is_empty()) {
             case.circumstance(Words::new(clause, shop.currency));
         }
@@ -141,7 +137,7 @@ fn check(file: &str, text: &str) -> (Vec<String>, usize) {
 
 #[test]
 fn quotes_are_what_a_shopkeeper_gets_by_hand() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden");
     let files = fs::read_dir(here).expect("the directory").map(|entry| entry.expect("a file").path());
     let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "txt")).collect();
     files.sort();

@@ -1,7 +1,7 @@
 //! What occurred how often, so that the comparison cannot silently pass over a kind of rule.
 
-use crate::generate::Scenario;
-use crate::json::name;
+use super::generate::Scenario;
+use super::json::name;
 use domain::money::MoneyError;
 use domain::pricing::*;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Writes a quote as the right side of a row.
 
-use crate::shop::name;
+use super::shop::name;
 use domain::money::{Money, Ppm};
 use domain::pricing::{Adjustment, Counter, Limited, NotApplied, Off, Quote, Reason, Use, WhyNot};
 

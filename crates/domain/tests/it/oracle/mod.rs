@@ -1,7 +1,7 @@
 //! Ten thousand random carts, priced a second time by `oracle.py`, which was written from `docs/money.md` alone and shares nothing
 //! with the engine: another language, exact fractions, copies one by one.
 //!
-//! `SEED=7 QUOTES=100000 cargo test -p domain --test oracle -- --nocapture` prices others. Every quote has a seed of its own, so a
+//! `SEED=7 QUOTES=100000 cargo test -p domain --test it oracle -- --nocapture` prices others. Every quote has a seed of its own, so a
 //! difference is shown again by its seed and `QUOTES=1`.
 #![expect(clippy::print_stdout, reason = "it says which quotes it priced, and what occurred in them")]
 
@@ -20,7 +20,7 @@ const QUOTES: u64 = 10_000;
 fn another_program_comes_to_the_same_quotes() {
     let (seed, quotes) = (number("SEED").unwrap_or(0), number("QUOTES").unwrap_or(QUOTES));
     println!("SEED={seed} QUOTES={quotes}");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/oracle.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/oracle/oracle.py");
     let Ok(mut oracle) = Command::new("python3").arg(script).stdin(Stdio::piped()).spawn() else {
         println!("skipped: there is no python3 to price them with");
         return;

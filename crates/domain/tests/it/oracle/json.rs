@@ -1,6 +1,6 @@
 //! A scenario and its quote as JSON, for the oracle.
 
-use crate::generate::Scenario;
+use super::generate::Scenario;
 use domain::catalog::Offer;
 use domain::ids::ItemId;
 use domain::money::Money;

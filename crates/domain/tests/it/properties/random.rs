@@ -1,8 +1,8 @@
 //! Shops, rules and carts made at random. Names and ids are few and amounts are small, so that rules meet carts and each other often.
 
+use crate::told::{BROKEN, HOLDS, NOT, evaluator};
 use domain::catalog::{Format, HeadingId, HeadingKind, Offer};
 use domain::ids::{BookId, CouponCode, EditionId, PromotionGroup, PromotionId, Segment, ShippingOptionId, Sku, TaxName};
-use domain::limits::EXPRESSION_MAX;
 use domain::money::{Currency, Money, MoneyError, Nano, Ppm, Rounding};
 use domain::person::Country;
 use domain::pricing::*;
@@ -14,7 +14,6 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Everything a quote depends on.
 #[derive(Clone, Debug)]
@@ -185,26 +184,13 @@ fn needs() -> impl Strategy<Value = Needs> {
     let minimum = (money(), select(vec![Basis::Subtotal, Basis::Discounted])).prop_map(|(amount, basis)| Minimum { amount, basis });
     let segments = subsequence(vec!["gold", "silver"], 1..2).prop_map(|names| names.into_iter().map(segment).collect());
     let who = (option::weighted(0.1, segments), prop::bool::weighted(0.05), option::weighted(0.05, 0u16..9));
-    let holds = select(vec!["holds", "not", "broken"]);
+    let holds = select(vec![HOLDS, NOT, BROKEN]);
     (option::weighted(0.3, minimum), option::weighted(0.15, part()), who, option::weighted(0.1, holds)).prop_map(
         |(minimum, copies, (segments, first_order, birthday_within_days), holds)| {
             let expression = holds.and_then(Text::parse);
             Needs { minimum, copies, segments: segments.unwrap_or_default(), first_order, birthday_within_days, expression }
         },
     )
-}
-
-/// Conditions that say what they are told to.
-struct Told;
-
-impl Conditions for Told {
-    fn check(&self, _: &Text<EXPRESSION_MAX>) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn holds(&self, source: &Text<EXPRESSION_MAX>, _: &Facts<'_>) -> Option<bool> {
-        (source.as_str() != "broken").then(|| source.as_str() == "holds")
-    }
 }
 
 fn segment(name: &str) -> Segment {
@@ -293,7 +279,7 @@ fn context() -> impl Strategy<Value = (Context, Vec<u64>)> {
     let chosen = option::weighted(0.2, select(vec!["S1", "S2", "S3"])).prop_map(|o| o.and_then(ShippingOptionId::parse));
     (option::weighted(0.8, destination()), chosen, shopper, clock, vec(prop_oneof![4 => Just(0u64), 1 => 1u64..4], 7)).prop_map(
         |(destination, shipping, shopper, local, used)| {
-            let bare = Context { evaluator: Evaluator(Some(Arc::new(Told))), ..Context::cart(currency("USD")) };
+            let bare = Context { evaluator: evaluator(), ..Context::cart(currency("USD")) };
             (Context { destination, shipping, shopper, local, ..bare }, used)
         },
     )
