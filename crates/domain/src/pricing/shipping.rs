@@ -1,10 +1,11 @@
 //! Ways to ship and what they cost.
 
 use super::{Adjustment, AdjustmentKind, Destination, Place, Quote, Reason, label};
-use crate::ids::ShippingOptionId;
+use crate::ids::{ItemId, ShippingOptionId};
 use crate::limits::NAME_MAX;
 use crate::money::{Currency, Money, MoneyError};
 use crate::text::Text;
+use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShippingOption {
@@ -111,20 +112,30 @@ fn reached<T>(steps: &[Step<T>], is: impl Fn(&T) -> bool) -> Option<Money> {
 }
 
 impl Quote {
-    /// The goods that have to travel: those that are there now, and those that are not, when there are such.
+    /// The goods that have to travel: those that are there now, and those that are not, when there are such. Shipping is
+    /// priced before taxes, so what an exemption took out of the goods is still in them here.
     pub fn parcels(&self) -> Result<Parcels, MoneyError> {
+        let exemption = self.adjustments.iter().find(|a| a.kind == AdjustmentKind::Exemption);
+        let relief: BTreeMap<ItemId, Money> = exemption.iter().flat_map(|a| &a.shares).copied().collect();
+        let mut goods = self.subtotal.minus(self.discount)?;
+        if let Some(exemption) = exemption {
+            goods = goods.minus(exemption.amount)?;
+        }
         let mut parcels: Vec<(bool, Parcel)> = Vec::with_capacity(2);
         for line in self.lines.iter().filter(|l| l.format.ships()) {
             let now = line.quantity.get() <= line.available;
             let weight_g = u64::from(line.weight_g) * u64::from(line.quantity.get());
-            let worth = line.total.minus(line.discount)?;
+            let mut worth = line.total.minus(line.discount)?;
+            if let Some(part) = relief.get(&line.item) {
+                worth = worth.minus(*part)?;
+            }
             match parcels.iter_mut().find(|(when, _)| *when == now) {
                 Some((_, parcel)) => *parcel = Parcel { weight_g: parcel.weight_g + weight_g, worth: parcel.worth.plus(worth)? },
                 None => parcels.push((now, Parcel { weight_g, worth })),
             }
         }
         let parcels = parcels.into_iter().map(|(_, parcel)| parcel).collect();
-        Ok(Parcels { parcels, goods: self.subtotal.minus(self.discount)? })
+        Ok(Parcels { parcels, goods })
     }
 }
 

@@ -348,3 +348,17 @@ proptest! {
         prop_assert_eq!(priced(&exempt).tax, usd(0));
     }
 }
+
+#[test]
+fn ways_to_ship_are_offered_to_the_exempt_at_the_price_they_are_quoted_at() {
+    let rules = rules();
+    let offers = offers(&[(3500, None)]);
+    for (tax_exempt, total) in [(false, 3500), (true, 3500 - 229)] {
+        let shopper = Shopper { tax_exempt, ..Shopper::default() };
+        let context = Context { destination: Some(to("DE")), shopper, ..Context::cart(usd(0).currency()) };
+        let q = quote(&lines(&[(1, 1)]), &[], &offers, &rules, &context, Timestamp(100)).expect("in range");
+        let [standard] = rules.shipping_to(&to("DE"), usd(0).currency())[..] else { panic!("one way goes there") };
+        let offered = standard.price_for(&q.parcels().expect("in range")).expect("in range");
+        assert_eq!((q.total, q.shipping, offered), (usd(total), usd(0), usd(0)), "free from 35.00, exempt: {tax_exempt}");
+    }
+}
