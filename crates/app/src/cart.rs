@@ -6,7 +6,7 @@
 //! store's version check makes the slower node decide again.
 
 use crate::App;
-use crate::caller::Caller;
+use crate::caller::{Caller, who};
 use crate::error::Error;
 use crate::lane::{Entered, Lanes, Leader, Turn};
 use crate::once::{Answered, Once, answer, before};
@@ -434,8 +434,8 @@ impl App {
             }
         }
         codes.extend(sources.iter().flatten().flat_map(|s| &s.coupons));
-        // They all act for the cart's owner, or are refused.
-        let shopper = works.first().map(|work| work.shopper.clone()).unwrap_or_default();
+        // What was used is looked up for the cart's owner, whoever asks; what else is known of a shopper comes with each piece of work.
+        let shopper = Shopper { who: who(&cart.owner, None), ..Shopper::default() };
         let terms = self.terms(self.pricebook(), codes, shopper, now).await?;
         let batch =
             Batch { cart, shelf: self.shelf(), terms, sources, events: vec![], answers: vec![], deletes: vec![], dirty: false, now };
