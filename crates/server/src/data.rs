@@ -63,13 +63,14 @@ fn report(done: Imported, bad: &[String]) -> Result<(), String> {
 
 pub fn token(settings: &Settings, sub: &str, role: Role, said: &Said, ttl: Duration) -> Result<(), String> {
     let sub = CustomerId::parse(sub).ok_or("--sub is 1 to 255 visible ASCII characters")?;
-    print(&format!("{}\n", issuer(&settings.data_dir)?.token_saying(&sub, role, said, ttl, SystemClock.now())))
+    print(&format!("{}\n", issuer(settings, &settings.data_dir)?.token_saying(&sub, role, said, ttl, SystemClock.now())))
 }
 
-pub fn issuer(dir: &Path) -> Result<DevIssuer, String> {
-    let at = |e: std::io::Error| format!("{}: {e}", dir.display());
-    std::fs::create_dir_all(dir).map_err(at)?;
-    DevIssuer::open(dir).map_err(at)
+pub fn issuer(settings: &Settings, dir: &Path) -> Result<DevIssuer, String> {
+    let path = settings.token_key(dir);
+    let at = |e: std::io::Error| format!("{}: {e}", path.display());
+    path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(at)?;
+    DevIssuer::open(&path).map_err(at)
 }
 
 pub fn check(settings: &Settings, rebuild: bool) -> Result<(), String> {

@@ -129,7 +129,7 @@ fn edge(settings: &Settings, dir: &Path, app: Arc<App>) -> Result<Arc<Edge>, Str
         body_timeout: settings.http.body_timeout.0,
         webhook_secrets: settings.webhook_secrets()?,
     };
-    let keys = Arc::new(issuer(dir)?.keys());
+    let keys = Arc::new(issuer(settings, dir)?.keys());
     Ok(Edge::new(app, keys, Metrics::new(Registry::default()), &config))
 }
 
