@@ -2,6 +2,7 @@
 
 mod data;
 mod import;
+mod loops;
 mod rules;
 mod serve;
 mod settings;

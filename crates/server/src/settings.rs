@@ -3,7 +3,7 @@
 
 mod engines;
 
-pub use engines::{Address, BusAt, Role, Store};
+pub use engines::{BusAt, Role, Store};
 
 use app::TimeZone;
 use app::{Policy, TaxFallback};

@@ -110,6 +110,7 @@ impl Settings {
             ),
             (!shared && postgres_read_url.told().is_some(), "store.postgres_read_url is a replica of store.postgres_url, which is missing"),
             (*postgres_connections_max < 2, "store.postgres_connections_max: at least 2"),
+            (self.node.chars().count() > 50, "node: at most 50 characters"),
             (self.roles.is_empty(), "roles: a node has at least one of edge, worker, catalog"),
             (
                 !shared && self.roles.len() < 3,
