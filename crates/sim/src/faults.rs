@@ -5,9 +5,9 @@
 use crate::chance::happens;
 use crate::executor::{Spawner, Time};
 use app::ports::{
-    Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Committed, Ledger,
-    NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PortErrorKind, PriceChange, Prices, PricesSaved, Refund, Saved,
-    Sessions, Taken, TokenDigest,
+    Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Committed, Freshness,
+    Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PortErrorKind, PriceChange, Prices, PricesSaved, Refund,
+    Saved, Sessions, Taken, TokenDigest,
 };
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
@@ -371,6 +371,9 @@ impl Catalog for Faulty<dyn Catalog> {
         let is_old = seen.levels.iter().any(|(edition, level)| self.port.level(*edition) != *level);
         seen.glances += u64::from(is_old);
         self.port.changes() + seen.glances
+    }
+    fn freshness(&self) -> Freshness {
+        self.port.freshness()
     }
     async fn save(&self, change: CatalogChange, now: Timestamp) -> Result<CatalogSaved, PortError> {
         let saved = write!(self, "catalog", COMMITS, |port| port.save(change, now), change);

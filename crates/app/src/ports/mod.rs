@@ -16,7 +16,7 @@ mod world;
 
 pub use bus::{Bus, Outbox, Pending};
 pub use carts::{CartChange, CartWrite, Carts, Saved};
-pub use catalog::{BookWrite, Catalog, CatalogChange, CatalogSaved, HeadingWrite, SearchIndex};
+pub use catalog::{BookWrite, Catalog, CatalogChange, CatalogSaved, Freshness, HeadingWrite, SearchIndex};
 pub use ledger::{Change, Committed, Ledger, NoticeId, OrderFilter, OrderPlace, Overdue, UseChange, UseMove};
 pub use payments::{Authorization, Authorize, Charge, ChargeStatus, Payments, Refund, Taken};
 pub use prices::{CodeWrite, PriceChange, Prices, PricesSaved, RuleWrite};
