@@ -336,7 +336,7 @@ impl Settings {
 
 /// Lists in variables are written with commas.
 fn with_lists(environment: Environment) -> Environment {
-    environment.list_separator(",").with_list_parse_key("roles").with_list_parse_key("store.redis_urls")
+    environment.list_separator(",").with_list_parse_key("roles").with_list_parse_key("store.redis_urls").with_list_parse_key("bus.urls")
 }
 
 #[cfg(test)]
@@ -386,7 +386,7 @@ mod tests {
 
     #[test]
     fn engines_are_named_by_variables_and_their_passwords_not_shown() {
-        let bus = ("CARTWRIGHT_BUS__URL", "amqps://shop:secret@rabbit/shop");
+        let bus = ("CARTWRIGHT_BUS__URLS", "amqps://shop:secret@rabbit/shop");
         let settings = load(&[PG, REDIS, PAID[0], PAID[1], KEY, bus, ("CARTWRIGHT_ROLES", "edge,worker")]).expect("valid");
         let printed = settings.print();
         let kept =
@@ -405,7 +405,7 @@ mod tests {
             (&[("CARTWRIGHT_STORE__POSTGRES_READ_URL", PG.1)], "a replica of store.postgres_url, which is missing"),
             (&[("CARTWRIGHT_STORE__POSTGRES_URL", "mysql://db/shop")], "store.postgres_url: an address starts with postgres://"),
             (&[("CARTWRIGHT_STORE__REDIS_URLS", "valkey://a")], "store.redis_urls: an address starts with redis://"),
-            (&[("CARTWRIGHT_BUS__URL", "nats://a")], "bus.url: an address starts with amqp://"),
+            (&[("CARTWRIGHT_BUS__URLS", "nats://a")], "bus.urls: an address starts with amqp://"),
             (&[("CARTWRIGHT_ROLES", "worker")], "is for one process"),
             (&[("CARTWRIGHT_ROLES", "boss")], "boss"),
             (&[PG, REDIS, KEY], "start `cartwright payment-simulator`"),

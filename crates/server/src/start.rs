@@ -115,10 +115,7 @@ impl Opened {
 }
 
 async fn bus(settings: &Settings) -> Result<Arc<dyn Bus>, String> {
-    match settings.bus.url.told() {
-        None => Ok(Arc::new(LocalBus)),
-        Some(_) => Err("configuration: bus.url: not yet".into()),
-    }
+    if settings.bus.urls.is_empty() { Ok(Arc::new(LocalBus)) } else { Err("configuration: bus.urls: not yet".into()) }
 }
 
 fn simulator(dir: &Path, timeout: Duration, origin: &str) -> Result<PaymentSimulator, String> {

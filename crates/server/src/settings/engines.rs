@@ -2,6 +2,7 @@
 
 use super::{Provider, Settings};
 use serde::{Deserialize, Serialize, Serializer};
+use std::path::PathBuf;
 
 /// What a node does of what nodes share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, clap::ValueEnum)]
@@ -22,7 +23,9 @@ pub struct Store {
     pub postgres_read_url: Address,
     pub postgres_connections_max: u32,
     pub redis_urls: Vec<Address>,
+    pub redis_prefix: String,
     pub redis_copies: usize,
+    pub ca_file: PathBuf,
 }
 
 impl Store {
@@ -35,7 +38,9 @@ impl Store {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct BusAt {
-    pub url: Address,
+    pub urls: Vec<Address>,
+    pub prefix: String,
+    pub source: String,
 }
 
 /// An address that may have a password in it, which is not shown; empty when there is none.
@@ -101,7 +106,7 @@ impl Settings {
         postgres_url.check("store.postgres_url", &["postgres", "postgresql"])?;
         postgres_read_url.check("store.postgres_read_url", &["postgres", "postgresql"])?;
         redis_urls.iter().try_for_each(|url| url.check("store.redis_urls", &["redis", "rediss"]))?;
-        self.bus.url.check("bus.url", &["amqp", "amqps"])?;
+        self.bus.urls.iter().try_for_each(|url| url.check("bus.urls", &["amqp", "amqps"]))?;
         let shared = self.store.is_shared();
         let wrong = [
             (
@@ -109,6 +114,7 @@ impl Settings {
                 "store.postgres_url and store.redis_urls belong together: carts in Redis, all else in PostgreSQL; or none, and everything is in data_dir",
             ),
             (!shared && postgres_read_url.told().is_some(), "store.postgres_read_url is a replica of store.postgres_url, which is missing"),
+            (self.store.redis_prefix.is_empty() || self.bus.prefix.is_empty(), "store.redis_prefix and bus.prefix: at least one character"),
             (*postgres_connections_max < 2, "store.postgres_connections_max: at least 2"),
             (self.node.chars().count() > 50, "node: at most 50 characters"),
             (self.roles.is_empty(), "roles: a node has at least one of edge, worker, catalog"),
