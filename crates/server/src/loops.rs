@@ -60,10 +60,16 @@ impl Loops {
     }
 
     /// The jobs that all workers share out.
-    pub fn work(&mut self, app: &Arc<App>, edge: &Arc<Edge>, worker: Worker) {
+    pub async fn work(&mut self, app: &Arc<App>, edge: &Arc<Edge>, worker: Worker) {
         let worker = Arc::new(worker);
+        // Before the first turns, so that they need not wait for the second ones.
+        report("leases", worker.tend(app.now()).await.map(|()| 0));
         let (a, w, mut ticks) = (Arc::clone(app), Arc::clone(&worker), self.every(TEND_PAUSE));
-        self.tasks.spawn(async move { while ticks.next(report("leases", w.tend(a.now()).await.map(|()| 0))).await {} });
+        self.tasks.spawn(async move {
+            while ticks.next(false).await {
+                report("leases", w.tend(a.now()).await.map(|()| 0));
+            }
+        });
         for work in worker.all().iter().copied() {
             let (a, w, mut ticks) = (Arc::clone(app), Arc::clone(&worker), self.every(pause(work)));
             self.tasks.spawn(async move { while ticks.next(turn(&a, &w, work).await).await {} });
