@@ -3,6 +3,7 @@
 mod carts;
 mod checkout;
 mod faults;
+mod inbox;
 mod orders;
 mod prices;
 mod provider;
