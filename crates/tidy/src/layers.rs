@@ -11,6 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("conformance", &["app", "domain"]),
     ("fail-points", &["app", "domain"]),
     ("store-embedded", &["app", "domain", "fail-points", "records"]),
+    ("bus-rabbit", &["app", "domain", "records", "wire"]),
     ("expressions", &["domain"]),
     ("webhook", &["domain"]),
     ("outbound", &["app"]),
@@ -21,6 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "server",
         &[
             "app",
+            "bus-rabbit",
             "domain",
             "expressions",
             "fail-points",
