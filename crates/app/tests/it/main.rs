@@ -9,4 +9,5 @@ mod prices;
 mod provider;
 mod repeats;
 mod taxes;
+mod workers;
 mod world;
