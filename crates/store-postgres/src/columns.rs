@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
 /// An id as the database's `uuid`: sixteen bytes, big endian, so that they sort as in the domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(pub u128);
 
 impl ToSql for Id {
@@ -71,7 +71,7 @@ pub fn records<T>(rows: &[Row], decode: Decode<T>) -> Result<Vec<T>, Fault> {
     rows.iter().map(|row| Ok(decode(row.try_get(0)?)?)).collect()
 }
 
-/// The record in the first column of a row.
-pub fn record<T>(row: Option<Row>, decode: Decode<T>) -> Result<Option<T>, Fault> {
-    row.map(|row| Ok(decode(row.try_get(0)?)?)).transpose()
+/// The record in the first column of the first row.
+pub fn record<T>(rows: &[Row], decode: Decode<T>) -> Result<Option<T>, Fault> {
+    rows.first().map(|row| Ok(decode(row.try_get(0)?)?)).transpose()
 }

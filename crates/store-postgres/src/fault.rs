@@ -15,6 +15,12 @@ pub enum Fault {
     /// The server is silent.
     #[error("the database does not answer")]
     Silent,
+    /// A write of which nobody said what came of it has turned out not to have happened.
+    #[error("the connection broke, and nothing was written")]
+    Undone,
+    /// The server says what this version does not know.
+    #[error("the database answers {0:?}")]
+    Unheard(String),
     #[error(transparent)]
     Damaged(#[from] records::Damaged),
 }
@@ -29,13 +35,24 @@ impl Fault {
         match self {
             Self::Sql(error) => error.code(),
             Self::Pool(PoolError::Backend(error)) => error.code(),
-            Self::Pool(_) | Self::Silent | Self::Damaged(_) => None,
+            Self::Pool(_) | Self::Silent | Self::Undone | Self::Unheard(_) | Self::Damaged(_) => None,
         }
     }
 
-    /// The transaction lost to another one: the same again may win.
+    /// The transaction lost to another one, and nothing of it was done: the same again meets what the other has left. Two
+    /// that insert the same row at once are kept apart by a unique index at the latest.
     pub fn is_lost_race(&self) -> bool {
-        matches!(self.code(), Some(code) if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
+        let lost = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::UNIQUE_VIOLATION];
+        self.code().is_some_and(|code| lost.contains(code))
+    }
+
+    /// The connection is of no use any more.
+    pub fn is_broken(&self) -> bool {
+        match self {
+            Self::Sql(error) => error.as_db_error().is_none_or(|db| db.parsed_severity() != Some(Severity::Error)),
+            Self::Silent => true,
+            Self::Pool(_) | Self::Undone | Self::Unheard(_) | Self::Damaged(_) => false,
+        }
     }
 
     /// The server takes no writes: it has become a replica, or another one the primary.
@@ -46,17 +63,13 @@ impl Fault {
     /// Whether what was asked for may have been done all the same. An error of the server has undone it; the end of a
     /// connection, also one that the server announces, leaves it open.
     pub fn may_have_happened(&self) -> bool {
-        match self {
-            Self::Sql(error) => error.as_db_error().is_none_or(|db| !matches!(db.parsed_severity(), Some(Severity::Error))),
-            Self::Silent => true,
-            Self::Pool(_) | Self::Damaged(_) => false,
-        }
+        self.is_broken()
     }
 
     fn kind(&self) -> PortErrorKind {
         let timeouts = [SqlState::QUERY_CANCELED, SqlState::LOCK_NOT_AVAILABLE];
         match (self, self.code()) {
-            (Self::Damaged(_), _) => PortErrorKind::Corrupt,
+            (Self::Damaged(_) | Self::Unheard(_), _) => PortErrorKind::Corrupt,
             (Self::Silent | Self::Pool(PoolError::Timeout(TimeoutType::Wait)), _) => PortErrorKind::Timeout,
             (_, Some(code)) if timeouts.contains(code) => PortErrorKind::Timeout,
             (_, Some(code)) if *code == SqlState::DISK_FULL => PortErrorKind::Full,

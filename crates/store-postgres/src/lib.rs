@@ -6,19 +6,27 @@
 //! - **Records** are encoded by the `records` crate, byte for byte as in the embedded store; the columns beside
 //!   them are only what queries and preconditions need.
 
+mod answers;
+mod change;
 mod columns;
+mod commit;
 mod fault;
+mod leases;
+mod ledger;
 mod limits;
 mod migrate;
+mod outbox;
 mod pool;
 mod queries;
 mod settings;
+mod stock;
 mod tls;
 
 pub use settings::PgSettings;
 
+use crate::outbox::Floor;
 use crate::pool::Connections;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio_postgres::config::TargetSessionAttrs;
 
 /// The store of all nodes of a shop. Clones are the same store.
@@ -29,6 +37,8 @@ struct Open {
     primary: Connections,
     /// For reads that may be stale; the primary where there is no replica.
     replica: Connections,
+    /// Of the outbox.
+    floor: Mutex<Floor>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -63,12 +73,16 @@ impl PgStore {
         };
         // A query that does not fit is told here.
         drop(primary.get().await?);
-        Ok(Self(Arc::new(Open { primary, replica })))
+        Ok(Self(Arc::new(Open { primary, replica, floor: Mutex::default() })))
     }
 
     /// For decisions and writes.
     fn primary(&self) -> &Connections {
         &self.0.primary
+    }
+
+    fn floor(&self) -> &Mutex<Floor> {
+        &self.0.floor
     }
 
     /// For reads that may be stale.

@@ -17,6 +17,13 @@ macro_rules! queries {
     };
 }
 
+/// Not asked as it is: `ledger::ORDERS` has its shapes.
+pub const ORDERS: &str = include_str!("../queries/ledger/orders.sql");
+
 queries! {
     store: format durability;
+    ledger: commit did_it_happen answer forget_answers forget_commits noticed forget_notices checkout checkout_of_cart
+        checkout_of_owner due_checkouts order order_events due_orders overdue stock usage;
+    outbox: pending horizon drawn deliver forget_delivered;
+    leases: take give_up begin;
 }
