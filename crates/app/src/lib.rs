@@ -9,6 +9,7 @@ mod checkout;
 mod digest;
 mod error;
 mod expiry;
+mod inbox;
 mod lane;
 mod notice;
 mod once;
@@ -27,6 +28,7 @@ pub use cart::{AddItem, Basis, CartView, MergeCart, OpenCart, Opened, Operation}
 pub use catalog::{BookInput, BookPage, BookQuery, BookSort, BookView, EditionInput, Facets, HeadingView, Imported, StockInput, StockView};
 pub use checkout::{CheckoutView, Process, Processed, ShippingOffer, StartCheckout, Started};
 pub use error::Error;
+pub use inbox::{Bought, Incoming, Named, TakenIn, Wish};
 pub use notice::Notice;
 pub use once::{Answered, Once};
 pub use order::{OrderQuery, Page};
@@ -168,5 +170,6 @@ mod tests {
         send(|app| app.saga_step(Timestamp(0), 1));
         send(|app| app.step(Work::Expire, Timestamp(0), 1));
         send(|app| app.import(&[]));
+        send(|app| async { app.take_in(std::future::pending().await, true).await });
     }
 }

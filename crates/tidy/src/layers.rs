@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fail-points", &["app", "domain"]),
     ("store-embedded", &["app", "domain", "fail-points", "records"]),
     ("store-postgres", &["app", "domain", "records"]),
+    ("bus-rabbit", &["app", "domain", "records", "wire"]),
     ("expressions", &["domain"]),
     ("webhook", &["domain"]),
     ("outbound", &["app"]),
@@ -22,6 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "server",
         &[
             "app",
+            "bus-rabbit",
             "domain",
             "expressions",
             "fail-points",

@@ -4,6 +4,7 @@ mod carts;
 mod checkout;
 mod distant;
 mod faults;
+mod inbox;
 mod orders;
 mod prices;
 mod provider;
