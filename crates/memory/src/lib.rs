@@ -14,6 +14,7 @@ mod store;
 mod taxes;
 mod world;
 
+pub use search::search;
 pub use store::MemoryStore;
 pub use taxes::MemoryTaxes;
 pub use world::{ManualClock, MemoryBus, SeededEntropy};

@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("expressions", &["domain"]),
     ("webhook", &["domain"]),
     ("outbound", &["app"]),
+    ("catalog-grpc", &["app", "domain", "memory", "outbound", "records"]),
     ("payments-http", &["app", "domain", "memory", "outbound", "webhook", "wire"]),
     ("taxes-http", &["app", "domain", "outbound"]),
     ("rest", &["app", "domain", "webhook", "wire"]),
@@ -21,6 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "server",
         &[
             "app",
+            "catalog-grpc",
             "domain",
             "expressions",
             "fail-points",
