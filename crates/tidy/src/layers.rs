@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("expressions", &["domain"]),
     ("webhook", &["domain"]),
     ("outbound", &["app"]),
+    ("catalog-grpc", &["app", "domain", "memory", "outbound", "records"]),
     ("payments-http", &["app", "domain", "memory", "outbound", "webhook", "wire"]),
     ("taxes-http", &["app", "domain", "outbound"]),
     ("rest", &["app", "domain", "webhook", "wire"]),
@@ -24,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "app",
             "bus-rabbit",
+            "catalog-grpc",
             "domain",
             "expressions",
             "fail-points",
