@@ -16,6 +16,7 @@ mod taxes;
 mod world;
 
 pub use leases::MemoryLeases;
+pub use search::search;
 pub use store::MemoryStore;
 pub use taxes::MemoryTaxes;
 pub use world::{ManualClock, MemoryBus, SeededEntropy};
