@@ -3,7 +3,7 @@
 
 mod engines;
 
-pub use engines::{BusAt, Role, Store};
+pub use engines::{BusAt, CatalogAt, Role, Store};
 
 use app::TimeZone;
 use app::{Policy, TaxFallback};
@@ -38,6 +38,7 @@ pub struct Settings {
     pub log: Log,
     pub store: Store,
     pub bus: BusAt,
+    pub catalog: CatalogAt,
     pub cart: Cart,
     pub session: Ttl,
     pub checkout: Checkout,

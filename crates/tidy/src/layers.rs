@@ -34,6 +34,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "records",
             "rest",
             "store-embedded",
+            "store-postgres",
+            "store-redis",
             "taxes-http",
             "webhook",
             "wire",
