@@ -54,6 +54,7 @@ pub struct Metrics {
     pub(crate) connections_refused: Counter,
     overdue: Family<OverdueLabels, Gauge>,
     overdue_age: Gauge,
+    pub(crate) limits_alone: Counter,
 }
 
 impl Metrics {
@@ -72,7 +73,13 @@ impl Metrics {
         let (overdue, overdue_age) = (Family::<OverdueLabels, Gauge>::default(), Gauge::default());
         registry.register("saga_overdue", "Checkouts and orders that wait to be driven on, by kind", overdue.clone());
         registry.register("saga_overdue_age_seconds", "For how long the first of them has waited", overdue_age.clone());
-        Self { registry, answers, durations, problems, in_flight, connections, connections_refused, overdue, overdue_age }
+        let limits_alone = Counter::default();
+        registry.register(
+            "limits_alone",
+            "Times this node went by its own limits because the shared ones did not answer",
+            limits_alone.clone(),
+        );
+        Self { registry, answers, durations, problems, in_flight, connections, connections_refused, overdue, overdue_age, limits_alone }
     }
 
     /// What waits to be driven on, as of `now`. To be told every few seconds.

@@ -3,9 +3,9 @@
 mod simulator;
 mod world;
 
-use app::ports::{Leases, Taxes};
+use app::ports::{Leases, SharedLimits, Taxes};
 use conformance::Subject;
-use memory::{ManualClock, MemoryLeases, MemoryStore, MemoryTaxes};
+use memory::{ManualClock, MemoryLeases, MemoryLimits, MemoryStore, MemoryTaxes};
 use std::sync::Arc;
 
 fn store() -> Subject {
@@ -19,10 +19,15 @@ conformance::prices!(store());
 conformance::sessions!(store());
 conformance::outbox!(store());
 conformance::leases!(leases());
+conformance::limits!(limits());
 conformance::taxes!(tax_table());
 
 fn leases() -> Arc<dyn Leases> {
     Arc::new(MemoryLeases::default())
+}
+
+fn limits() -> Arc<dyn SharedLimits> {
+    Arc::new(MemoryLimits::new(Arc::new(ManualClock::new())))
 }
 
 fn tax_table() -> Arc<dyn Taxes> {
