@@ -333,7 +333,7 @@ impl App {
     pub(crate) async fn view(&self, caller: &Caller, cart: Arc<Cart>, now: Timestamp) -> Result<CartView, Error> {
         let terms = self.terms(self.pricebook(), &cart.coupons, caller.shopper(None), now).await?;
         let context = terms.context(cart.currency);
-        Ok(show(cart, &self.shelf(), &terms, &context, now)?)
+        show(cart, &self.shelf(), &terms, &context, now)
     }
 
     async fn in_lane(&self, id: CartId, work: Work) -> Outcome {
@@ -506,20 +506,20 @@ impl Batch {
         Ok(Answered::Fresh(view))
     }
 
-    fn view(&self, cart: Arc<Cart>, work: &Work) -> Result<CartView, Refusal> {
+    fn view(&self, cart: Arc<Cart>, work: &Work) -> Result<CartView, Error> {
         let context = self.terms.context(cart.currency);
         let shopper = Shopper { who: context.shopper.who, orders: context.shopper.orders, ..work.shopper.clone() };
         show(cart, &self.shelf, &self.terms, &Context { shopper, ..context }, self.now)
     }
 }
 
-fn show(cart: Arc<Cart>, shelf: &Shelf, terms: &Terms, context: &Context, now: Timestamp) -> Result<CartView, Refusal> {
+fn show(cart: Arc<Cart>, shelf: &Shelf, terms: &Terms, context: &Context, now: Timestamp) -> Result<CartView, Error> {
     let quote = terms.quote(&cart.lines(), &cart.coupons, shelf, context, now)?;
     let warnings = cart.warnings(&quote);
     Ok(CartView { cart, quote, warnings })
 }
 
-fn commands(operations: &[Operation], shelf: &Shelf) -> Result<Vec<Command>, Refusal> {
+fn commands(operations: &[Operation], shelf: &Shelf) -> Result<Vec<Command>, Error> {
     let command = |operation: &Operation| {
         Ok(match operation.clone() {
             Operation::Add(add) => Command::Add { edition: shelf.edition(add.product, add.variant)?, quantity: add.quantity },

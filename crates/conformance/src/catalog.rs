@@ -5,7 +5,7 @@ use crate::fixtures::{
     START, answer, at, book, book_event, edition, heading, heading_id, mark, move_stock, moved, new_books, put_book, put_heading, race,
     sku, text, usd,
 };
-use app::ports::{BookWrite, Catalog, CatalogChange, CatalogSaved, Committed, HeadingWrite};
+use app::ports::{BookWrite, Catalog, CatalogChange, CatalogSaved, Committed, Freshness, HeadingWrite};
 use domain::catalog::{Book, Edition, Heading, HeadingKind, Ratings};
 use domain::event::BookEvent;
 use domain::ids::{BookId, EditionId, Sku, Version};
@@ -24,6 +24,7 @@ macro_rules! catalog {
             a_snapshot_does_not_change
             an_acknowledged_move_is_in_the_level
             the_count_of_changes_grows_with_the_snapshot_and_the_levels
+            who_holds_the_catalog_knows_it_fresh
             a_write_holds_only_while_the_stored_version_is_the_expected_one
             of_two_saves_at_once_with_one_expected_version_exactly_one_is_done
             skus_are_unique
@@ -184,6 +185,12 @@ pub async fn the_count_of_changes_grows_with_the_snapshot_and_the_levels(on: &Su
     on.ledger.commit(move_stock([moved(1, StockChange::Reserve(2), "order")]), START).await.expect("a store that works");
     let reserved = on.catalog.changes();
     assert!(before < with_book && with_book < counted && counted < reserved, "{before} {with_book} {counted} {reserved}");
+}
+
+pub async fn who_holds_the_catalog_knows_it_fresh(on: &Subject) {
+    assert_eq!(on.catalog.freshness(), Freshness::Fresh);
+    done(&*on.catalog, new_books([book(1)])).await;
+    assert_eq!(on.catalog.freshness(), Freshness::Fresh);
 }
 
 pub async fn a_write_holds_only_while_the_stored_version_is_the_expected_one(on: &Subject) {

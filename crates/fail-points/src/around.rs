@@ -5,8 +5,8 @@ use crate::plan::{late, reach};
 use app::Ports;
 use app::ports::{
     Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Clock, Committed,
-    Fresh, Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, Position, PriceChange, Prices, PricesSaved,
-    Refund, Saved, SearchIndex, Sessions, Taken, Taxes, TokenDigest,
+    Fresh, Freshness, Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, Position, PriceChange, Prices,
+    PricesSaved, Refund, Saved, SearchIndex, Sessions, Taken, Taxes, TokenDigest,
 };
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
@@ -106,6 +106,10 @@ around!(Catalog, "catalog", [
 
     fn changes(&self) -> u64 {
         self.0.changes()
+    }
+
+    fn freshness(&self) -> Freshness {
+        self.0.freshness()
     }
 );
 

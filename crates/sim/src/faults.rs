@@ -6,7 +6,7 @@ use crate::chance::happens;
 use crate::executor::{Spawner, Time};
 use app::ports::{
     Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Committed, Fresh,
-    Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PortErrorKind, Position, PriceChange, Prices,
+    Freshness, Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PortErrorKind, Position, PriceChange, Prices,
     PricesSaved, Refund, Saved, Sessions, Taken, TokenDigest,
 };
 use app::snapshot::Snapshot;
@@ -371,6 +371,9 @@ impl Catalog for Faulty<dyn Catalog> {
         let is_old = seen.levels.iter().any(|(edition, level)| self.port.level(*edition) != *level);
         seen.glances += u64::from(is_old);
         self.port.changes() + seen.glances
+    }
+    fn freshness(&self) -> Freshness {
+        self.port.freshness()
     }
     async fn save(&self, change: CatalogChange, now: Timestamp) -> Result<CatalogSaved, PortError> {
         let saved = write!(self, "catalog", COMMITS, |port| port.save(change, now), change);

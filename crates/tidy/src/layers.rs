@@ -11,6 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("conformance", &["app", "domain"]),
     ("fail-points", &["app", "domain"]),
     ("store-embedded", &["app", "domain", "fail-points", "records"]),
+    ("store-redis", &["app", "domain", "records"]),
     ("expressions", &["domain"]),
     ("webhook", &["domain"]),
     ("outbound", &["app"]),

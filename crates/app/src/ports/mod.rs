@@ -18,7 +18,7 @@ mod world;
 
 pub use bus::{Bus, Outbox, Pending, Position};
 pub use carts::{CartChange, CartWrite, Carts, Fresh, Saved};
-pub use catalog::{BookWrite, Catalog, CatalogChange, CatalogSaved, HeadingWrite, SearchIndex};
+pub use catalog::{BookWrite, Catalog, CatalogChange, CatalogSaved, Freshness, HeadingWrite, SearchIndex};
 pub use leases::{Fence, Job, Leases, NodeName};
 pub use ledger::{Change, Committed, Ledger, NoticeId, OrderFilter, OrderPlace, Overdue, UseChange, UseMove};
 pub use limits::{FailuresMax, Quota, Room, SharedLimits, Spent, Ticket};

@@ -2,6 +2,7 @@
 
 mod carts;
 mod checkout;
+mod distant;
 mod faults;
 mod orders;
 mod prices;
