@@ -136,9 +136,14 @@ async fn nodes_count_declined_payments_together_and_remember_their_own_when_they
         let checkout = node.ready_checkout(&who).await;
         node.process(&who, &checkout, token, &format!("k{turn}")).await.status.as_u16()
     };
-    for (turn, token, status) in
-        [(0, "tok_declined", 402), (1, "tok_declined", 402), (2, "tok_visa", 200), (5, "tok_declined", 402), (3, "tok_visa", 429), (4, "tok_visa", 429)]
-    {
+    for (turn, token, status) in [
+        (0, "tok_declined", 402),
+        (1, "tok_declined", 402),
+        (2, "tok_visa", 200),
+        (5, "tok_declined", 402),
+        (3, "tok_visa", 429),
+        (4, "tok_visa", 429),
+    ] {
         assert_eq!(paid(turn, token).await, status, "{turn}");
     }
     shared.off.store(true, Ordering::SeqCst);
