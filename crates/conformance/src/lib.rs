@@ -14,6 +14,7 @@ pub mod catalog;
 pub mod fixtures;
 pub mod leases;
 pub mod ledger;
+pub mod limits;
 pub mod outbox;
 pub mod payments;
 pub mod prices;
@@ -92,6 +93,7 @@ mod tests {
             ("catalog", include_str!("catalog.rs")),
             ("leases", include_str!("leases.rs")),
             ("ledger", include_str!("ledger.rs")),
+            ("limits", include_str!("limits.rs")),
             ("outbox", include_str!("outbox.rs")),
             ("payments", include_str!("payments.rs")),
             ("prices", include_str!("prices.rs")),

@@ -3,6 +3,8 @@ use crate::declines::Declines;
 use crate::limit::{Limits, RateLimits};
 use crate::metrics::Metrics;
 use crate::rendered::RenderedCarts;
+use crate::shared::Shared;
+use app::ports::SharedLimits;
 use app::{App, Notice};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -18,6 +20,8 @@ use webhook::Secret;
 #[derive(Clone, Debug)]
 pub struct EdgeConfig {
     pub rate_limits: RateLimits,
+    /// Counts that other nodes spend from too; without them this node's own are all there are.
+    pub shared_limits: Option<Arc<dyn SharedLimits>>,
     /// How long a request to pay waits for its outcome before it is told to come back.
     pub answer_within: Duration,
     /// How long a client may take to send a body.
@@ -30,6 +34,7 @@ impl Default for EdgeConfig {
     fn default() -> Self {
         Self {
             rate_limits: RateLimits::default(),
+            shared_limits: None,
             answer_within: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             webhook_secrets: Vec::new(),
@@ -58,11 +63,12 @@ pub struct Edge {
 
 impl Edge {
     pub fn new(app: Arc<App>, keys: Arc<Keys>, metrics: Metrics, config: &EdgeConfig) -> Arc<Self> {
+        let shared = config.shared_limits.as_ref().map(|limits| Shared::new(Arc::clone(limits), metrics.limits_alone.clone()));
         Arc::new(Self {
             app,
             keys,
-            limits: Limits::new(&config.rate_limits),
-            declines: Declines::new(config.rate_limits.enabled, &config.rate_limits.declines),
+            limits: Limits::new(&config.rate_limits, shared.clone()),
+            declines: Declines::new(config.rate_limits.enabled, &config.rate_limits.declines, shared),
             webhook_secrets: config.webhook_secrets.clone(),
             metrics,
             answer_within: config.answer_within,

@@ -27,6 +27,7 @@ mod route;
 mod rules;
 mod serve;
 mod session;
+mod shared;
 mod trace;
 
 pub use declines::DeclineLimits;

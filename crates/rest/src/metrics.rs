@@ -60,6 +60,7 @@ pub struct Metrics {
     overdue: Family<OverdueLabels, Gauge>,
     overdue_age: Gauge,
     engines: Family<EngineLabels, Gauge>,
+    pub(crate) limits_alone: Counter,
 }
 
 impl Metrics {
@@ -80,7 +81,25 @@ impl Metrics {
         registry.register("saga_overdue_age_seconds", "For how long the first of them has waited", overdue_age.clone());
         let engines = Family::<EngineLabels, Gauge>::default();
         registry.register("engine_reached", "1 while what the store is kept in can be reached from this node", engines.clone());
-        Self { registry, answers, durations, problems, in_flight, connections, connections_refused, overdue, overdue_age, engines }
+        let limits_alone = Counter::default();
+        registry.register(
+            "limits_alone",
+            "Times this node went by its own limits because the shared ones did not answer",
+            limits_alone.clone(),
+        );
+        Self {
+            registry,
+            answers,
+            durations,
+            problems,
+            in_flight,
+            connections,
+            connections_refused,
+            overdue,
+            overdue_age,
+            engines,
+            limits_alone,
+        }
     }
 
     pub(crate) fn reached(&self, engine: &'static str, reached: bool) {

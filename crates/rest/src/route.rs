@@ -301,9 +301,9 @@ where
     let caller = match auth::caller(&edge.app, &edge.keys, request.headers()).await {
         Ok(caller) => caller,
         // Guessing at credentials is paid for like having none.
-        Err(failure) => return Err(failure.with(edge.limits.spend(route.group, &Caller::Anonymous, address)?)),
+        Err(failure) => return Err(failure.with(edge.limits.spend(route.group, &Caller::Anonymous, address).await?)),
     };
-    let left = edge.limits.spend(route.group, &caller, address)?;
+    let left = edge.limits.spend(route.group, &caller, address).await?;
     if let Err(refusal) = route.access.check(&caller) {
         return Err(Failure::from(refusal).with(left));
     }

@@ -13,6 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store-embedded", &["app", "domain", "fail-points", "records"]),
     ("store-postgres", &["app", "domain", "records"]),
     ("bus-rabbit", &["app", "domain", "records", "wire"]),
+    ("store-redis", &["app", "domain", "records"]),
     ("expressions", &["domain"]),
     ("webhook", &["domain"]),
     ("outbound", &["app"]),
