@@ -5,7 +5,7 @@ use crate::fixtures::{
     START, answer, at, book, book_event, edition, heading, heading_id, mark, move_stock, moved, new_books, put_book, put_heading, race,
     sku, text, usd,
 };
-use app::ports::{BookWrite, Catalog, CatalogChange, CatalogSaved, Committed, HeadingWrite};
+use app::ports::{BookWrite, Catalog, CatalogChange, CatalogSaved, Committed, Freshness, HeadingWrite};
 use domain::catalog::{Book, Edition, Heading, HeadingKind, Ratings};
 use domain::event::BookEvent;
 use domain::ids::{BookId, EditionId, Sku, Version};
@@ -24,6 +24,7 @@ macro_rules! catalog {
             a_snapshot_does_not_change
             an_acknowledged_move_is_in_the_level
             the_count_of_changes_grows_with_the_snapshot_and_the_levels
+            who_holds_the_catalog_knows_it_fresh
             a_write_holds_only_while_the_stored_version_is_the_expected_one
             of_two_saves_at_once_with_one_expected_version_exactly_one_is_done
             skus_are_unique
@@ -186,6 +187,12 @@ pub async fn the_count_of_changes_grows_with_the_snapshot_and_the_levels(on: &Su
     assert!(before < with_book && with_book < counted && counted < reserved, "{before} {with_book} {counted} {reserved}");
 }
 
+pub async fn who_holds_the_catalog_knows_it_fresh(on: &Subject) {
+    assert_eq!(on.catalog.freshness(), Freshness::Fresh);
+    done(&*on.catalog, new_books([book(1)])).await;
+    assert_eq!(on.catalog.freshness(), Freshness::Fresh);
+}
+
 pub async fn a_write_holds_only_while_the_stored_version_is_the_expected_one(on: &Subject) {
     let author = |version| Heading { version: Version(version), ..heading(HeadingKind::Author, 1, "Ursula K. Le Guin") };
     let kind = HeadingKind::Author;
@@ -305,6 +312,7 @@ pub async fn a_heading_that_a_book_still_names_cannot_be_deleted(on: &Subject) {
 
 pub async fn a_stock_move_the_level_refuses_is_short(on: &Subject) {
     let stock = |change, cause| CatalogChange { stock: vec![moved(1, change, cause)], ..CatalogChange::default() };
+    done(&*on.catalog, new_books([book(1)])).await;
     for (change, outcome, on_hand) in [
         (stock(StockChange::Receive(5), "a"), Outcome::Done, 5),
         (stock(StockChange::Receive(5), "a"), Outcome::Done, 5),

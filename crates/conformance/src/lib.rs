@@ -12,7 +12,9 @@ pub mod bus;
 pub mod carts;
 pub mod catalog;
 pub mod fixtures;
+pub mod leases;
 pub mod ledger;
+pub mod limits;
 pub mod outbox;
 pub mod payments;
 pub mod prices;
@@ -89,7 +91,9 @@ mod tests {
             ("bus", include_str!("bus.rs")),
             ("carts", include_str!("carts.rs")),
             ("catalog", include_str!("catalog.rs")),
+            ("leases", include_str!("leases.rs")),
             ("ledger", include_str!("ledger.rs")),
+            ("limits", include_str!("limits.rs")),
             ("outbox", include_str!("outbox.rs")),
             ("payments", include_str!("payments.rs")),
             ("prices", include_str!("prices.rs")),

@@ -1,6 +1,6 @@
 use crate::MemoryStore;
 use crate::store::State;
-use app::ports::{Answer, BookWrite, Catalog, CatalogChange, CatalogSaved, HeadingWrite, PortError};
+use app::ports::{Answer, BookWrite, Catalog, CatalogChange, CatalogSaved, Freshness, HeadingWrite, PortError};
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
 use domain::catalog::{Book, Edition, Heading};
@@ -22,6 +22,10 @@ impl Catalog for MemoryStore {
 
     fn changes(&self) -> u64 {
         self.state().changes
+    }
+
+    fn freshness(&self) -> Freshness {
+        Freshness::Fresh
     }
 
     async fn save(&self, change: CatalogChange, now: Timestamp) -> Result<CatalogSaved, PortError> {

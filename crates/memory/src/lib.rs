@@ -3,7 +3,9 @@
 
 mod carts;
 mod catalog;
+mod leases;
 mod ledger;
+mod limits;
 mod moves;
 mod outbox;
 mod prices;
@@ -14,6 +16,9 @@ mod store;
 mod taxes;
 mod world;
 
+pub use leases::MemoryLeases;
+pub use limits::MemoryLimits;
+pub use search::search;
 pub use store::MemoryStore;
 pub use taxes::MemoryTaxes;
 pub use world::{ManualClock, MemoryBus, SeededEntropy};

@@ -7,7 +7,7 @@ use crate::memory::Memory;
 use crate::stock::{self, Levels, Moved};
 use crate::writer::{Guard, Turn, Verdict, encode_all};
 use crate::{answers, search};
-use app::ports::{Answer, BookWrite, Catalog, CatalogChange, CatalogSaved, HeadingWrite, PortError};
+use app::ports::{Answer, BookWrite, Catalog, CatalogChange, CatalogSaved, Freshness, HeadingWrite, PortError};
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
 use domain::catalog::{Book, Heading, HeadingId, HeadingKind};
@@ -272,6 +272,10 @@ impl Catalog for EmbeddedStore {
 
     fn changes(&self) -> u64 {
         self.memory().changes()
+    }
+
+    fn freshness(&self) -> Freshness {
+        Freshness::Fresh
     }
 
     async fn save(&self, change: CatalogChange, now: Timestamp) -> Result<CatalogSaved, PortError> {

@@ -61,7 +61,7 @@ pub struct Facets {
 
 impl App {
     pub async fn books(&self, query: &BookQuery) -> Result<BookPage, Error> {
-        let snapshot = self.ports.catalog.snapshot();
+        let snapshot = self.known_catalog()?;
         let matched = self.matching(query, &snapshot).await?;
         let facets = if query.is_everything() { snapshot.facets().clone() } else { Facets::of(matched.iter().copied(), &snapshot) };
         let total = matched.len();
@@ -126,7 +126,7 @@ impl App {
     }
 
     pub async fn book(&self, id: BookId) -> Result<BookView, Error> {
-        let snapshot = self.ports.catalog.snapshot();
+        let snapshot = self.known_catalog()?;
         let book = snapshot.book(id).cloned().ok_or(Refusal::ProductNotFound)?;
         Ok(self.book_view(book, snapshot))
     }
@@ -139,7 +139,7 @@ impl App {
         after: Option<HeadingId>,
         limit: usize,
     ) -> Result<Vec<HeadingView>, Error> {
-        let snapshot = self.ports.catalog.snapshot();
+        let snapshot = self.known_catalog()?;
         let search = search.unwrap_or_default().to_lowercase();
         let mut all = snapshot.headings(kind);
         all.retain(|h| h.name.as_str().to_lowercase().contains(&search));
@@ -149,7 +149,7 @@ impl App {
     }
 
     pub async fn heading(&self, id: HeadingId) -> Result<HeadingView, Error> {
-        let snapshot = self.ports.catalog.snapshot();
+        let snapshot = self.known_catalog()?;
         let heading = snapshot.heading(id).cloned().ok_or(not_found(id.kind))?;
         Ok(HeadingView { heading, books: snapshot.uses(id) })
     }

@@ -3,7 +3,7 @@
 use super::{BookInput, EditionInput};
 use crate::App;
 use crate::digest::first_half;
-use crate::ports::{BookWrite, Catalog, CatalogChange, HeadingWrite};
+use crate::ports::{BookWrite, Catalog, CatalogChange, HeadingWrite, PortError};
 use crate::snapshot::Snapshot;
 use domain::catalog::{Book, Edition, Heading, HeadingId, HeadingKind};
 use domain::event::{BookEvent, Event, Outgoing, Subject};
@@ -20,16 +20,16 @@ use std::sync::Arc;
 
 impl App {
     /// `why` goes with every price that changes.
-    pub(super) fn draft(&self, why: Why) -> Draft {
-        Draft {
+    pub(super) fn draft(&self, why: Why) -> Result<Draft, PortError> {
+        Ok(Draft {
             why,
-            snapshot: self.ports.catalog.snapshot(),
+            snapshot: self.known_catalog()?,
             catalog: Arc::clone(&self.ports.catalog),
             change: CatalogChange::default(),
             starting: HashMap::new(),
             new_headings: HashMap::new(),
             new_skus: HashMap::new(),
-        }
+        })
     }
 }
 

@@ -98,7 +98,7 @@ impl App {
         caller.ensure_admin()?;
         let _turn = self.catalog_turn().await?;
         let now = self.now();
-        let mut draft = self.draft(Why { actor: caller.actor(), reason: input.reason.clone() });
+        let mut draft = self.draft(Why { actor: caller.actor(), reason: input.reason.clone() })?;
         let book = draft.book(&input, None, self.fresh_bits(now), now);
         self.save_book(draft, book, once, now).await
     }
@@ -114,7 +114,7 @@ impl App {
         caller.ensure_admin()?;
         let _turn = self.catalog_turn().await?;
         let now = self.now();
-        let mut draft = self.draft(Why { actor: caller.actor(), reason: input.reason.clone() });
+        let mut draft = self.draft(Why { actor: caller.actor(), reason: input.reason.clone() })?;
         let old = draft.snapshot.book(id).cloned().ok_or(Refusal::ProductNotFound)?;
         crate::cart::ensure_version(if_match, old.version)?;
         let book = draft.book(&input, Some(&old), 0, now);
@@ -156,7 +156,7 @@ impl App {
             return Ok(again);
         }
         let now = self.now();
-        let snapshot = self.ports.catalog.snapshot();
+        let snapshot = self.known_catalog()?;
         let book = snapshot.book(id).ok_or(Refusal::ProductNotFound)?;
         crate::cart::ensure_version(if_match, book.version)?;
         let held = book.editions.iter().filter(|e| self.ports.catalog.level(e.id).reserved > 0).count();
@@ -182,7 +182,7 @@ impl App {
     ) -> Result<Answered<HeadingView>, Error> {
         caller.ensure_admin()?;
         let _turn = self.catalog_turn().await?;
-        let snapshot = self.ports.catalog.snapshot();
+        let snapshot = self.known_catalog()?;
         let bits = derived(&snapshot, kind, name.as_str()).unwrap_or_else(|| self.fresh_bits(self.now()));
         let heading = Heading { id: HeadingId { kind, bits }, name, version: Version(1) };
         self.put_heading(heading, Version(0), 0, once).await
@@ -198,7 +198,7 @@ impl App {
     ) -> Result<Answered<HeadingView>, Error> {
         caller.ensure_admin()?;
         let _turn = self.catalog_turn().await?;
-        let snapshot = self.ports.catalog.snapshot();
+        let snapshot = self.known_catalog()?;
         let old = snapshot.heading(id).ok_or(not_found(id.kind))?;
         crate::cart::ensure_version(if_match, old.version)?;
         self.put_heading(Heading { id, name, version: old.version.next() }, old.version, snapshot.uses(id), once).await
@@ -236,7 +236,7 @@ impl App {
         if let Some(again) = before(once.as_ref(), |key| self.ports.catalog.answer(key)).await? {
             return Ok(again);
         }
-        let snapshot = self.ports.catalog.snapshot();
+        let snapshot = self.known_catalog()?;
         let old = snapshot.heading(id).ok_or(not_found(id.kind))?;
         crate::cart::ensure_version(if_match, old.version)?;
         let now = self.now();
@@ -264,7 +264,7 @@ impl App {
             return Ok(again);
         }
         let now = self.now();
-        let snapshot = self.ports.catalog.snapshot();
+        let snapshot = self.known_catalog()?;
         let sku = snapshot.book(book).and_then(|b| b.edition(edition)).ok_or(Refusal::ProductNotFound)?.sku.clone();
         let change = match input {
             StockInput::Delta(delta) => StockChange::Receive(delta),
@@ -296,7 +296,7 @@ impl App {
         limit: usize,
     ) -> Result<Vec<(u64, PriceLine)>, Error> {
         caller.ensure_admin()?;
-        let snapshot = self.ports.catalog.snapshot();
+        let snapshot = self.known_catalog()?;
         snapshot.book(book).and_then(|b| b.edition(edition)).ok_or(Refusal::ProductNotFound)?;
         Ok(self.ports.catalog.prices(edition, before, limit).await?)
     }
@@ -306,7 +306,7 @@ impl App {
     pub async fn import(&self, inputs: &[BookInput]) -> Result<(Imported, Vec<(usize, Refusal)>), Error> {
         let _turn = self.catalog_turn().await?;
         let now = self.now();
-        let mut draft = self.draft(Why { actor: Actor::System, reason: Text::parse("import") });
+        let mut draft = self.draft(Why { actor: Actor::System, reason: Text::parse("import") })?;
         let (mut imported, mut refused) = (Imported::default(), Vec::new());
         for (n, input) in inputs.iter().enumerate() {
             let old = input.editions.first().and_then(|e| draft.by_sku(&e.sku));

@@ -22,6 +22,9 @@ pub trait Catalog: Send + Sync {
     /// A count that grows whenever the snapshot or a level has changed: while it stands still, so do they.
     fn changes(&self) -> u64;
 
+    /// How far the snapshot and the levels may be relied on just now. Who holds the catalog itself is always `Fresh`.
+    fn freshness(&self) -> Freshness;
+
     /// Makes every line true, with its stock moves, events and answer, or none.
     ///
     /// - A write with an expected version holds only while the stored version is that one; else `Conflict`.
@@ -35,6 +38,28 @@ pub trait Catalog: Send + Sync {
     async fn prices(&self, edition: EditionId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, PriceLine)>, PortError>;
 
     async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError>;
+}
+
+/// How old what is known of the catalog may be, where another node holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Freshness {
+    /// Nothing was heard of it yet: an empty snapshot says nothing about what there is.
+    Unknown,
+    /// Older than the bound: good for showing, and for what was chosen before.
+    Stale,
+    /// Not older than the bound: good for new decisions.
+    Fresh,
+}
+
+impl Freshness {
+    /// # Errors
+    /// The catalog is unavailable for what needs it to be `wanted`.
+    pub fn ensure(self, wanted: Self) -> Result<(), PortError> {
+        if self >= wanted {
+            return Ok(());
+        }
+        Err(PortError::unavailable("catalog", format!("what is known of the catalog is {self:?}, and has to be {wanted:?}").to_lowercase()))
+    }
 }
 
 #[derive(Clone, Debug, Default)]

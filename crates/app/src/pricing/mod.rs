@@ -12,18 +12,20 @@ pub use simulate::{Simulate, Simulated};
 
 use crate::App;
 use crate::error::Error;
-use crate::ports::Catalog;
+use crate::ports::{Catalog, Freshness, PortError};
 use crate::snapshot::Snapshot;
 use domain::catalog::{Offer, Offers};
 use domain::ids::{BookId, CouponCode, EditionId};
-use domain::money::{Currency, MoneyError};
+use domain::money::Currency;
 use domain::pricing::{Context, Counter, Evaluator, Given, Issued, Line, Pricebook, Quote, Shopper, Trigger, Usage};
 use domain::refusal::Refusal;
 use domain::time::{Local, Timestamp};
 use std::sync::Arc;
 
-/// Offers as of now: the catalog snapshot with recent stock levels.
+/// Offers as of now: the catalog snapshot with recent stock levels. Where the catalog is another node and cannot be heard,
+/// what is in a cart goes by what was last known, and nothing new is put in.
 pub(crate) struct Shelf {
+    freshness: Freshness,
     snapshot: Arc<Snapshot>,
     catalog: Arc<dyn Catalog>,
 }
@@ -37,13 +39,14 @@ impl Offers for Shelf {
 }
 
 impl Shelf {
-    /// Which edition is meant: the named one, or the only one.
-    pub fn edition(&self, product: BookId, variant: Option<EditionId>) -> Result<EditionId, Refusal> {
+    /// Which edition somebody wants: the named one, or the only one.
+    pub fn edition(&self, product: BookId, variant: Option<EditionId>) -> Result<EditionId, Error> {
+        self.freshness.ensure(Freshness::Fresh)?;
         let book = self.snapshot.book(product).ok_or(Refusal::ProductNotFound)?;
         match (variant, book.editions.as_slice()) {
-            (Some(id), _) => book.edition(id).map(|e| e.id).ok_or(Refusal::ProductNotFound),
+            (Some(id), _) => Ok(book.edition(id).ok_or(Refusal::ProductNotFound)?.id),
             (None, [only]) => Ok(only.id),
-            (None, _) => Err(Refusal::VariantRequired),
+            (None, _) => Err(Refusal::VariantRequired.into()),
         }
     }
 }
@@ -65,15 +68,11 @@ impl Terms {
         Context { shopper, local: self.local, usage, evaluator, ..Context::cart(currency) }
     }
 
-    pub fn quote(
-        &self,
-        lines: &[Line],
-        codes: &[CouponCode],
-        shelf: &Shelf,
-        context: &Context,
-        now: Timestamp,
-    ) -> Result<Quote, MoneyError> {
-        domain::pricing::quote(lines, &self.given(codes), shelf, self.book.rules(), context, now)
+    pub fn quote(&self, lines: &[Line], codes: &[CouponCode], shelf: &Shelf, context: &Context, now: Timestamp) -> Result<Quote, Error> {
+        if !lines.is_empty() {
+            shelf.freshness.ensure(Freshness::Stale)?;
+        }
+        Ok(domain::pricing::quote(lines, &self.given(codes), shelf, self.book.rules(), context, now)?)
     }
 
     /// What is known of the codes on a cart, in their order.
@@ -84,7 +83,15 @@ impl Terms {
 
 impl App {
     pub(crate) fn shelf(&self) -> Shelf {
-        Shelf { snapshot: self.ports.catalog.snapshot(), catalog: Arc::clone(&self.ports.catalog) }
+        // Asked before anything is looked at, which is then at least as fresh.
+        let freshness = self.ports.catalog.freshness();
+        Shelf { freshness, snapshot: self.ports.catalog.snapshot(), catalog: Arc::clone(&self.ports.catalog) }
+    }
+
+    /// The catalog as last known.
+    pub(crate) fn known_catalog(&self) -> Result<Arc<Snapshot>, PortError> {
+        self.ports.catalog.freshness().ensure(Freshness::Stale)?;
+        Ok(self.ports.catalog.snapshot())
     }
 
     /// All rules as of now.

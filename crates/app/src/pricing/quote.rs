@@ -31,7 +31,7 @@ impl Calculate {
     }
 
     /// Each edition once.
-    fn lines(&self, shelf: &Shelf) -> Result<Vec<Line>, Refusal> {
+    fn lines(&self, shelf: &Shelf) -> Result<Vec<Line>, Error> {
         let mut lines: Vec<Line> = Vec::with_capacity(self.items.len());
         for item in &self.items {
             let edition = shelf.edition(item.product, item.variant)?;
@@ -71,7 +71,7 @@ impl App {
     /// By the table of taxes, whoever else knows more.
     pub(super) fn quote_by(&self, terms: &Terms, ask: &Calculate, now: Timestamp) -> Result<Quote, Error> {
         let (shelf, currency) = (self.shelf(), ask.currency.unwrap_or(self.policy.currency));
-        Ok(terms.quote(&ask.lines(&shelf)?, &ask.coupons, &shelf, &ask.context(terms, currency), now)?)
+        terms.quote(&ask.lines(&shelf)?, &ask.coupons, &shelf, &ask.context(terms, currency), now)
     }
 
     /// The coupons that can be used now.

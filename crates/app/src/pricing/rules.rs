@@ -138,15 +138,16 @@ impl App {
 
     /// The one door for rules: each makes sense by itself, goes together with the others, and names what the catalog has
     /// and conditions that can be evaluated.
-    pub(super) fn ensure_sound(&self, rule: &Rule, book: &Pricebook) -> Result<(), Refusal> {
+    pub(super) fn ensure_sound(&self, rule: &Rule, book: &Pricebook) -> Result<(), Error> {
+        let catalog = self.known_catalog()?;
         let sound = rule.check().and_then(|()| book.check(rule)).and_then(|()| match rule {
             Rule::Promotion(promotion) => {
                 self.check_condition(promotion)?;
-                names_what_is_there(promotion, &self.ports.catalog.snapshot())
+                names_what_is_there(promotion, &catalog)
             }
             Rule::TaxRate { .. } | Rule::ShippingOption(_) | Rule::ExchangeRate { .. } | Rule::Stacking { .. } => Ok(()),
         });
-        sound.map_err(|fault| Refusal::RuleInvalid { fault })
+        Ok(sound.map_err(|fault| Refusal::RuleInvalid { fault })?)
     }
 
     fn check_condition(&self, promotion: &Promotion) -> Result<(), RuleFault> {

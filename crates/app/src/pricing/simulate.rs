@@ -44,12 +44,12 @@ impl App {
         Ok(Simulated { before: self.quote_by(&before, &simulate.ask, at)?, after: self.quote_by(&after, &simulate.ask, at)? })
     }
 
-    fn drafted(&self, book: &Pricebook, drafts: Vec<Rule>, without: &[RuleKey], at: Timestamp) -> Result<Pricebook, Refusal> {
+    fn drafted(&self, book: &Pricebook, drafts: Vec<Rule>, without: &[RuleKey], at: Timestamp) -> Result<Pricebook, Error> {
         if drafts.len() > RULE_PARTS_MAX || without.len() > RULE_PARTS_MAX {
-            return Err(Refusal::OperationsTooMany);
+            return Err(Refusal::OperationsTooMany.into());
         }
         if without.iter().any(|key| book.get(key).is_none()) {
-            return Err(Refusal::RuleNotFound);
+            return Err(Refusal::RuleNotFound.into());
         }
         let mut drafted = book.with([], without);
         for rule in drafts {

@@ -2,6 +2,7 @@
 
 mod carts;
 mod checkout;
+mod distant;
 mod faults;
 mod inbox;
 mod orders;
@@ -9,4 +10,5 @@ mod prices;
 mod provider;
 mod repeats;
 mod taxes;
+mod workers;
 mod world;

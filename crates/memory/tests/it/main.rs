@@ -3,12 +3,12 @@
 mod simulator;
 mod world;
 
-use app::ports::Taxes;
+use app::ports::{Leases, SharedLimits, Taxes};
 use async_trait::async_trait;
 use conformance::Subject;
 use conformance::bus::{BusSubject, Listener};
 use domain::event::Outgoing;
-use memory::{ManualClock, MemoryBus, MemoryStore, MemoryTaxes};
+use memory::{ManualClock, MemoryBus, MemoryLeases, MemoryLimits, MemoryStore, MemoryTaxes};
 use std::sync::Arc;
 
 fn store() -> Subject {
@@ -21,6 +21,8 @@ conformance::catalog!(store());
 conformance::prices!(store());
 conformance::sessions!(store());
 conformance::outbox!(store());
+conformance::leases!(leases());
+conformance::limits!(limits());
 conformance::taxes!(tax_table());
 conformance::bus!(bus());
 
@@ -44,6 +46,14 @@ impl Listener for Heard {
     async fn mend(&self) {
         self.0.repair();
     }
+}
+
+fn leases() -> Arc<dyn Leases> {
+    Arc::new(MemoryLeases::default())
+}
+
+fn limits() -> Arc<dyn SharedLimits> {
+    Arc::new(MemoryLimits::new(Arc::new(ManualClock::new())))
 }
 
 fn tax_table() -> Arc<dyn Taxes> {
