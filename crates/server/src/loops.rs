@@ -1,9 +1,12 @@
 //! What goes on beside the requests: the jobs of a worker, each in a loop of its own, and what a node looks after for itself.
 
 use app::{App, Error, TEND_PAUSE, Work, Worker};
+use bus_rabbit::RabbitSettings;
+use catalog_grpc::Served;
 use rest::Edge;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -60,10 +63,16 @@ impl Loops {
     }
 
     /// The jobs that all workers share out.
-    pub fn work(&mut self, app: &Arc<App>, edge: &Arc<Edge>, worker: Worker) {
+    pub async fn work(&mut self, app: &Arc<App>, edge: &Arc<Edge>, worker: Worker) {
         let worker = Arc::new(worker);
+        // Before the first turns, so that they need not wait for the second ones.
+        report("leases", worker.tend(app.now()).await.map(|()| 0));
         let (a, w, mut ticks) = (Arc::clone(app), Arc::clone(&worker), self.every(TEND_PAUSE));
-        self.tasks.spawn(async move { while ticks.next(report("leases", w.tend(a.now()).await.map(|()| 0))).await {} });
+        self.tasks.spawn(async move {
+            while ticks.next(false).await {
+                report("leases", w.tend(a.now()).await.map(|()| 0));
+            }
+        });
         for work in worker.all().iter().copied() {
             let (a, w, mut ticks) = (Arc::clone(app), Arc::clone(&worker), self.every(pause(work)));
             self.tasks.spawn(async move { while ticks.next(turn(&a, &w, work).await).await {} });
@@ -71,6 +80,26 @@ impl Loops {
         let (e, mut ticks) = (Arc::clone(edge), self.every(OVERDUE_PAUSE));
         self.tasks.spawn(async move { while ticks.next(report("overdue", e.measure_overdue().await.map(|()| 0))).await {} });
         self.worker = Some(worker);
+    }
+
+    /// Takes in what other systems say. Every worker offers to; the broker gives it to one at a time.
+    pub fn listen(&mut self, app: &Arc<App>, rabbit: RabbitSettings) {
+        let (app, stop) = (Arc::clone(app), self.stop.subscribe());
+        self.tasks.spawn(async move {
+            if let Err(error) = bus_rabbit::consume(app, rabbit, stop).await {
+                tracing::error!(%error, "nobody takes in what other systems say");
+            }
+        });
+    }
+
+    /// Serves the catalog to other nodes.
+    pub fn serve_catalog(&mut self, listener: TcpListener, served: Served) {
+        let stop = self.stop.subscribe();
+        self.tasks.spawn(async move {
+            if let Err(error) = catalog_grpc::serve(listener, served, stop).await {
+                tracing::error!(%error, "the catalog is not served to other nodes any more");
+            }
+        });
     }
 
     /// Ends the loops after the step they are at, and lets others have the jobs.

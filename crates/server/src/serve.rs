@@ -60,7 +60,7 @@ async fn serve(settings: &Settings, dir: &Path) -> Result<(), String> {
     if first && opened.embedded.is_some() {
         welcome(&app, listen, dir).await?;
     }
-    let loops = loops(settings, &opened, &edge);
+    let loops = loops(settings, &opened, &edge).await?;
     edge.set_ready(true);
     tracing::info!(%listen, data_dir = %dir.display(), "ready");
     let poisoned = Arc::new(AtomicBool::new(false));
@@ -75,16 +75,25 @@ async fn serve(settings: &Settings, dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn loops(settings: &Settings, opened: &Opened, edge: &Arc<Edge>) -> Loops {
+async fn loops(settings: &Settings, opened: &Opened, edge: &Arc<Edge>) -> Result<Loops, String> {
     let mut loops = Loops::new();
     loops.look_after(edge);
     if settings.store.is_shared() {
         loops.watch_engines(&opened.app, edge);
     }
     if settings.has_role(Role::Worker) {
-        loops.work(&opened.app, edge, opened.worker(settings));
+        loops.work(&opened.app, edge, opened.worker(settings)).await;
+        if let Some(rabbit) = settings.rabbit() {
+            loops.listen(&opened.app, rabbit);
+        }
     }
-    loops
+    if settings.has_role(Role::Catalog)
+        && let Some(address) = settings.catalog.listen()?
+    {
+        let listener = TcpListener::bind(address).await.map_err(|e| format!("catalog.listen: {address}: {e}"))?;
+        loops.serve_catalog(listener, opened.served(settings)?);
+    }
+    Ok(loops)
 }
 
 /// The built-in provider tells the shop in process, before the customer goes back to it.
@@ -105,6 +114,7 @@ fn answered(edge: &Arc<Edge>) -> Answered {
 fn edge(settings: &Settings, dir: &Path, app: Arc<App>) -> Result<Arc<Edge>, String> {
     let limits = &settings.rate_limits;
     let config = EdgeConfig {
+        shared_limits: None,
         rate_limits: RateLimits {
             enabled: limits.enabled,
             cart_per_minute: limits.cart_per_minute,

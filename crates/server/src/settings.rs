@@ -3,7 +3,7 @@
 
 mod engines;
 
-pub use engines::{BusAt, Role, Store};
+pub use engines::{BusAt, CatalogAt, Role, Store};
 
 use app::TimeZone;
 use app::{Policy, TaxFallback};
@@ -38,6 +38,7 @@ pub struct Settings {
     pub log: Log,
     pub store: Store,
     pub bus: BusAt,
+    pub catalog: CatalogAt,
     pub cart: Cart,
     pub session: Ttl,
     pub checkout: Checkout,
@@ -379,19 +380,19 @@ mod tests {
         assert!(printed.contains("webhook_secret = \"***\"") && !printed.contains("MfKQ") && !format!("{settings:?}").contains("MfKQ"));
     }
 
-    const PG: (&str, &str) = ("CARTWRIGHT_STORE__POSTGRES_URL", "postgres://shop:secret@db/shop");
-    const REDIS: (&str, &str) = ("CARTWRIGHT_STORE__REDIS_URLS", "redis://:secret@a:6379,redis://b:6379");
+    const PG: (&str, &str) = ("CARTWRIGHT_STORE__POSTGRES_URL", "postgres://shop:hush@db/shop");
+    const REDIS: (&str, &str) = ("CARTWRIGHT_STORE__REDIS_URLS", "redis://:hush@a:6379,redis://b:6379");
     const PAID: [(&str, &str); 2] = [("CARTWRIGHT_PAYMENTS__PROVIDER", "http"), ("CARTWRIGHT_PAYMENTS__URL", "http://payments:8090")];
     const KEY: (&str, &str) = ("CARTWRIGHT_TOKEN_KEY", "/etc/cartwright/token-key");
 
     #[test]
     fn engines_are_named_by_variables_and_their_passwords_not_shown() {
-        let bus = ("CARTWRIGHT_BUS__URLS", "amqps://shop:secret@rabbit/shop");
+        let bus = ("CARTWRIGHT_BUS__URLS", "amqps://shop:hush@rabbit/shop");
         let settings = load(&[PG, REDIS, PAID[0], PAID[1], KEY, bus, ("CARTWRIGHT_ROLES", "edge,worker")]).expect("valid");
         let printed = settings.print();
         let kept =
             [r#""redis://:***@a:6379""#, r#""redis://b:6379""#, r#""postgres://shop:***@db/shop""#, r#""amqps://shop:***@rabbit/shop""#];
-        assert!(!printed.contains("secret") && kept.iter().all(|url| printed.contains(url)), "{printed}");
+        assert!(!printed.contains("hush") && kept.iter().all(|url| printed.contains(url)), "{printed}");
         assert!(settings.store.is_shared() && settings.has_role(Role::Worker) && !settings.has_role(Role::Catalog));
         assert!(!load(&[bus]).expect("a store of one's own on a bus of others").store.is_shared());
     }

@@ -7,6 +7,8 @@ use crate::world::{LocalBus, SystemClock, SystemEntropy};
 use app::ports::{Bus, Carts, Catalog, Entropy, Leases, Ledger, NodeName, Outbox, Payments, Prices, SearchIndex, Sessions, Taxes};
 use app::snapshot::Snapshot;
 use app::{App, BookQuery, Error, Ports, Work, Worker};
+use bus_rabbit::RabbitBus;
+use catalog_grpc::Served;
 use domain::refusal::Refusal;
 use domain::text::Text;
 use expressions::Cel;
@@ -24,6 +26,7 @@ const DEMO_CATALOG: &str = include_str!("../../../fixtures/catalog/books.jsonl")
 pub struct Opened {
     pub app: Arc<App>,
     pub catalog: Arc<dyn Catalog>,
+    search: Arc<dyn SearchIndex>,
     pub leases: Arc<dyn Leases>,
     /// The store in the data directory, unless it is elsewhere.
     pub embedded: Option<EmbeddedStore>,
@@ -88,7 +91,7 @@ pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opene
         ledger: kept.ledger,
         catalog: Arc::clone(&kept.catalog),
         prices: kept.prices,
-        search: kept.search,
+        search: Arc::clone(&kept.search),
         sessions: kept.sessions,
         payments,
         taxes,
@@ -99,10 +102,15 @@ pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opene
         expressions: Arc::new(Cel::default()),
     });
     let app = Arc::new(App::new(ports, settings.policy()?));
-    Ok(Opened { app, catalog: kept.catalog, leases: kept.leases, embedded: kept.embedded, simulator })
+    Ok(Opened { app, catalog: kept.catalog, search: kept.search, leases: kept.leases, embedded: kept.embedded, simulator })
 }
 
 impl Opened {
+    /// The catalog for other nodes.
+    pub fn served(&self, settings: &Settings) -> Result<Served, String> {
+        Ok(Served { catalog: Arc::clone(&self.catalog), search: Arc::clone(&self.search), token: settings.catalog.token()? })
+    }
+
     /// This node's part of the work, under a name that no other process has.
     pub fn worker(&self, settings: &Settings) -> Worker {
         let mut chance = [0; 4];
@@ -115,7 +123,10 @@ impl Opened {
 }
 
 async fn bus(settings: &Settings) -> Result<Arc<dyn Bus>, String> {
-    if settings.bus.urls.is_empty() { Ok(Arc::new(LocalBus)) } else { Err("configuration: bus.urls: not yet".into()) }
+    match settings.rabbit() {
+        None => Ok(Arc::new(LocalBus)),
+        Some(rabbit) => Ok(Arc::new(RabbitBus::connect(rabbit).await.map_err(|e| format!("configuration: bus.urls: {e}"))?)),
+    }
 }
 
 fn simulator(dir: &Path, timeout: Duration, origin: &str) -> Result<PaymentSimulator, String> {
