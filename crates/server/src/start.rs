@@ -8,7 +8,7 @@ use app::ports::{Bus, Carts, Catalog, Entropy, Leases, Ledger, NodeName, Outbox,
 use app::snapshot::Snapshot;
 use app::{App, BookQuery, Error, Ports, Work, Worker};
 use bus_rabbit::RabbitBus;
-use catalog_grpc::Served;
+use catalog_grpc::{RemoteCatalog, Served};
 use domain::refusal::Refusal;
 use domain::text::Text;
 use expressions::Cel;
@@ -19,6 +19,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use store_embedded::EmbeddedStore;
+use store_postgres::{PgSettings, PgStore};
+use store_redis::RedisStore;
 
 /// The project's own books, for an empty store.
 const DEMO_CATALOG: &str = include_str!("../../../fixtures/catalog/books.jsonl");
@@ -49,11 +51,35 @@ struct Kept {
 
 impl Kept {
     async fn open(settings: &Settings, dir: &Path) -> Result<Self, String> {
-        if settings.store.is_shared() { Self::shared(settings).await } else { Self::in_directory(dir) }
+        match settings.store.postgres() {
+            Some(postgres) => Self::shared(settings, postgres).await,
+            None => Self::in_directory(dir),
+        }
     }
 
-    async fn shared(_: &Settings) -> Result<Self, String> {
-        Err("configuration: store.postgres_url: not yet".into())
+    /// Carts and sessions in Redis, all else in PostgreSQL; the catalog too, unless another node has it.
+    async fn shared(settings: &Settings, postgres: PgSettings) -> Result<Self, String> {
+        let (postgres, redis) = tokio::join!(PgStore::connect(postgres), RedisStore::connect(settings.store.redis()));
+        let postgres = Arc::new(postgres.map_err(|e| format!("store.postgres_url: {e}"))?);
+        let redis = Arc::new(redis.map_err(|e| format!("store.redis_urls: {e}"))?);
+        let (catalog, search): (Arc<dyn Catalog>, Arc<dyn SearchIndex>) = match settings.catalog.remote()? {
+            None => (postgres.clone(), postgres.clone()),
+            Some(remote) => {
+                let remote = Arc::new(RemoteCatalog::connect(remote).map_err(|e| format!("catalog.url: {e}"))?);
+                (remote.clone(), remote)
+            }
+        };
+        Ok(Self {
+            carts: redis.clone(),
+            sessions: redis.clone(),
+            ledger: postgres.clone(),
+            catalog,
+            prices: postgres.clone(),
+            search,
+            outboxes: vec![redis, postgres.clone()],
+            leases: postgres,
+            embedded: None,
+        })
     }
 
     /// Everything in one directory, of this process alone.
