@@ -10,7 +10,7 @@ use crate::caller::{Caller, who};
 use crate::error::Error;
 use crate::lane::{Entered, Lanes, Leader, Turn};
 use crate::once::{Answered, Once, answer, before};
-use crate::ports::{Answer, CartChange, CartWrite, PortError, PortErrorKind, Saved};
+use crate::ports::{Answer, CartChange, CartWrite, Fresh, PortError, PortErrorKind, Saved};
 use crate::pricing::{Shelf, Terms};
 use crate::snapshot::Snapshot;
 use domain::cart::{Cart, CartEvent, CartStatus, Command, Decided, Metadata, Note, Owner, Strategy, Warning};
@@ -132,7 +132,7 @@ impl App {
         for _ in 0..CONFLICT_RETRIES_MAX {
             let now = self.now();
             let old = match self.ports.carts.of_owner(&owner, now).await? {
-                Some(id) => self.ports.carts.load(id, now).await?,
+                Some(id) => self.ports.carts.load(id, Fresh::Now, now).await?,
                 None => None,
             };
             let (opened, mut change) = match old {
@@ -178,7 +178,7 @@ impl App {
         commands.push(Command::Coupons(open.coupons.clone()));
         let lifetimes = &self.policy.carts;
         let currency = open.currency.unwrap_or(self.policy.currency);
-        let mut decided = Cart::create(CartId(self.fresh_bits(now)), owner, currency, lifetimes, now);
+        let mut decided = Cart::create(CartId::within(self.fresh_bits(now), owner.partition()), owner, currency, lifetimes, now);
         // A new cart may be filled to the brim, though a batch is shorter.
         for batch in commands.chunks(OPERATIONS_MAX) {
             let next = decided.cart.decide(batch, &shelf, lifetimes, now)?;
@@ -190,24 +190,24 @@ impl App {
 
     /// The caller's active cart.
     pub async fn my_cart(&self, caller: &Caller) -> Result<CartView, Error> {
-        self.view(caller, self.my_unpriced_cart(caller).await?, self.now()).await
+        self.view(caller, self.my_unpriced_cart(caller, None).await?, self.now()).await
     }
 
     pub async fn cart(&self, caller: &Caller, id: CartId) -> Result<CartView, Error> {
-        self.view(caller, self.unpriced_cart(caller, id).await?, self.now()).await
+        self.view(caller, self.unpriced_cart(caller, id, None).await?, self.now()).await
     }
 
-    /// A cart as it is stored.
-    pub async fn unpriced_cart(&self, caller: &Caller, id: CartId) -> Result<Arc<Cart>, Error> {
-        self.owned_cart(&caller.owner()?, id, self.now()).await
+    /// A cart as it is stored, at least as new as the version the caller has `seen`.
+    pub async fn unpriced_cart(&self, caller: &Caller, id: CartId, seen: Option<Version>) -> Result<Arc<Cart>, Error> {
+        self.owned_cart(&caller.owner()?, id, Fresh::since(seen), self.now()).await
     }
 
     /// The caller's active cart as it is stored.
-    pub async fn my_unpriced_cart(&self, caller: &Caller) -> Result<Arc<Cart>, Error> {
+    pub async fn my_unpriced_cart(&self, caller: &Caller, seen: Option<Version>) -> Result<Arc<Cart>, Error> {
         let now = self.now();
         let owner = caller.owner()?;
         let id = self.ports.carts.of_owner(&owner, now).await?.ok_or(Refusal::CartNotFound)?;
-        self.owned_cart(&owner, id, now).await
+        self.owned_cart(&owner, id, Fresh::since(seen), now).await
     }
 
     /// Prices a cart, and says what the view was made from.
@@ -242,8 +242,8 @@ impl App {
         cart.items.iter().map(|item| self.ports.catalog.level(item.edition).available())
     }
 
-    pub(crate) async fn owned_cart(&self, owner: &Owner, id: CartId, now: Timestamp) -> Result<Arc<Cart>, Error> {
-        let cart = self.ports.carts.load(id, now).await?.ok_or(Refusal::CartNotFound)?;
+    pub(crate) async fn owned_cart(&self, owner: &Owner, id: CartId, fresh: Fresh, now: Timestamp) -> Result<Arc<Cart>, Error> {
+        let cart = self.ports.carts.load(id, fresh, now).await?.ok_or(Refusal::CartNotFound)?;
         if cart.owner == *owner { Ok(cart) } else { Err(Refusal::CartNotFound.into()) }
     }
 
@@ -295,7 +295,7 @@ impl App {
             return self.in_lane(id, work).await;
         }
         let now = self.now();
-        let cart = self.owned_cart(&work.owner, id, now).await?;
+        let cart = self.owned_cart(&work.owner, id, Fresh::since(if_match), now).await?;
         let (mut batch, _) = self.prepare(cart, &[&work], now).await?;
         batch.decide(self, &Work { once: None, ..work }, 0)
     }
@@ -313,7 +313,7 @@ impl App {
         }
         for _ in 0..CONFLICT_RETRIES_MAX {
             let now = self.now();
-            let cart = self.owned_cart(&owner, id, now).await?;
+            let cart = self.owned_cart(&owner, id, Fresh::Now, now).await?;
             ensure_version(if_match, cart.version)?;
             let change = CartChange {
                 writes: vec![CartWrite::Delete { id, expected: cart.version }],
@@ -370,12 +370,14 @@ impl App {
     }
 
     async fn decide_and_save(&self, id: CartId, works: &[&Work]) -> Result<Vec<Outcome>, Error> {
+        let mut fresh = Fresh::since(works.iter().filter_map(|work| work.if_match).max());
         for _ in 0..CONFLICT_RETRIES_MAX {
             let now = self.now();
-            let Some(cart) = self.ports.carts.load(id, now).await? else {
+            let Some(cart) = self.ports.carts.load(id, fresh, now).await? else {
                 return self.without_cart(works).await;
             };
-            let mut expected = cart.version;
+            let decided_on = cart.version;
+            let mut expected = decided_on;
             let (mut batch, answered) = self.prepare(cart, works, now).await?;
             let outcomes = works.iter().zip(answered).enumerate().map(|(n, (work, first))| match (first, &work.once) {
                 (Some(first), Some(once)) => once.again(first),
@@ -383,10 +385,16 @@ impl App {
             });
             let outcomes = outcomes.collect();
             if !batch.dirty {
-                return Ok(outcomes);
+                // No save will prove that this was decided on what is stored, so that is looked at.
+                let stored = self.ports.carts.load(id, Fresh::Now, now).await?.map(|cart| cart.version);
+                if stored == Some(decided_on) {
+                    return Ok(outcomes);
+                }
+                fresh = Fresh::Now;
+                continue;
             }
             if planted("lost-update") {
-                expected = self.ports.carts.load(id, now).await?.map_or(expected, |c| c.version);
+                expected = self.ports.carts.load(id, Fresh::Now, now).await?.map_or(expected, |c| c.version);
             }
             if planted("cart-answers-dropped") {
                 batch.answers.clear();
@@ -424,7 +432,7 @@ impl App {
             });
             sources.push(match &work.change {
                 Changes::Merge { source, .. } => match self.ports.carts.of_owner(source, now).await? {
-                    Some(id) => self.ports.carts.load(id, now).await?,
+                    Some(id) => self.ports.carts.load(id, Fresh::Now, now).await?,
                     None => None,
                 },
                 Changes::Operations(_) | Changes::Commands(_) => None,

@@ -12,9 +12,10 @@ impl App {
     /// Removes expired carts and sessions, old answers, notices and delivered events, at most `limit` of each;
     /// says how many.
     pub async fn expiry_step(&self, now: Timestamp, limit: usize) -> Result<usize, Error> {
-        let carts = self.ports.carts.expired(now, limit).await?;
+        let mut carts = self.ports.carts.expired(now, limit).await?;
         let mut swept = carts.len();
-        if !carts.is_empty() {
+        carts.sort_by_key(|cart| cart.id.partition());
+        for carts in carts.chunk_by(|a, b| a.id.partition() == b.id.partition()) {
             let change = CartChange {
                 writes: carts.iter().map(|c| CartWrite::Delete { id: c.id, expected: c.version }).collect(),
                 outbox: carts.iter().map(|c| c.end(CartEvent::Expired, now)).collect(),

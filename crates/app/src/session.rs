@@ -99,7 +99,7 @@ impl App {
         let id = own_session(caller, id)?.id;
         loop {
             let now = self.now();
-            if let Some(again) = before(once.as_ref(), |key| self.ports.ledger.answer(key)).await? {
+            if let Some(again) = before(once.as_ref(), |key| self.ports.sessions.answer(key)).await? {
                 return Ok(again);
             }
             let session = self.ports.sessions.load(id, now).await?.ok_or(Refusal::SessionNotFound)?;

@@ -11,6 +11,7 @@
 pub mod carts;
 pub mod catalog;
 pub mod fixtures;
+pub mod leases;
 pub mod ledger;
 pub mod outbox;
 pub mod payments;
@@ -87,6 +88,7 @@ mod tests {
         for (suite, source) in [
             ("carts", include_str!("carts.rs")),
             ("catalog", include_str!("catalog.rs")),
+            ("leases", include_str!("leases.rs")),
             ("ledger", include_str!("ledger.rs")),
             ("outbox", include_str!("outbox.rs")),
             ("payments", include_str!("payments.rs")),

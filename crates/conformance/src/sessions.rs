@@ -116,7 +116,7 @@ pub async fn an_answer_is_remembered_with_the_session_it_came_with(on: &Subject)
         on.sessions.save(next, Version(expected), event, Some(answer(n, "saved", START))).await.expect("a store that works")
     };
     assert_eq!((save(9, 1).await, save(1, 2).await), (false, true));
-    let remembered = async |n| on.ledger.answer(mark(n).key).await.expect("a store that works");
+    let remembered = async |n| on.sessions.answer(mark(n).key).await.expect("a store that works");
     assert_eq!((remembered(1).await, remembered(2).await), (None, Some(answer(2, "saved", START))));
 }
 

@@ -71,6 +71,36 @@ id! {
     RefundId = "rfd";
 }
 
+/// Where all that an owner has lies together, in a store that is spread over several places: one of 256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition(pub u8);
+
+impl CartId {
+    /// An id that says in its last byte where its owner's things lie.
+    pub fn within(bits: u128, partition: Partition) -> Self {
+        Self(bits & !0xff | u128::from(partition.0))
+    }
+
+    pub fn partition(self) -> Partition {
+        Partition(self.0.to_be_bytes()[15])
+    }
+}
+
+impl SessionId {
+    /// Ids end in chance, so their last byte spreads evenly.
+    pub fn partition(self) -> Partition {
+        Partition(self.0.to_be_bytes()[15])
+    }
+}
+
+impl CustomerId {
+    /// A digest that never changes (FNV-1a): carts are stored by it.
+    pub fn partition(&self) -> Partition {
+        let hash = self.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        Partition(hash.to_be_bytes().into_iter().fold(0, |folded, byte| folded ^ byte))
+    }
+}
+
 macro_rules! text_id {
     ($($(#[$doc:meta])* $name:ident: $max:expr, $test:expr;)*) => {$(
         $(#[$doc])*
@@ -152,5 +182,25 @@ mod tests {
         {
             assert_eq!(CartId::parse(&wrong), None, "{wrong}");
         }
+    }
+
+    /// What is stored is found by them, so they stand for ever.
+    #[test]
+    fn partitions_stand() {
+        for (customer, partition) in [("alice", 81), ("bob", 52), ("auth0|Ada", 138)] {
+            assert_eq!(CustomerId::parse(customer).expect("an id").partition(), Partition(partition), "{customer}");
+        }
+        assert_eq!(SessionId(0x1234).partition(), Partition(0x34));
+        let id = CartId::within(0x1234, Partition(0x99));
+        assert_eq!((id, id.partition()), (CartId(0x1299), Partition(0x99)));
+    }
+
+    #[test]
+    fn customers_spread_evenly_over_partitions() {
+        let mut counts = [0_u32; 256];
+        for n in 0..25_600 {
+            counts[usize::from(CustomerId::parse(&format!("customer-{n}")).expect("an id").partition().0)] += 1;
+        }
+        assert!(counts.iter().all(|n| (50..200).contains(n)), "{counts:?}");
     }
 }

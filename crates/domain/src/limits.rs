@@ -87,6 +87,9 @@ pub const REFUNDS_MAX: usize = 100;
 pub const ATTEMPTS_KEPT_MAX: usize = 32;
 /// Bytes of the name a payment provider gives a notice. Known ones are below 100.
 pub const NOTICE_ID_MAX: usize = 255;
+/// Names of jobs and nodes are chosen by whoever runs them, and stored with each lease.
+pub const JOB_NAME_MAX: usize = 64;
+pub const NODE_NAME_MAX: usize = 128;
 /// How long the name of a notice is remembered: providers resend for up to three days; a month is safe.
 pub const NOTICES_KEEP: Duration = Duration::from_secs(30 * 86_400);
 /// How long a request that drives a checkout owns it before the sweeper may take over.

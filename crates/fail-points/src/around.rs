@@ -5,8 +5,8 @@ use crate::plan::{late, reach};
 use app::Ports;
 use app::ports::{
     Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Clock, Committed,
-    Freshness, Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PriceChange, Prices, PricesSaved, Refund,
-    Saved, SearchIndex, Sessions, Taken, Taxes, TokenDigest,
+    Fresh, Freshness, Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, Position, PriceChange, Prices,
+    PricesSaved, Refund, Saved, SearchIndex, Sessions, Taken, Taxes, TokenDigest,
 };
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
@@ -65,7 +65,7 @@ macro_rules! around {
 }
 
 around!(Carts, "carts", [
-    "?" load(id: CartId, now: Timestamp) -> Option<Arc<Cart>>;
+    "?" load(id: CartId, fresh: Fresh, now: Timestamp) -> Option<Arc<Cart>>;
     "?" of_owner(owner: &Owner, now: Timestamp) -> Option<CartId>;
     "" save(change: CartChange, now: Timestamp) -> Saved;
     "?" answer(key: [u8; 16]) -> Option<Answer>;
@@ -135,6 +135,7 @@ around!(Sessions, "sessions", [
     "?" by_token(token: TokenDigest, now: Timestamp) -> Option<Arc<Session>>;
     "?" load(id: SessionId, now: Timestamp) -> Option<Arc<Session>>;
     "" save(session: Session, expected: Version, event: Outgoing, answer: Option<Answer>) -> bool;
+    "?" answer(key: [u8; 16]) -> Option<Answer>;
     "" end(id: SessionId, event: Outgoing) -> bool;
     "" sweep(now: Timestamp, limit: usize) -> usize;
 ]);
@@ -157,6 +158,6 @@ around!(Bus, "bus", [
 
 around!(Outbox, "outbox", [
     "?" pending(limit: usize) -> Vec<Pending>;
-    "" delivered(positions: &[u64], now: Timestamp) -> ();
+    "" delivered(positions: &[Position], now: Timestamp) -> ();
     "" forget_delivered(before: Timestamp, limit: usize) -> usize;
 ]);

@@ -3,6 +3,7 @@
 
 mod carts;
 mod catalog;
+mod leases;
 mod ledger;
 mod moves;
 mod outbox;
@@ -14,6 +15,7 @@ mod store;
 mod taxes;
 mod world;
 
+pub use leases::MemoryLeases;
 pub use search::search;
 pub use store::MemoryStore;
 pub use taxes::MemoryTaxes;

@@ -1,5 +1,5 @@
 use crate::MemoryStore;
-use app::ports::{Outbox, Pending, PortError};
+use app::ports::{Outbox, Pending, PortError, Position};
 use async_trait::async_trait;
 use domain::event::Outgoing;
 use domain::time::Timestamp;
@@ -28,14 +28,14 @@ impl Outbox for MemoryStore {
     async fn pending(&self, limit: usize) -> Result<Vec<Pending>, PortError> {
         let state = self.state();
         let oldest = state.outbox.pending.iter().take(limit);
-        Ok(oldest.map(|(position, event)| Pending { position: *position, event: event.clone() }).collect())
+        Ok(oldest.map(|(position, event)| Pending { position: Position::numbered(*position), event: event.clone() }).collect())
     }
 
-    async fn delivered(&self, positions: &[u64], now: Timestamp) -> Result<(), PortError> {
+    async fn delivered(&self, positions: &[Position], now: Timestamp) -> Result<(), PortError> {
         let queue = &mut self.state().outbox;
-        for position in positions {
-            if queue.pending.remove(position).is_some() {
-                queue.delivered.insert(*position, now);
+        for position in positions.iter().filter_map(Position::number) {
+            if queue.pending.remove(&position).is_some() {
+                queue.delivered.insert(position, now);
             }
         }
         Ok(())

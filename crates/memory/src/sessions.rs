@@ -38,6 +38,10 @@ impl Sessions for MemoryStore {
         Ok(true)
     }
 
+    async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {
+        Ok(self.state().answers.get(&key).cloned())
+    }
+
     async fn end(&self, id: SessionId, event: Outgoing) -> Result<bool, PortError> {
         let mut state = self.state();
         let was_there = state.sessions.remove(&id).is_some();

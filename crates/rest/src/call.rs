@@ -172,6 +172,16 @@ impl Call {
         }
     }
 
+    /// The newest version the client says it has.
+    pub(crate) fn seen(&self) -> Option<Version> {
+        self.none_match().filter_map(version_of).max()
+    }
+
+    fn none_match(&self) -> impl Iterator<Item = &[u8]> {
+        let tags = self.headers.get_all(IF_NONE_MATCH).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
+        tags.map(<[u8]>::trim_ascii).map(|tag| tag.strip_prefix(b"W/").unwrap_or(tag))
+    }
+
     /// The idempotency record to commit with the effect, if the request has a key. After the body was read.
     pub(crate) fn once<T>(&self, render: fn(&T) -> Bytes) -> Option<Once<T>> {
         let key = self.key.as_deref()?;
@@ -238,8 +248,7 @@ impl Call {
     }
 
     fn has_already(&self, current: &HeaderValue) -> bool {
-        let tags = self.headers.get_all(IF_NONE_MATCH).iter().flat_map(|v| v.as_bytes().split(|b| *b == b','));
-        tags.map(<[u8]>::trim_ascii).any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == current.as_bytes())
+        self.none_match().any(|tag| tag == b"*" || tag == current.as_bytes())
     }
 
     /// Answers with a page, and a link to the next one.

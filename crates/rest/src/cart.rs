@@ -67,12 +67,12 @@ pub(crate) async fn open(mut call: Call) -> Answer {
 
 pub(crate) async fn mine(call: Call) -> Answer {
     let explain = call.explain()?;
-    shown(&call, call.app().my_unpriced_cart(&call.caller).await?, explain).await
+    shown(&call, call.app().my_unpriced_cart(&call.caller, call.seen()).await?, explain).await
 }
 
 pub(crate) async fn show(call: Call) -> Answer {
     let explain = call.explain()?;
-    shown(&call, call.app().unpriced_cart(&call.caller, cart_id(&call)?).await?, explain).await
+    shown(&call, call.app().unpriced_cart(&call.caller, cart_id(&call)?, call.seen()).await?, explain).await
 }
 
 pub(crate) async fn totals(call: Call) -> Answer {

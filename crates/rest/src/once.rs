@@ -51,10 +51,9 @@ impl Scope<'_> {
         let ids = self.ids.iter().map(|(_, id)| id);
         let scope: Vec<&str> = [owner.as_str(), self.method, self.route].into_iter().chain(ids).collect();
         let print = [self.method, self.route, self.query];
-        OnceMark {
-            key: digest(scope.iter().copied().chain([key]).map(str::as_bytes)),
-            fingerprint: digest(scope[3..].iter().copied().chain(print).map(str::as_bytes).chain([&body[..]])),
-        }
+        let mut digested = digest(scope.iter().copied().chain([key]).map(str::as_bytes));
+        digested[0] = self.caller.owner().map_or(digested[0], |owner| owner.partition().0);
+        OnceMark { key: digested, fingerprint: digest(scope[3..].iter().copied().chain(print).map(str::as_bytes).chain([&body[..]])) }
     }
 }
 

@@ -5,9 +5,9 @@
 use crate::chance::happens;
 use crate::executor::{Spawner, Time};
 use app::ports::{
-    Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Committed, Freshness,
-    Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PortErrorKind, PriceChange, Prices, PricesSaved, Refund,
-    Saved, Sessions, Taken, TokenDigest,
+    Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Committed, Fresh,
+    Freshness, Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PortErrorKind, Position, PriceChange, Prices,
+    PricesSaved, Refund, Saved, Sessions, Taken, TokenDigest,
 };
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
@@ -282,8 +282,8 @@ macro_rules! write {
 
 #[async_trait]
 impl Carts for Faulty<dyn Carts> {
-    async fn load(&self, id: CartId, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
-        self.read("carts", self.port.load(id, now)).await
+    async fn load(&self, id: CartId, fresh: Fresh, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
+        self.read("carts", self.port.load(id, fresh, now)).await
     }
     async fn of_owner(&self, owner: &Owner, now: Timestamp) -> Result<Option<CartId>, PortError> {
         self.read("carts", self.port.of_owner(owner, now)).await
@@ -431,6 +431,9 @@ impl Sessions for Faulty<dyn Sessions> {
     async fn save(&self, session: Session, expected: Version, event: Outgoing, answer: Option<Answer>) -> Result<bool, PortError> {
         write!(self, "sessions", COMMITS, |port| port.save(session, expected, event, answer), session, event, answer)
     }
+    async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {
+        self.read("sessions", self.port.answer(key)).await
+    }
     async fn end(&self, id: SessionId, event: Outgoing) -> Result<bool, PortError> {
         write!(self, "sessions", COMMITS, |port| port.end(id, event), event)
     }
@@ -444,7 +447,7 @@ impl Outbox for Faulty<dyn Outbox> {
     async fn pending(&self, limit: usize) -> Result<Vec<Pending>, PortError> {
         self.read("outbox", self.port.pending(limit)).await
     }
-    async fn delivered(&self, positions: &[u64], now: Timestamp) -> Result<(), PortError> {
+    async fn delivered(&self, positions: &[Position], now: Timestamp) -> Result<(), PortError> {
         let positions = positions.to_vec();
         write!(self, "outbox", COMMITS, |port| port.delivered(&positions, now), positions)
     }

@@ -7,7 +7,7 @@ use crate::executor::Time;
 use crate::sums::{Items, adds_up, allow, copies_out, holds, is_taken_back, merge, quantities};
 use crate::told::{CartSeen, Promises};
 use crate::world::Violations;
-use app::ports::{Catalog, Charge, ChargeStatus, Clock, Ledger, OrderFilter, Outbox, PortError, Prices};
+use app::ports::{Catalog, Charge, ChargeStatus, Clock, Fresh, Ledger, OrderFilter, Outbox, PortError, Position, Prices};
 use domain::cart::{Cart, CartEvent};
 use domain::checkout::{Checkout, CheckoutEvent, State};
 use domain::event::{Event, Outgoing, Subject};
@@ -46,7 +46,7 @@ pub struct Oracle {
     violations: Violations,
     /// Every event, as it was committed.
     pub committed: Vec<Outgoing>,
-    last_position: u64,
+    last_position: Position,
     sequences: BTreeMap<Subject, u64>,
     carts: BTreeMap<CartId, CartStory>,
     /// What each edition cost from when on.
@@ -79,7 +79,7 @@ impl Oracle {
             promises: Promises::new(violations.clone()),
             violations,
             committed: Vec::new(),
-            last_position: 0,
+            last_position: Position::numbered(0),
             sequences: BTreeMap::new(),
             carts: BTreeMap::new(),
             prices: BTreeMap::new(),
@@ -255,7 +255,7 @@ impl Oracle {
 
     fn stored(&self, id: CartId) -> Option<Arc<Cart>> {
         let carts: &dyn app::ports::Carts = &self.store;
-        read(carts.load(id, self.time.now()))
+        read(carts.load(id, Fresh::Now, self.time.now()))
     }
 
     /// A cart is what its events say.

@@ -4,7 +4,7 @@ use crate::EmbeddedStore;
 use crate::columns::{change, int, limit, uint, value};
 use crate::fault::Fault;
 use crate::writer::{Guard, Turn, Verdict};
-use app::ports::{Outbox, Pending, PortError};
+use app::ports::{Outbox, Pending, PortError, Position};
 use async_trait::async_trait;
 use domain::time::Timestamp;
 use rusqlite::Connection;
@@ -31,14 +31,14 @@ fn pending(on: &Connection, most: usize) -> Result<Vec<Pending>, Fault> {
     while let Some(row) = rows.next()? {
         let position: i64 = row.get(0)?;
         let event = records::decode_outgoing(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
-        pending.push(Pending { position: uint(position), event });
+        pending.push(Pending { position: Position::numbered(uint(position)), event });
     }
     Ok(pending)
 }
 
 /// Neighbors together, so that a batch is marked by one statement.
-fn runs(positions: &[u64]) -> Vec<RangeInclusive<i64>> {
-    let mut positions: Vec<i64> = positions.iter().map(|p| int(*p)).collect();
+fn runs(positions: impl Iterator<Item = i64>) -> Vec<RangeInclusive<i64>> {
+    let mut positions: Vec<i64> = positions.collect();
     positions.sort_unstable();
     let mut runs: Vec<RangeInclusive<i64>> = Vec::new();
     for position in positions {
@@ -97,8 +97,8 @@ impl Outbox for EmbeddedStore {
         self.readers().range(PORT, move |on| pending(on, limit)).await
     }
 
-    async fn delivered(&self, positions: &[u64], now: Timestamp) -> Result<(), PortError> {
-        let runs = runs(positions);
+    async fn delivered(&self, positions: &[Position], now: Timestamp) -> Result<(), PortError> {
+        let runs = runs(positions.iter().filter_map(Position::number).map(int));
         self.writer(PORT)?.submit(PORT, Guard::None, move |turn| mark(turn, &runs, now), |_, ()| ()).await
     }
 
@@ -124,7 +124,7 @@ mod tests {
             (vec![1, 2, 5, 6, 9], vec![1..=2, 5..=6, 9..=9]),
             (vec![4, 4, 5], vec![4..=5]),
         ] {
-            assert_eq!(runs(&positions), expected, "{positions:?}");
+            assert_eq!(runs(positions.iter().copied()), expected, "{positions:?}");
         }
     }
 }

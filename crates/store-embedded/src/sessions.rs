@@ -131,6 +131,10 @@ impl Sessions for EmbeddedStore {
         Ok(saved.is_some())
     }
 
+    async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {
+        self.readers().point(PORT, |on| answers::find(on, key))
+    }
+
     async fn end(&self, id: SessionId, event: Outgoing) -> Result<bool, PortError> {
         let event = records::encode_outgoing(&event);
         let run = move |turn: &Turn<'_>| end(turn, id, &event);

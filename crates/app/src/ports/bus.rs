@@ -1,5 +1,6 @@
 use super::PortError;
 use async_trait::async_trait;
+use bytes::Bytes;
 use domain::event::Outgoing;
 use domain::time::Timestamp;
 
@@ -14,18 +15,35 @@ pub trait Bus: Send + Sync {
 /// Events committed with their cause and not yet published.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// The oldest events not yet delivered; those of one subject in their sequence.
+    /// Events not yet delivered, older ones first as far as the store has one order; those of one subject in their
+    /// sequence, without gaps.
     async fn pending(&self, limit: usize) -> Result<Vec<Pending>, PortError>;
 
     /// Marks events as delivered: they are not pending any more.
-    async fn delivered(&self, positions: &[u64], now: Timestamp) -> Result<(), PortError>;
+    async fn delivered(&self, positions: &[Position], now: Timestamp) -> Result<(), PortError>;
 
     /// Forgets events delivered before `before`, at most `limit`; says how many.
     async fn forget_delivered(&self, before: Timestamp, limit: usize) -> Result<usize, PortError>;
 }
 
+/// Where an event lies in its outbox; only the outbox reads anything into it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Position(pub Bytes);
+
+impl Position {
+    /// The place of an event whose outbox counts them.
+    pub fn numbered(n: u64) -> Self {
+        Self(Bytes::copy_from_slice(&n.to_be_bytes()))
+    }
+
+    /// The number of a place that was made by [`Position::numbered`].
+    pub fn number(&self) -> Option<u64> {
+        self.0.as_ref().try_into().ok().map(u64::from_be_bytes)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    pub position: u64,
+    pub position: Position,
     pub event: Outgoing,
 }

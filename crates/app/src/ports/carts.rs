@@ -7,10 +7,14 @@ use domain::time::Timestamp;
 use std::sync::Arc;
 
 /// Carts at rest. An acknowledged change is durable.
+///
+/// A cart, its owner and the keys of its answers are of one partition. A change of carts of several partitions (a
+/// merge) is rare and may cost more than one of a single partition.
 #[async_trait]
 pub trait Carts: Send + Sync {
-    /// The cart as last saved. A cart that has expired by `now` is not there, swept or not.
-    async fn load(&self, id: CartId, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError>;
+    /// The cart as last saved, or a copy of it as fresh as was asked for. A cart that has expired by `now` is not
+    /// there, swept or not.
+    async fn load(&self, id: CartId, fresh: Fresh, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError>;
 
     /// The one cart this owner has that has not expired by `now`.
     async fn of_owner(&self, owner: &Owner, now: Timestamp) -> Result<Option<CartId>, PortError>;
@@ -29,6 +33,24 @@ pub trait Carts: Send + Sync {
 
     /// Carts that have expired by `now` and are still stored, the longest expired first.
     async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<Arc<Cart>>, PortError>;
+}
+
+/// How old a cart may be that is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fresh {
+    /// A copy that may be a moment old: to be shown, or to decide on when the decision is saved at its version.
+    Copy,
+    /// At least as new as this version, which somebody has seen already, whichever node it was shown by.
+    Seen(Version),
+    /// What is stored now.
+    Now,
+}
+
+impl Fresh {
+    /// As new as what the client has seen, if it says so.
+    pub fn since(seen: Option<Version>) -> Self {
+        seen.map_or(Self::Copy, Self::Seen)
+    }
 }
 
 #[derive(Clone, Debug, Default)]

@@ -7,6 +7,7 @@
 mod bus;
 mod carts;
 mod catalog;
+mod leases;
 mod ledger;
 mod payments;
 mod prices;
@@ -14,9 +15,10 @@ mod sessions;
 mod taxes;
 mod world;
 
-pub use bus::{Bus, Outbox, Pending};
-pub use carts::{CartChange, CartWrite, Carts, Saved};
+pub use bus::{Bus, Outbox, Pending, Position};
+pub use carts::{CartChange, CartWrite, Carts, Fresh, Saved};
 pub use catalog::{BookWrite, Catalog, CatalogChange, CatalogSaved, Freshness, HeadingWrite, SearchIndex};
+pub use leases::{Fence, Job, Leases, NodeName};
 pub use ledger::{Change, Committed, Ledger, NoticeId, OrderFilter, OrderPlace, Overdue, UseChange, UseMove};
 pub use payments::{Authorization, Authorize, Charge, ChargeStatus, Payments, Refund, Taken};
 pub use prices::{CodeWrite, PriceChange, Prices, PricesSaved, RuleWrite};

@@ -28,8 +28,11 @@ pub trait Sessions: Send + Sync {
     /// The live session of an id.
     async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Arc<Session>>, PortError>;
 
-    /// Replaces a session while its stored version is the expected one; says whether it was.
+    /// Replaces a session while its stored version is the expected one; says whether it was. The answer is remembered with it.
     async fn save(&self, session: Session, expected: Version, event: Outgoing, answer: Option<Answer>) -> Result<bool, PortError>;
+
+    /// The remembered answer to this idempotency key.
+    async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError>;
 
     /// Ends a session; says whether it was there.
     async fn end(&self, id: SessionId, event: Outgoing) -> Result<bool, PortError>;

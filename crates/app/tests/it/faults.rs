@@ -4,8 +4,8 @@
 
 use crate::world::{STOCK, World, add, admin, cart, customer, details, fresh, once, process};
 use app::ports::{
-    Answer, Authorization, Authorize, CartChange, Carts, Change, Charge, ChargeStatus, Committed, Ledger, NoticeId, OrderFilter, Overdue,
-    Payments, PortError, PortErrorKind, Refund, Saved, Taken,
+    Answer, Authorization, Authorize, CartChange, Carts, Change, Charge, ChargeStatus, Committed, Fresh, Ledger, NoticeId, OrderFilter,
+    Overdue, Payments, PortError, PortErrorKind, Refund, Saved, Taken,
 };
 use app::{Answered, App, Caller, Error, Notice, OrderQuery, Processed, StartCheckout};
 use async_trait::async_trait;
@@ -61,8 +61,8 @@ struct Faulty<P: ?Sized> {
 
 #[async_trait]
 impl Carts for Faulty<dyn Carts> {
-    async fn load(&self, id: CartId, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
-        self.port.load(id, now).await
+    async fn load(&self, id: CartId, fresh: Fresh, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
+        self.port.load(id, fresh, now).await
     }
     async fn of_owner(&self, owner: &Owner, now: Timestamp) -> Result<Option<CartId>, PortError> {
         self.port.of_owner(owner, now).await

@@ -442,7 +442,7 @@ async fn a_rendered_cart_is_shown_until_a_rule_changes() {
     let app = world.app();
     let alice = customer("alice");
     let id = cart(&app, &alice, vec![add(1, 1)], None).await.expect("a cart");
-    let stored = app.unpriced_cart(&alice, id).await.expect("a cart");
+    let stored = app.unpriced_cart(&alice, id, None).await.expect("a cart");
     let (_, basis) = app.price_cart(&alice, Arc::clone(&stored)).await.expect("a price");
     assert!(app.still_shows(&basis, &stored));
     create(&app, automatic("SALE", 50)).await;
@@ -462,7 +462,7 @@ async fn a_rendered_cart_does_not_promise_a_gift_that_is_gone() {
     create(&app, Promotion::automatic(id("GIFT"), text("A gift"), Benefit::Gift { edition: EditionId(2) })).await;
     let alice = customer("alice");
     let id = cart(&app, &alice, vec![add(1, 1)], None).await.expect("a cart");
-    let stored = app.unpriced_cart(&alice, id).await.expect("a cart");
+    let stored = app.unpriced_cart(&alice, id, None).await.expect("a cart");
     let (view, basis) = app.price_cart(&alice, Arc::clone(&stored)).await.expect("a price");
     assert!(view.quote.lines.iter().any(|line| line.gift));
     let bob = customer("bob");

@@ -11,7 +11,7 @@ pub use merge::Strategy;
 
 use crate::catalog::Offers;
 use crate::event::{Event, Outgoing, Subject};
-use crate::ids::{BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, SessionId, Version};
+use crate::ids::{BookId, CartId, CheckoutId, CouponCode, CustomerId, EditionId, ItemId, OrderId, Partition, SessionId, Version};
 use crate::limits::{CART_ITEMS_MAX, CART_KEYS_MAX, COUPON_CODES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, NOTE_MAX, OPERATIONS_MAX};
 use crate::money::{Currency, Money};
 use crate::planted;
@@ -27,6 +27,15 @@ use std::time::Duration;
 pub enum Owner {
     Guest(SessionId),
     Customer(CustomerId),
+}
+
+impl Owner {
+    pub fn partition(&self) -> Partition {
+        match self {
+            Self::Guest(session) => session.partition(),
+            Self::Customer(customer) => customer.partition(),
+        }
+    }
 }
 
 pub type Note = Text<NOTE_MAX>;
@@ -69,7 +78,8 @@ pub struct Item {
     pub updated_at: Timestamp,
 }
 
-/// A remembered idempotency key: digests of the key in its scope, and of the request it came with.
+/// A remembered idempotency key: digests of the key in its scope, and of the request it came with. The key begins with
+/// the partition of whoever asked, so that the answer lies where the asker's things lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OnceMark {
     pub key: [u8; 16],

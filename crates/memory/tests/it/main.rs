@@ -3,9 +3,9 @@
 mod simulator;
 mod world;
 
-use app::ports::Taxes;
+use app::ports::{Leases, Taxes};
 use conformance::Subject;
-use memory::{ManualClock, MemoryStore, MemoryTaxes};
+use memory::{ManualClock, MemoryLeases, MemoryStore, MemoryTaxes};
 use std::sync::Arc;
 
 fn store() -> Subject {
@@ -18,7 +18,12 @@ conformance::catalog!(store());
 conformance::prices!(store());
 conformance::sessions!(store());
 conformance::outbox!(store());
+conformance::leases!(leases());
 conformance::taxes!(tax_table());
+
+fn leases() -> Arc<dyn Leases> {
+    Arc::new(MemoryLeases::default())
+}
 
 fn tax_table() -> Arc<dyn Taxes> {
     Arc::new(MemoryTaxes::new(conformance::fixtures::tax_table(), Arc::new(ManualClock::new())))
