@@ -8,11 +8,13 @@
 //! where `subject()` is an expression (it may `.await`) that gives a fresh [`Subject`], and get one test a sentence.
 //! What it names must be in scope where the macro stands.
 
+pub mod bus;
 pub mod carts;
 pub mod catalog;
 pub mod fixtures;
 pub mod leases;
 pub mod ledger;
+pub mod limits;
 pub mod outbox;
 pub mod payments;
 pub mod prices;
@@ -86,10 +88,12 @@ mod tests {
     #[test]
     fn every_sentence_of_a_suite_is_one_of_its_tests() {
         for (suite, source) in [
+            ("bus", include_str!("bus.rs")),
             ("carts", include_str!("carts.rs")),
             ("catalog", include_str!("catalog.rs")),
             ("leases", include_str!("leases.rs")),
             ("ledger", include_str!("ledger.rs")),
+            ("limits", include_str!("limits.rs")),
             ("outbox", include_str!("outbox.rs")),
             ("payments", include_str!("payments.rs")),
             ("prices", include_str!("prices.rs")),

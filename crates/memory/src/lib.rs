@@ -5,6 +5,7 @@ mod carts;
 mod catalog;
 mod leases;
 mod ledger;
+mod limits;
 mod moves;
 mod outbox;
 mod prices;
@@ -16,6 +17,7 @@ mod taxes;
 mod world;
 
 pub use leases::MemoryLeases;
+pub use limits::MemoryLimits;
 pub use search::search;
 pub use store::MemoryStore;
 pub use taxes::MemoryTaxes;

@@ -80,7 +80,7 @@ pub(crate) async fn resume(mut call: Call) -> Answer {
     if let Some(attempt) = declined(&resumed)
         && let Ok(view) = call.app().checkout(&call.caller, id).await
     {
-        call.edge.declines.declined(view.checkout.cart, call.address, attempt);
+        call.edge.declines.declined(view.checkout.cart, call.address, attempt).await;
     }
     call.packed(&processed(&resumed))
 }
@@ -121,19 +121,19 @@ async fn pay(
     if let Some(checkout) = &checkout
         && let Some(attempt) = given_up(checkout, &once)
     {
-        edge.declines.declined(checkout.cart, address, attempt);
+        edge.declines.declined(checkout.cart, address, attempt).await;
     }
-    let payment = match edge.declines.admit(checkout.map(|c| c.cart), address).await {
+    let payment = match edge.declines.admit(checkout.map(|c| c.cart), address, once.mark.key).await {
         Ok(payment) => payment,
         Err(too_many) => return edge.app.answered(&once).await?.ok_or(too_many),
     };
-    let answered = edge.app.process(caller, process, once).await?;
-    if let Answered::Fresh(processed) = &answered
-        && let Some(attempt) = declined(processed)
-    {
-        payment.declined(attempt);
-    }
-    Ok(answered)
+    let answered = edge.app.process(caller, process, once).await;
+    let declined = match &answered {
+        Ok(Answered::Fresh(processed)) => declined(processed),
+        Ok(Answered::Again(_)) | Err(_) => None,
+    };
+    edge.declines.over(payment, declined).await;
+    Ok(answered?)
 }
 
 /// A challenge that another payment takes the place of counts as declined, or nobody who fails one would come back

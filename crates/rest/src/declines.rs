@@ -5,9 +5,14 @@
 //!
 //! What is under way counts as if it were going to be declined, or many at once would slip through: whoever would be
 //! one too many waits until it is known.
+//!
+//! Every node counts what it sees. Where nodes share their counts a payment needs room in both, so that a node that is
+//! alone for a while still knows what it has seen.
 
 use crate::limits::DECLINES_KEYS_MAX;
 use crate::problem::Failure;
+use crate::shared::Shared;
+use app::ports::{FailuresMax, Ticket};
 use domain::ids::{AttemptId, CartId};
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -37,25 +42,36 @@ impl Default for DeclineLimits {
 pub(crate) struct Declines {
     carts: Option<Arc<Tally<CartId>>>,
     addresses: Option<Arc<Tally<IpAddr>>>,
+    limits: DeclineLimits,
+    shared: Option<Shared>,
 }
 
-/// A payment that may be asked for. It is over when this is dropped.
+/// A payment that may be asked for. On this node it is over when this is dropped, for the others when it is told.
 #[derive(Debug)]
 pub(crate) struct Payment {
     cart: Option<Turn<CartId>>,
     address: Option<Turn<IpAddr>>,
+    ticket: Ticket,
+    /// The shared counts that know of it.
+    counted: Vec<String>,
 }
 
 impl Declines {
-    pub(crate) fn new(enabled: bool, limits: &DeclineLimits) -> Self {
-        Self { carts: tally(enabled, limits.per_cart, limits.window), addresses: tally(enabled, limits.per_address, limits.window) }
+    pub(crate) fn new(enabled: bool, limits: &DeclineLimits, shared: Option<Shared>) -> Self {
+        Self {
+            carts: tally(enabled, limits.per_cart, limits.window),
+            addresses: tally(enabled, limits.per_address, limits.window),
+            limits: *limits,
+            shared,
+        }
     }
 
-    /// Waits until it is known whether there is room for one more declined payment.
+    /// Waits until it is known whether there is room for one more declined payment. A request that is repeated comes
+    /// with the same ticket.
     ///
     /// # Errors
     /// 429 when there is none.
-    pub(crate) async fn admit(&self, cart: Option<CartId>, address: IpAddr) -> Result<Payment, Failure> {
+    pub(crate) async fn admit(&self, cart: Option<CartId>, address: IpAddr, ticket: Ticket) -> Result<Payment, Failure> {
         let cart = match (&self.carts, cart) {
             (Some(tally), Some(cart)) => Some(tally.admit(cart).await.map_err(too_many)?),
             _ => None,
@@ -64,17 +80,67 @@ impl Declines {
             Some(tally) => Some(tally.admit(network(address)).await.map_err(too_many)?),
             None => None,
         };
-        Ok(Payment { cart, address })
+        let mut payment = Payment { cart, address, ticket, counted: Vec::new() };
+        match self.admit_together(&mut payment).await {
+            Ok(()) => Ok(payment),
+            Err(wait) => {
+                self.over(payment, None).await;
+                Err(too_many(wait))
+            }
+        }
+    }
+
+    async fn admit_together(&self, payment: &mut Payment) -> Result<(), Duration> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let (cart, address) = (payment.cart.as_ref().map(|turn| turn.key), payment.address.as_ref().map(|turn| turn.key));
+        for (key, amount) in self.keys(cart, address) {
+            if shared.admit(&key, payment.ticket, FailuresMax { amount, window: self.limits.window }).await? {
+                payment.counted.push(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// The shared counts of a cart and a network, and how many may be declined in each.
+    fn keys(&self, cart: Option<CartId>, network: Option<IpAddr>) -> impl Iterator<Item = (String, u32)> {
+        let cart = cart.filter(|_| self.carts.is_some()).map(|cart| (format!("declines:{cart}"), self.limits.per_cart));
+        let network = network.filter(|_| self.addresses.is_some()).map(|at| (format!("declines:address:{at}"), self.limits.per_address));
+        cart.into_iter().chain(network)
+    }
+
+    /// The payment is over; it counts where it was declined.
+    pub(crate) async fn over(&self, payment: Payment, declined: Option<AttemptId>) {
+        let (cart, address) = (payment.cart.as_ref().map(|turn| turn.key), payment.address.as_ref().map(|turn| turn.key));
+        if let Some(attempt) = declined {
+            self.count(cart, address, attempt);
+        }
+        let Some(shared) = &self.shared else { return };
+        for (key, _) in self.keys(cart, address) {
+            let ticket = payment.counted.contains(&key).then_some(payment.ticket);
+            if ticket.is_some() || declined.is_some() {
+                shared.settle(&key, ticket, declined.map(failed), self.limits.window).await;
+            }
+        }
     }
 
     /// Counts an attempt that was declined after its request to pay was over.
-    pub(crate) fn declined(&self, cart: CartId, address: IpAddr, attempt: AttemptId) {
+    pub(crate) async fn declined(&self, cart: CartId, address: IpAddr, attempt: AttemptId) {
+        let (cart, address) = (Some(cart), Some(network(address)));
+        self.count(cart, address, attempt);
+        let Some(shared) = &self.shared else { return };
+        for (key, _) in self.keys(cart, address) {
+            shared.settle(&key, None, Some(failed(attempt)), self.limits.window).await;
+        }
+    }
+
+    /// Among what this node has seen.
+    fn count(&self, cart: Option<CartId>, network: Option<IpAddr>, attempt: AttemptId) {
         let now = Instant::now();
-        if let Some(carts) = &self.carts {
+        if let (Some(carts), Some(cart)) = (&self.carts, cart) {
             carts.declined(cart, attempt, now);
         }
-        if let Some(addresses) = &self.addresses {
-            addresses.declined(network(address), attempt, now);
+        if let (Some(addresses), Some(network)) = (&self.addresses, network) {
+            addresses.declined(network, attempt, now);
         }
     }
 
@@ -89,16 +155,8 @@ impl Declines {
     }
 }
 
-impl Payment {
-    pub(crate) fn declined(self, attempt: AttemptId) {
-        let now = Instant::now();
-        if let Some(turn) = self.cart {
-            turn.tally.declined(turn.key, attempt, now);
-        }
-        if let Some(turn) = self.address {
-            turn.tally.declined(turn.key, attempt, now);
-        }
-    }
+fn failed(attempt: AttemptId) -> Ticket {
+    attempt.0.to_be_bytes()
 }
 
 fn too_many(wait: Duration) -> Failure {

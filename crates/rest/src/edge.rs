@@ -3,11 +3,14 @@ use crate::declines::Declines;
 use crate::limit::{Limits, RateLimits};
 use crate::metrics::Metrics;
 use crate::rendered::RenderedCarts;
+use crate::shared::Shared;
+use app::ports::SharedLimits;
 use app::{App, Notice};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -17,6 +20,8 @@ use webhook::Secret;
 #[derive(Clone, Debug)]
 pub struct EdgeConfig {
     pub rate_limits: RateLimits,
+    /// Counts that other nodes spend from too; without them this node's own are all there are.
+    pub shared_limits: Option<Arc<dyn SharedLimits>>,
     /// How long a request to pay waits for its outcome before it is told to come back.
     pub answer_within: Duration,
     /// How long a client may take to send a body.
@@ -29,6 +34,7 @@ impl Default for EdgeConfig {
     fn default() -> Self {
         Self {
             rate_limits: RateLimits::default(),
+            shared_limits: None,
             answer_within: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             webhook_secrets: Vec::new(),
@@ -49,23 +55,27 @@ pub struct Edge {
     pub(crate) body_timeout: Duration,
     pub(crate) rendered: RenderedCarts,
     ready: AtomicBool,
+    /// What this node needs of others, and whether it answered when it was last asked.
+    engines: Mutex<BTreeMap<&'static str, bool>>,
     /// Work in progress holds a receiver each.
     work: watch::Sender<()>,
 }
 
 impl Edge {
     pub fn new(app: Arc<App>, keys: Arc<Keys>, metrics: Metrics, config: &EdgeConfig) -> Arc<Self> {
+        let shared = config.shared_limits.as_ref().map(|limits| Shared::new(Arc::clone(limits), metrics.limits_alone.clone()));
         Arc::new(Self {
             app,
             keys,
-            limits: Limits::new(&config.rate_limits),
-            declines: Declines::new(config.rate_limits.enabled, &config.rate_limits.declines),
+            limits: Limits::new(&config.rate_limits, shared.clone()),
+            declines: Declines::new(config.rate_limits.enabled, &config.rate_limits.declines, shared),
             webhook_secrets: config.webhook_secrets.clone(),
             metrics,
             answer_within: config.answer_within,
             body_timeout: config.body_timeout,
             rendered: RenderedCarts::new(),
             ready: AtomicBool::new(false),
+            engines: Mutex::default(),
             work: watch::Sender::new(()),
         })
     }
@@ -75,8 +85,24 @@ impl Edge {
         self.ready.store(ready, Ordering::Relaxed);
     }
 
+    /// Says whether something that requests need can be reached from here. To be called every second or so.
+    pub fn set_reached(&self, engine: &'static str, reached: bool) {
+        let before = self.engines().insert(engine, reached);
+        match (before, reached) {
+            (None | Some(true), false) => tracing::warn!(engine, "is out of reach"),
+            (Some(false), true) => tracing::info!(engine, "is back"),
+            _ => {}
+        }
+        self.metrics.reached(engine, reached);
+    }
+
+    /// What was said of each.
+    pub(crate) fn engines(&self) -> MutexGuard<'_, BTreeMap<&'static str, bool>> {
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
+        self.ready.load(Ordering::Relaxed) && self.engines().values().all(|reached| *reached)
     }
 
     pub fn metrics(&self) -> &Metrics {

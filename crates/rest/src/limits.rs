@@ -32,3 +32,7 @@ pub const CURSOR_MAX: usize = 1024;
 pub const NAME_TOLD_MAX: usize = 64;
 /// Carts, and addresses, whose declined payments are remembered: a few megabytes. Beyond that all are forgotten.
 pub const DECLINES_KEYS_MAX: usize = 100_000;
+/// A payment whose end is not told, because its node died, counts as under way for so long: longer than any takes.
+pub const PAYMENT_UNDER_WAY_MAX: Duration = Duration::from_secs(120);
+/// How long to wait before asking again whether payments on other nodes have ended.
+pub const ROOM_PAUSE: Duration = Duration::from_millis(50);

@@ -11,6 +11,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("conformance", &["app", "domain"]),
     ("fail-points", &["app", "domain"]),
     ("store-embedded", &["app", "domain", "fail-points", "records"]),
+    ("store-postgres", &["app", "domain", "records"]),
+    ("bus-rabbit", &["app", "domain", "records", "wire"]),
+    ("store-redis", &["app", "domain", "records"]),
     ("expressions", &["domain"]),
     ("webhook", &["domain"]),
     ("outbound", &["app"]),
@@ -22,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "server",
         &[
             "app",
+            "bus-rabbit",
             "catalog-grpc",
             "domain",
             "expressions",

@@ -22,8 +22,12 @@ use rest::{Edge, EdgeConfig, Metrics, Peer, RateLimits};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tower::ServiceExt;
+
+/// Of the next shop: what two shops make up is not the same.
+static SEED: AtomicU64 = AtomicU64::new(7);
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -181,7 +185,7 @@ impl Shop {
             bus: Arc::new(MemoryBus::new()),
             outboxes: vec![Arc::new(store)],
             clock: ticking,
-            entropy: Arc::new(SeededEntropy::new(7)),
+            entropy: Arc::new(SeededEntropy::new(SEED.fetch_add(1, Ordering::Relaxed))),
             expressions: Arc::new(NoExpressions),
         };
         let issuer = DevIssuer::ephemeral().expect("a key");
