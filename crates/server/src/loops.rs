@@ -1,9 +1,12 @@
 //! What goes on beside the requests: the jobs of a worker, each in a loop of its own, and what a node looks after for itself.
 
+use app::ports::{Catalog, Freshness};
 use app::{App, Error, TEND_PAUSE, Work, Worker};
+use catalog_grpc::Served;
 use rest::Edge;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -55,6 +58,29 @@ impl Loops {
                 if !ticks.next(false).await {
                     return;
                 }
+            }
+        });
+    }
+
+    /// Whether anything is known of a catalog that another node holds. That it grows old is no reason to send requests elsewhere.
+    pub fn watch_catalog(&mut self, catalog: &Arc<dyn Catalog>, edge: &Arc<Edge>) {
+        let (catalog, edge, mut ticks) = (Arc::clone(catalog), Arc::clone(edge), self.every(ENGINES_PAUSE));
+        // At once, so that this node is not ready before.
+        let look = move || edge.set_reached("catalog", catalog.freshness() > Freshness::Unknown);
+        look();
+        self.tasks.spawn(async move {
+            while ticks.next(false).await {
+                look();
+            }
+        });
+    }
+
+    /// Serves the catalog to other nodes.
+    pub fn serve_catalog(&mut self, listener: TcpListener, served: Served) {
+        let stop = self.stop.subscribe();
+        self.tasks.spawn(async move {
+            if let Err(error) = catalog_grpc::serve(listener, served, stop).await {
+                tracing::error!(%error, "the catalog is no longer served to other nodes");
             }
         });
     }

@@ -7,6 +7,7 @@ use crate::world::{LocalBus, SystemClock, SystemEntropy};
 use app::ports::{Bus, Carts, Catalog, Entropy, Leases, Ledger, NodeName, Outbox, Payments, Prices, SearchIndex, Sessions, Taxes};
 use app::snapshot::Snapshot;
 use app::{App, BookQuery, Error, Ports, Work, Worker};
+use catalog_grpc::RemoteCatalog;
 use domain::refusal::Refusal;
 use domain::text::Text;
 use expressions::Cel;
@@ -24,6 +25,7 @@ const DEMO_CATALOG: &str = include_str!("../../../fixtures/catalog/books.jsonl")
 pub struct Opened {
     pub app: Arc<App>,
     pub catalog: Arc<dyn Catalog>,
+    pub search: Arc<dyn SearchIndex>,
     pub leases: Arc<dyn Leases>,
     /// The store in the data directory, unless it is elsewhere.
     pub embedded: Option<EmbeddedStore>,
@@ -45,6 +47,14 @@ struct Kept {
 }
 
 impl Kept {
+    /// With the catalog left to another node, when the shop says so.
+    fn with_catalog(self, settings: &Settings) -> Result<Self, String> {
+        let Some(elsewhere) = settings.catalog.elsewhere()? else { return Ok(self) };
+        let remote = RemoteCatalog::connect(elsewhere).map_err(|e| format!("configuration: catalog.url: {e}"))?;
+        let remote = Arc::new(remote);
+        Ok(Self { catalog: remote.clone(), search: remote, ..self })
+    }
+
     async fn open(settings: &Settings, dir: &Path) -> Result<Self, String> {
         if settings.store.is_shared() { Self::shared(settings).await } else { Self::in_directory(dir) }
     }
@@ -73,7 +83,7 @@ impl Kept {
 
 /// Opens the store, in `dir` unless it is elsewhere, and builds the application on it, for shoppers who reach it at `origin`.
 pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, String> {
-    let kept = Kept::open(settings, dir).await?;
+    let kept = Kept::open(settings, dir).await?.with_catalog(settings)?;
     let simulator = match settings.payments.provider {
         Provider::Simulator => Some(simulator(dir, settings.payments.timeout.0, origin)?),
         Provider::Http => None,
@@ -88,7 +98,7 @@ pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opene
         ledger: kept.ledger,
         catalog: Arc::clone(&kept.catalog),
         prices: kept.prices,
-        search: kept.search,
+        search: Arc::clone(&kept.search),
         sessions: kept.sessions,
         payments,
         taxes,
@@ -99,7 +109,7 @@ pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opene
         expressions: Arc::new(Cel::default()),
     });
     let app = Arc::new(App::new(ports, settings.policy()?));
-    Ok(Opened { app, catalog: kept.catalog, leases: kept.leases, embedded: kept.embedded, simulator })
+    Ok(Opened { app, catalog: kept.catalog, search: kept.search, leases: kept.leases, embedded: kept.embedded, simulator })
 }
 
 impl Opened {
@@ -127,6 +137,10 @@ fn simulator(dir: &Path, timeout: Duration, origin: &str) -> Result<PaymentSimul
 impl Opened {
     /// Fills a store that has nothing; says whether it put the demo catalog there. Nodes that start at once take turns.
     pub async fn first_start(&self, settings: &Settings) -> Result<bool, String> {
+        if settings.catalog.is_elsewhere() {
+            // It is for the node that holds the catalog.
+            return Ok(false);
+        }
         let app = &self.app;
         let empty = BookQuery { limit: 1, ..BookQuery::default() };
         let first = settings.demo_catalog && app.books(&empty).await.map_err(|e| e.to_string())?.total == 0;
