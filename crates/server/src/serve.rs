@@ -123,6 +123,7 @@ fn answered(edge: &Arc<Edge>) -> Answered {
 fn edge(settings: &Settings, dir: &Path, app: Arc<App>) -> Result<Arc<Edge>, String> {
     let limits = &settings.rate_limits;
     let config = EdgeConfig {
+        shared_limits: None,
         rate_limits: RateLimits {
             enabled: limits.enabled,
             cart_per_minute: limits.cart_per_minute,

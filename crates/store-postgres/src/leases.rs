@@ -7,8 +7,10 @@ use crate::fault::Fault;
 use crate::{PgStore, queries};
 use app::ports::{Fence, Job, Leases, NodeName, PortError};
 use async_trait::async_trait;
+use domain::text::Text;
 use domain::time::Timestamp;
 use std::time::Duration;
+use tokio_postgres::Row;
 
 const PORT: &str = "leases";
 
@@ -26,8 +28,21 @@ impl Leases for PgStore {
         given.map(drop).map_err(|fault| fault.of_write(PORT))
     }
 
+    async fn held(&self, now: Timestamp) -> Result<Vec<(Job, NodeName)>, PortError> {
+        let rows = self.primary().rows(queries::leases::held, &[&now.0]).await;
+        rows.and_then(|rows| rows.iter().map(held).collect()).map_err(|fault| fault.without_effect(PORT))
+    }
+
     async fn begin(&self, job: &Job, slot: Timestamp, fence: Fence, now: Timestamp) -> Result<bool, PortError> {
         let begun = self.primary().execute(queries::leases::begin, &[&job.as_str(), &slot.0, &int(fence.0), &now.0]).await;
         begun.map(|rows| rows > 0).map_err(|fault| fault.of_write(PORT))
     }
+}
+
+fn held(row: &Row) -> Result<(Job, NodeName), Fault> {
+    Ok((name(row.try_get(0)?)?, name(row.try_get(1)?)?))
+}
+
+fn name<const MAX: usize>(text: &str) -> Result<Text<MAX>, Fault> {
+    Text::parse(text).ok_or_else(|| Fault::Unheard(text.to_owned()))
 }

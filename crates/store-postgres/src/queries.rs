@@ -25,5 +25,5 @@ queries! {
     ledger: commit did_it_happen answer forget_answers forget_commits noticed forget_notices checkout checkout_of_cart
         checkout_of_owner due_checkouts order order_events due_orders overdue stock usage;
     outbox: pending horizon drawn deliver forget_delivered;
-    leases: take give_up begin;
+    leases: take give_up held begin;
 }

@@ -40,7 +40,7 @@ async fn take(app: &App, message: &Incoming) -> TakenIn {
 
 /// Editions and quantities in Alice's cart, if she has one.
 async fn items(app: &App) -> Option<Vec<(u128, u32)>> {
-    let cart = app.my_unpriced_cart(&customer("alice")).await.ok()?;
+    let cart = app.my_unpriced_cart(&customer("alice"), None).await.ok()?;
     Some(cart.items.iter().map(|i| (i.edition.0, i.quantity.get())).collect())
 }
 
@@ -158,7 +158,7 @@ async fn in_every_order_the_cart_ends_as_if_each_had_come_once_in_its_turn() {
                 other => panic!("{order:?}: {other:?}"),
             }
         }
-        let cart = app.my_unpriced_cart(&app::Caller::Customer(customer, Default::default())).await.expect("a cart");
+        let cart = app.my_unpriced_cart(&app::Caller::Customer(customer, Default::default()), None).await.expect("a cart");
         assert_eq!(cart.lines(), [domain::pricing::Line { edition: EditionId(1), quantity: Quantity::ONE }], "{order:?}");
     }
     while app.outbox_step(app.now(), 500).await.expect("published") > 0 {}

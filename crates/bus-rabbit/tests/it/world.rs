@@ -63,6 +63,6 @@ pub async fn open(app: &App, name: &str, items: Vec<AddItem>) {
 
 /// Editions and quantities in the customer's cart, if there is one.
 pub async fn items(app: &App, name: &str) -> Option<Vec<(u128, u32)>> {
-    let cart = app.my_unpriced_cart(&customer(name)).await.ok()?;
+    let cart = app.my_unpriced_cart(&customer(name), None).await.ok()?;
     Some(cart.items.iter().map(|i| (i.edition.0, i.quantity.get())).collect())
 }

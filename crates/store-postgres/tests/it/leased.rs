@@ -30,6 +30,10 @@ impl Leases for Kept {
         self.store.give_up(job, fence).await
     }
 
+    async fn held(&self, now: Timestamp) -> Result<Vec<(Job, NodeName)>, PortError> {
+        self.store.held(now).await
+    }
+
     async fn begin(&self, job: &Job, slot: Timestamp, fence: Fence, now: Timestamp) -> Result<bool, PortError> {
         self.store.begin(job, slot, fence, now).await
     }
