@@ -4,6 +4,7 @@
 mod commands;
 mod crashes;
 mod disks;
+mod distant;
 mod fail_points;
 mod histories;
 mod hostile;
