@@ -6,6 +6,7 @@ mod commands;
 mod crashes;
 mod deploy;
 mod disks;
+mod distant;
 mod fail_points;
 mod histories;
 mod hostile;
