@@ -7,6 +7,7 @@ mod crashes;
 mod degradation;
 mod deploy;
 mod disks;
+mod distant;
 mod fail_points;
 mod histories;
 mod hostile;
