@@ -4,6 +4,7 @@
 mod column;
 mod commands;
 mod crashes;
+mod degradation;
 mod deploy;
 mod disks;
 mod distant;
@@ -11,6 +12,7 @@ mod fail_points;
 mod histories;
 mod hostile;
 mod linear;
+mod nodes;
 mod payments;
 mod promises;
 mod recovery;
