@@ -11,8 +11,8 @@ use tokio::time::timeout;
 /// Brokers that serve the same queues.
 pub struct Endpoints {
     uris: Vec<AMQPUri>,
-    /// The one that worked last: it is tried first.
-    last: AtomicUsize,
+    /// The one to try first: it worked last time, or the one before it did not.
+    next: AtomicUsize,
 }
 
 impl Endpoints {
@@ -26,7 +26,7 @@ impl Endpoints {
             Ok(uri)
         };
         let uris = urls.iter().enumerate().map(uri).collect::<Result<Vec<_>, _>>()?;
-        if uris.is_empty() { Err(OpenError::NoBroker) } else { Ok(Self { uris, last: AtomicUsize::new(0) }) }
+        if uris.is_empty() { Err(OpenError::NoBroker) } else { Ok(Self { uris, next: AtomicUsize::new(0) }) }
     }
 
     /// A connection to the first broker that answers; each is asked once.
@@ -34,15 +34,17 @@ impl Endpoints {
     /// # Errors
     /// Why the last one did not.
     pub async fn connect(&self, name: &str) -> Result<Connection, Error> {
-        let last = self.last.load(Ordering::Relaxed);
+        let next = self.next.load(Ordering::Relaxed);
         let mut why = Error::from("no broker was asked");
-        for n in (0..self.uris.len()).map(|n| (last + n) % self.uris.len()) {
+        for n in (0..self.uris.len()).map(|n| (next + n) % self.uris.len()) {
+            // Whoever runs out of patience here goes on with the next one.
+            self.next.store(n + 1, Ordering::Relaxed);
             let uri = self.uris[n].clone();
             let (host, port) = (uri.authority.host.clone(), uri.authority.port);
             let properties = ConnectionProperties::default().with_connection_name(format!("cartwright {name}").into());
             match timeout(CONNECT_WITHIN, Connection::connect_uri(uri, properties)).await {
                 Ok(Ok(connection)) => {
-                    self.last.store(n, Ordering::Relaxed);
+                    self.next.store(n, Ordering::Relaxed);
                     return Ok(connection);
                 }
                 Ok(Err(error)) => why = format!("{host}:{port}: {error}").into(),

@@ -58,10 +58,16 @@ impl RabbitBus {
     pub async fn connect(settings: RabbitSettings) -> Result<Self, OpenError> {
         let endpoints = Endpoints::parse(&settings.urls)?;
         let bus = Self { shared: Arc::new(Shared { settings, endpoints, line: Mutex::default() }) };
-        if let Err(error) = bus.shared.line.lock().await.ready(&bus.shared).await {
-            tracing::warn!(%error, "the broker is away; events wait in the outbox");
+        if !bus.is_up().await {
+            tracing::warn!("the broker is away; events wait in the outbox");
         }
         Ok(bus)
+    }
+
+    /// Whether events could be published now.
+    pub async fn is_up(&self) -> bool {
+        let mut line = self.shared.line.lock().await;
+        matches!(timeout(self.shared.settings.publish_within, line.ready(&self.shared)).await, Ok(Ok(_)))
     }
 }
 

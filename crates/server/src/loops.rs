@@ -2,6 +2,7 @@
 
 use app::ports::{Catalog, Freshness};
 use app::{App, Error, TEND_PAUSE, Work, Worker};
+use bus_rabbit::RabbitSettings;
 use catalog_grpc::Served;
 use rest::Edge;
 use std::sync::Arc;
@@ -62,15 +63,45 @@ impl Loops {
         });
     }
 
-    /// Whether anything is known of a catalog that another node holds. That it grows old is no reason to send requests elsewhere.
+    /// Whether anything is known of a catalog that another node has. That it grows old is no reason to send requests elsewhere.
     pub fn watch_catalog(&mut self, catalog: &Arc<dyn Catalog>, edge: &Arc<Edge>) {
         let (catalog, edge, mut ticks) = (Arc::clone(catalog), Arc::clone(edge), self.every(ENGINES_PAUSE));
-        // At once, so that this node is not ready before.
         let look = move || edge.set_reached("catalog", catalog.freshness() > Freshness::Unknown);
+        // At once, so that this node is not ready before.
         look();
         self.tasks.spawn(async move {
             while ticks.next(false).await {
                 look();
+            }
+        });
+    }
+
+    /// The jobs that all workers share out.
+    pub async fn work(&mut self, app: &Arc<App>, edge: &Arc<Edge>, worker: Worker) {
+        let worker = Arc::new(worker);
+        // Before the first turns, so that they need not wait for the second ones.
+        report("leases", worker.tend(app.now()).await.map(|()| 0));
+        let (a, w, mut ticks) = (Arc::clone(app), Arc::clone(&worker), self.every(TEND_PAUSE));
+        self.tasks.spawn(async move {
+            while ticks.next(false).await {
+                report("leases", w.tend(a.now()).await.map(|()| 0));
+            }
+        });
+        for work in worker.all().iter().copied() {
+            let (a, w, mut ticks) = (Arc::clone(app), Arc::clone(&worker), self.every(pause(work)));
+            self.tasks.spawn(async move { while ticks.next(turn(&a, &w, work).await).await {} });
+        }
+        let (e, mut ticks) = (Arc::clone(edge), self.every(OVERDUE_PAUSE));
+        self.tasks.spawn(async move { while ticks.next(report("overdue", e.measure_overdue().await.map(|()| 0))).await {} });
+        self.worker = Some(worker);
+    }
+
+    /// Takes in what other systems say. Every worker offers to; the broker gives it to one at a time.
+    pub fn listen(&mut self, app: &Arc<App>, rabbit: RabbitSettings) {
+        let (app, stop) = (Arc::clone(app), self.stop.subscribe());
+        self.tasks.spawn(async move {
+            if let Err(error) = bus_rabbit::consume(app, rabbit, stop).await {
+                tracing::error!(%error, "nobody takes in what other systems say");
             }
         });
     }
@@ -80,23 +111,9 @@ impl Loops {
         let stop = self.stop.subscribe();
         self.tasks.spawn(async move {
             if let Err(error) = catalog_grpc::serve(listener, served, stop).await {
-                tracing::error!(%error, "the catalog is no longer served to other nodes");
+                tracing::error!(%error, "the catalog is not served to other nodes any more");
             }
         });
-    }
-
-    /// The jobs that all workers share out.
-    pub fn work(&mut self, app: &Arc<App>, edge: &Arc<Edge>, worker: Worker) {
-        let worker = Arc::new(worker);
-        let (a, w, mut ticks) = (Arc::clone(app), Arc::clone(&worker), self.every(TEND_PAUSE));
-        self.tasks.spawn(async move { while ticks.next(report("leases", w.tend(a.now()).await.map(|()| 0))).await {} });
-        for work in worker.all().iter().copied() {
-            let (a, w, mut ticks) = (Arc::clone(app), Arc::clone(&worker), self.every(pause(work)));
-            self.tasks.spawn(async move { while ticks.next(turn(&a, &w, work).await).await {} });
-        }
-        let (e, mut ticks) = (Arc::clone(edge), self.every(OVERDUE_PAUSE));
-        self.tasks.spawn(async move { while ticks.next(report("overdue", e.measure_overdue().await.map(|()| 0))).await {} });
-        self.worker = Some(worker);
     }
 
     /// Ends the loops after the step they are at, and lets others have the jobs.

@@ -1,11 +1,9 @@
 //! Configuration: the embedded defaults, then a file, then `CARTWRIGHT_…` variables, then flags. An unknown
 //! key anywhere is an error. What is secret prints as `***` by its type.
 
-mod catalog;
 mod engines;
 
-pub use catalog::CatalogAt;
-pub use engines::{BusAt, Role, Store};
+pub use engines::{BusAt, CatalogAt, Role, Store};
 
 use app::TimeZone;
 use app::{Policy, TaxFallback};
@@ -254,7 +252,6 @@ impl Settings {
             settings.roles = flags.roles.iter().copied().collect();
         }
         settings.check_engines()?;
-        settings.check_catalog()?;
         settings.currency()?;
         settings.time_zone()?;
         settings.webhook_secrets()?;
@@ -383,19 +380,19 @@ mod tests {
         assert!(printed.contains("webhook_secret = \"***\"") && !printed.contains("MfKQ") && !format!("{settings:?}").contains("MfKQ"));
     }
 
-    const PG: (&str, &str) = ("CARTWRIGHT_STORE__POSTGRES_URL", "postgres://shop:secret@db/shop");
-    const REDIS: (&str, &str) = ("CARTWRIGHT_STORE__REDIS_URLS", "redis://:secret@a:6379,redis://b:6379");
+    const PG: (&str, &str) = ("CARTWRIGHT_STORE__POSTGRES_URL", "postgres://shop:hush@db/shop");
+    const REDIS: (&str, &str) = ("CARTWRIGHT_STORE__REDIS_URLS", "redis://:hush@a:6379,redis://b:6379");
     const PAID: [(&str, &str); 2] = [("CARTWRIGHT_PAYMENTS__PROVIDER", "http"), ("CARTWRIGHT_PAYMENTS__URL", "http://payments:8090")];
     const KEY: (&str, &str) = ("CARTWRIGHT_TOKEN_KEY", "/etc/cartwright/token-key");
 
     #[test]
     fn engines_are_named_by_variables_and_their_passwords_not_shown() {
-        let bus = ("CARTWRIGHT_BUS__URLS", "amqps://shop:secret@rabbit/shop");
+        let bus = ("CARTWRIGHT_BUS__URLS", "amqps://shop:hush@rabbit/shop");
         let settings = load(&[PG, REDIS, PAID[0], PAID[1], KEY, bus, ("CARTWRIGHT_ROLES", "edge,worker")]).expect("valid");
         let printed = settings.print();
         let kept =
             [r#""redis://:***@a:6379""#, r#""redis://b:6379""#, r#""postgres://shop:***@db/shop""#, r#""amqps://shop:***@rabbit/shop""#];
-        assert!(!printed.contains("secret") && kept.iter().all(|url| printed.contains(url)), "{printed}");
+        assert!(!printed.contains("hush") && kept.iter().all(|url| printed.contains(url)), "{printed}");
         assert!(settings.store.is_shared() && settings.has_role(Role::Worker) && !settings.has_role(Role::Catalog));
         assert!(!load(&[bus]).expect("a store of one's own on a bus of others").store.is_shared());
     }
@@ -422,21 +419,22 @@ mod tests {
     }
 
     #[test]
-    fn the_catalog_is_here_or_elsewhere() {
-        let (url, listen) = (("CARTWRIGHT_CATALOG__URL", "http://catalog:8070"), ("CARTWRIGHT_CATALOG__LISTEN", "127.0.0.1:0"));
-        let token = ("CARTWRIGHT_CATALOG__TOKEN", "nodes-of-one-shop");
+    fn the_catalog_is_here_or_another_nodes() {
+        let (url, listen) = (("CARTWRIGHT_CATALOG__URL", "http://catalog:8081"), ("CARTWRIGHT_CATALOG__LISTEN", "127.0.0.1:0"));
+        let (token, edge) = (("CARTWRIGHT_CATALOG__TOKEN", "nodes-of-one-shop"), ("CARTWRIGHT_ROLES", "edge"));
         let shared = [PG, REDIS, PAID[0], PAID[1], KEY];
         let served = load(&[listen, token]).expect("one process may serve its catalog, if only to BookWorm");
-        assert!(!served.catalog.is_elsewhere() && served.catalog.served().expect("valid").is_some());
+        assert!(!served.catalog.is_remote() && served.catalog.listen().expect("valid").is_some());
         assert!(!served.print().contains(token.1));
-        assert!(load(&[&shared[..], &[url, token]].concat()).expect("valid").catalog.is_elsewhere());
+        let settings = load(&[&shared[..], &[url, token, edge, ("CARTWRIGHT_CATALOG__COPY_AGE_MAX", "5s")]].concat()).expect("valid");
+        let remote = settings.catalog.remote().expect("valid").expect("another node's");
+        assert_eq!(remote.copy_age_max, Duration::from_secs(5));
         for (variables, message) in [
             (&[listen][..], "catalog.token"),
             (&[listen, ("CARTWRIGHT_CATALOG__TOKEN", "short")], "catalog.token"),
-            (&[("CARTWRIGHT_CATALOG__LISTEN", "8070"), token], "catalog.listen: `8070`"),
-            (&[url, token], "only to a node of the same store.postgres_url"),
-            (&[&shared[..], &[url, listen, token]].concat(), "elsewhere, or serves it"),
-            (&[&shared[..], &[listen, token, ("CARTWRIGHT_ROLES", "edge")]].concat(), "is the role catalog"),
+            (&[("CARTWRIGHT_CATALOG__LISTEN", "8081"), token], "catalog.listen: `8081`"),
+            (&[url, token], "a remote one needs store.postgres_url"),
+            (&[&shared[..], &[url, token]].concat(), "leave it out of roles"),
         ] {
             let error = load(variables).expect_err(message);
             assert!(error.contains(message), "{error}");

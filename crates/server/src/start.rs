@@ -7,7 +7,8 @@ use crate::world::{LocalBus, SystemClock, SystemEntropy};
 use app::ports::{Bus, Carts, Catalog, Entropy, Leases, Ledger, NodeName, Outbox, Payments, Prices, SearchIndex, Sessions, Taxes};
 use app::snapshot::Snapshot;
 use app::{App, BookQuery, Error, Ports, Work, Worker};
-use catalog_grpc::RemoteCatalog;
+use bus_rabbit::RabbitBus;
+use catalog_grpc::{RemoteCatalog, Served};
 use domain::refusal::Refusal;
 use domain::text::Text;
 use expressions::Cel;
@@ -18,6 +19,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use store_embedded::EmbeddedStore;
+use store_postgres::{PgSettings, PgStore};
+use store_redis::RedisStore;
 
 /// The project's own books, for an empty store.
 const DEMO_CATALOG: &str = include_str!("../../../fixtures/catalog/books.jsonl");
@@ -25,7 +28,7 @@ const DEMO_CATALOG: &str = include_str!("../../../fixtures/catalog/books.jsonl")
 pub struct Opened {
     pub app: Arc<App>,
     pub catalog: Arc<dyn Catalog>,
-    pub search: Arc<dyn SearchIndex>,
+    search: Arc<dyn SearchIndex>,
     pub leases: Arc<dyn Leases>,
     /// The store in the data directory, unless it is elsewhere.
     pub embedded: Option<EmbeddedStore>,
@@ -47,20 +50,36 @@ struct Kept {
 }
 
 impl Kept {
-    /// With the catalog left to another node, when the shop says so.
-    fn with_catalog(self, settings: &Settings) -> Result<Self, String> {
-        let Some(elsewhere) = settings.catalog.elsewhere()? else { return Ok(self) };
-        let remote = RemoteCatalog::connect(elsewhere).map_err(|e| format!("configuration: catalog.url: {e}"))?;
-        let remote = Arc::new(remote);
-        Ok(Self { catalog: remote.clone(), search: remote, ..self })
-    }
-
     async fn open(settings: &Settings, dir: &Path) -> Result<Self, String> {
-        if settings.store.is_shared() { Self::shared(settings).await } else { Self::in_directory(dir) }
+        match settings.store.postgres() {
+            Some(postgres) => Self::shared(settings, postgres).await,
+            None => Self::in_directory(dir),
+        }
     }
 
-    async fn shared(_: &Settings) -> Result<Self, String> {
-        Err("configuration: store.postgres_url: not yet".into())
+    /// Carts and sessions in Redis, all else in PostgreSQL; the catalog too, unless another node has it.
+    async fn shared(settings: &Settings, postgres: PgSettings) -> Result<Self, String> {
+        let (postgres, redis) = tokio::join!(PgStore::connect(postgres), RedisStore::connect(settings.store.redis()));
+        let postgres = Arc::new(postgres.map_err(|e| format!("store.postgres_url: {e}"))?);
+        let redis = Arc::new(redis.map_err(|e| format!("store.redis_urls: {e}"))?);
+        let (catalog, search): (Arc<dyn Catalog>, Arc<dyn SearchIndex>) = match settings.catalog.remote()? {
+            None => (postgres.clone(), postgres.clone()),
+            Some(remote) => {
+                let remote = Arc::new(RemoteCatalog::connect(remote).map_err(|e| format!("catalog.url: {e}"))?);
+                (remote.clone(), remote)
+            }
+        };
+        Ok(Self {
+            carts: redis.clone(),
+            sessions: redis.clone(),
+            ledger: postgres.clone(),
+            catalog,
+            prices: postgres.clone(),
+            search,
+            outboxes: vec![redis, postgres.clone()],
+            leases: postgres,
+            embedded: None,
+        })
     }
 
     /// Everything in one directory, of this process alone.
@@ -83,7 +102,7 @@ impl Kept {
 
 /// Opens the store, in `dir` unless it is elsewhere, and builds the application on it, for shoppers who reach it at `origin`.
 pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, String> {
-    let kept = Kept::open(settings, dir).await?.with_catalog(settings)?;
+    let kept = Kept::open(settings, dir).await?;
     let simulator = match settings.payments.provider {
         Provider::Simulator => Some(simulator(dir, settings.payments.timeout.0, origin)?),
         Provider::Http => None,
@@ -113,6 +132,11 @@ pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opene
 }
 
 impl Opened {
+    /// The catalog for other nodes.
+    pub fn served(&self, settings: &Settings) -> Result<Served, String> {
+        Ok(Served { catalog: Arc::clone(&self.catalog), search: Arc::clone(&self.search), token: settings.catalog.token()? })
+    }
+
     /// This node's part of the work, under a name that no other process has.
     pub fn worker(&self, settings: &Settings) -> Worker {
         let mut chance = [0; 4];
@@ -125,7 +149,10 @@ impl Opened {
 }
 
 async fn bus(settings: &Settings) -> Result<Arc<dyn Bus>, String> {
-    if settings.bus.urls.is_empty() { Ok(Arc::new(LocalBus)) } else { Err("configuration: bus.urls: not yet".into()) }
+    match settings.rabbit() {
+        None => Ok(Arc::new(LocalBus)),
+        Some(rabbit) => Ok(Arc::new(RabbitBus::connect(rabbit).await.map_err(|e| format!("configuration: bus.urls: {e}"))?)),
+    }
 }
 
 fn simulator(dir: &Path, timeout: Duration, origin: &str) -> Result<PaymentSimulator, String> {
@@ -137,8 +164,8 @@ fn simulator(dir: &Path, timeout: Duration, origin: &str) -> Result<PaymentSimul
 impl Opened {
     /// Fills a store that has nothing; says whether it put the demo catalog there. Nodes that start at once take turns.
     pub async fn first_start(&self, settings: &Settings) -> Result<bool, String> {
-        if settings.catalog.is_elsewhere() {
-            // It is for the node that holds the catalog.
+        if settings.catalog.is_remote() {
+            // That is for the node that has the catalog.
             return Ok(false);
         }
         let app = &self.app;

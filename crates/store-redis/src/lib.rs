@@ -1,16 +1,31 @@
 //! Carts and sessions at scale, in Redis or Valkey, alone or as a cluster.
 
+mod carts;
+mod commit;
+mod hash;
+mod keys;
 mod library;
 mod limits;
 mod node;
+mod outbox;
+mod part;
 mod servers;
+mod sessions;
 mod slots;
+mod transaction;
 mod vet;
 
 pub use vet::Unfit;
 
+use crate::hash::Stored;
+use crate::keys::Keys;
+use crate::library::Library;
+use crate::limits::{KNOWN_CARTS_BYTES, KNOWN_TOKENS, PREFIX_MAX};
 use crate::node::{Failed, Unreachable};
 use crate::servers::Servers;
+use domain::ids::{CartId, SessionId};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +46,8 @@ pub struct RedisSettings {
     pub response_timeout: Duration,
     /// How long a call is tried again before it is given up.
     pub patience: Duration,
+    /// So many replicas must have a write before it is acknowledged. With none, a failover loses what had not reached one.
+    pub replicas_acknowledged: u32,
     /// Refuses servers without an append-only file, rather than warning of them.
     pub require_aof: bool,
 }
@@ -45,6 +62,7 @@ impl Default for RedisSettings {
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(1),
             patience: Duration::from_secs(4),
+            replicas_acknowledged: 0,
             require_aof: false,
         }
     }
@@ -54,6 +72,8 @@ impl Default for RedisSettings {
 pub enum OpenError {
     #[error("the address of Redis cannot be read: {0}")]
     Url(redis::RedisError),
+    #[error("a prefix of keys is at most 32 bytes without braces, which {0:?} is not")]
+    Prefix(String),
     #[error("no address of Redis is given")]
     NoAddress,
     #[error("the file of trusted certificates cannot be read: {0}")]
@@ -74,18 +94,61 @@ impl From<Failed> for OpenError {
 }
 
 /// Carts and sessions in Redis. Clones are the same store.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RedisStore(Arc<Open>);
 
-#[derive(Debug)]
 struct Open {
     servers: Servers,
+    keys: Keys,
+    /// Carts as they were last seen: what a change is told apart from. Never believed without asking.
+    known_carts: Cache<CartId, Arc<Stored>, Weight>,
+    known_tokens: Cache<[u8; 32], SessionId>,
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<CartId, Arc<Stored>> for Weight {
+    fn weight(&self, _: &CartId, stored: &Arc<Stored>) -> u64 {
+        stored.weight()
+    }
 }
 
 impl RedisStore {
     /// Connects to every server, vets it, and loads the functions.
     pub async fn connect(settings: RedisSettings) -> Result<Self, OpenError> {
+        let prefix = settings.prefix.clone();
+        if prefix.len() > PREFIX_MAX || prefix.contains(['{', '}']) {
+            return Err(OpenError::Prefix(prefix));
+        }
         let servers = Servers::connect(&settings).await?;
-        Ok(Self(Arc::new(Open { servers })))
+        let known_carts = Cache::with_weighter(10_000, KNOWN_CARTS_BYTES, Weight);
+        Ok(Self(Arc::new(Open { servers, keys: Keys::new(prefix), known_carts, known_tokens: Cache::new(KNOWN_TOKENS) })))
+    }
+
+    fn servers(&self) -> &Servers {
+        &self.0.servers
+    }
+
+    fn library(&self) -> &Library {
+        &self.0.servers.dialer.library
+    }
+
+    fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
+    fn known_carts(&self) -> &Cache<CartId, Arc<Stored>, Weight> {
+        &self.0.known_carts
+    }
+
+    fn known_tokens(&self) -> &Cache<[u8; 32], SessionId> {
+        &self.0.known_tokens
+    }
+}
+
+impl std::fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisStore").field("servers", &self.0.servers).finish_non_exhaustive()
     }
 }

@@ -155,6 +155,20 @@ impl Node {
         sent.map_err(|error| self.failed(line, &open, error))
     }
 
+    /// Sends a command that writes, and waits until so many replicas have it.
+    pub async fn send_to_replicas(&self, command: &Cmd, replicas: Replicas) -> Result<Value, Failed> {
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.ignore_errors();
+        pipeline.add_command(command.clone());
+        pipeline.cmd("WAIT").arg(replicas.count).arg(u64::try_from(replicas.timeout.as_millis()).unwrap_or(u64::MAX));
+        let replies = self.send_all(&pipeline).await?;
+        let [value, Value::Int(have)] = <[Value; 2]>::try_from(replies).map_err(|_| Failed::Lost(too_few(0, replicas)))? else {
+            return Err(Failed::Lost(too_few(0, replicas)));
+        };
+        let value = value.extract_error().map_err(Failed::Refused)?;
+        if have < i64::from(replicas.count) { Err(Failed::Lost(too_few(have, replicas))) } else { Ok(value) }
+    }
+
     /// Sends commands together; one that the server refuses is among the replies.
     pub async fn send_all(&self, commands: &Pipeline) -> Result<Vec<Value>, Failed> {
         let (line, open) = self.open().await.map_err(Failed::NotSent)?;
@@ -210,6 +224,18 @@ impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Node({})", self.address)
     }
+}
+
+/// How many replicas must have a write before it is acknowledged, and how long that may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Replicas {
+    pub count: u32,
+    pub timeout: Duration,
+}
+
+fn too_few(have: i64, replicas: Replicas) -> RedisError {
+    let said = format!("{have} of {} replicas have it", replicas.count);
+    std::io::Error::new(std::io::ErrorKind::TimedOut, said).into()
 }
 
 /// How a command came to nothing.

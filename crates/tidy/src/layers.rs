@@ -35,6 +35,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "records",
             "rest",
             "store-embedded",
+            "store-postgres",
+            "store-redis",
             "taxes-http",
             "webhook",
             "wire",

@@ -99,8 +99,33 @@ fn ids(events: &[Outgoing]) -> Vec<String> {
     events.iter().map(Outgoing::id).collect()
 }
 
+async fn until_published(bus: &RabbitBus, events: &[Outgoing]) {
+    let began = std::time::Instant::now();
+    while let Err(error) = bus.publish(events).await {
+        assert!(began.elapsed() < PATIENCE, "{error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 fn told(published: Result<(), PortError>) -> String {
     published.expect_err("an error").to_string()
+}
+
+/// One of each event, as it was written once for ever.
+const GOLDEN: [&str; 3] = [
+    include_str!("../../../records/golden/v1/outgoing.json"),
+    include_str!("../../../records/golden/v1/outgoing_refunds.json"),
+    include_str!("../../../records/golden/v1/outgoing_refused.json"),
+];
+
+#[test]
+fn every_event_is_in_the_documentation() {
+    let documented = include_str!("../../../../docs/events.md");
+    for line in GOLDEN.iter().flat_map(|file| file.lines()) {
+        let event: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let name = event["type"].as_str().expect("a name");
+        assert!(documented.contains(&format!("`{name}`")), "{name}");
+    }
 }
 
 #[tokio::test]
@@ -201,9 +226,7 @@ async fn a_confirmation_that_is_lost_is_an_error_and_the_consumer_knows_the_repe
     proxy.set(Wire::Cut);
     assert!(bus.publish(&events[2..]).await.is_err());
     proxy.set(Wire::Whole);
-    while bus.publish(&events[2..]).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_published(&bus, &events[2..]).await;
     while ear.consumer.lock().await.1.len() < 2 * events.len() - 2 {
         ear.next().await;
     }
@@ -226,5 +249,5 @@ async fn a_broker_that_is_away_is_an_error_in_time_and_the_next_one_is_tried() {
     }
     let urls = away.into_iter().chain([url(place.address)]).collect();
     let bus = RabbitBus::connect(RabbitSettings { urls, ..place.settings.clone() }).await.expect("a bus");
-    bus.publish(&events(1..2)).await.expect("published");
+    until_published(&bus, &events(1..2)).await;
 }
