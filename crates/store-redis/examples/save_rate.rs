@@ -34,7 +34,19 @@ async fn start(appendfsync: &str) -> Server {
     let dir = TempDir::new().expect("a temporary directory");
     let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
     let child = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", appendfsync, "--dir"])
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            appendfsync,
+            "--dir",
+        ])
         .arg(dir.path())
         .stdout(Stdio::null())
         .spawn()
@@ -78,13 +90,32 @@ async fn benchmark(port: u16) -> String {
     let item = "i".repeat(4 + records::encode_cart_item(&sized.cart.items[0]).len());
     let event = "e".repeat(records::encode_outgoing(&sized.events[1]).len());
     let id = "000000000000000000000000000000ff";
-    let keys = ["bench:e:{255}", "bench:l:{255}", &format!("bench:c:{{255}}{id}"), "bench:x:{255}c", &format!("bench:o:{{255}}g{id}")].map(str::to_owned);
+    let keys = ["bench:e:{255}", "bench:l:{255}", &format!("bench:c:{{255}}{id}"), "bench:x:{255}c", &format!("bench:o:{{255}}g{id}")]
+        .map(str::to_owned);
     let arguments = |mark: &str, expected: &str, base: &str| {
         let entry = format!("FROMFROMBASEBASE{mark}");
         let now = "1750000000000000";
         let args = [
-            now, mark, "1", &event, "P", id, expected, &entry, "3", base, "1750000100000000", "700000000", "1", "0", "4", "h", &head,
-            "i0123456789abcdef", &item, "0",
+            now,
+            mark,
+            "1",
+            &event,
+            "P",
+            id,
+            expected,
+            &entry,
+            "3",
+            base,
+            "1750000100000000",
+            "700000000",
+            "1",
+            "0",
+            "4",
+            "h",
+            &head,
+            "i0123456789abcdef",
+            &item,
+            "0",
         ];
         args.map(str::to_owned)
     };

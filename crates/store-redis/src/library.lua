@@ -83,9 +83,9 @@ local function taken(change, op)
     end
   end
   local key = string.sub(op.key, 1, -#op.member - 1) .. other
-  local expires = redis.call('HGET', key, 'x')
-  if expires then
-    if change.now < tonumber(expires) then
+  local had = redis.call('HMGET', key, 'x', 'o')
+  if had[1] then
+    if had[2] == op.owner and change.now < tonumber(had[1]) then
       return { 'owner', other }
     end
   elseif op.other ~= key then

@@ -152,7 +152,7 @@ impl Node {
     pub async fn send(&self, command: &Cmd) -> Result<Value, Failed> {
         let (line, open) = self.open().await.map_err(Failed::NotSent)?;
         let sent = open.connection.clone().req_packed_command(command).await;
-        sent.map_err(|error| self.failed(line, &open, error))
+        sent.and_then(Value::extract_error).map_err(|error| self.failed(line, &open, error))
     }
 
     /// Sends a command that writes, and waits until so many replicas have it.
