@@ -277,3 +277,45 @@ async fn merges_that_cross_come_to_an_end() {
     assert!(merges > 0);
     assert_eq!((left, copies), (6 - merges, 6), "{outcomes:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_is_waited_for_and_the_save_is_made_once() {
+    let server = Server::start(&[]);
+    let settings = RedisSettings { response_timeout: Duration::from_millis(200), patience: Duration::from_secs(20), ..server.settings() };
+    let store = RedisStore::connect(settings).await.expect("a store");
+    let created = cart_of(1, guest(1), START);
+    done(store.save(save_cart(&created, 0), START).await);
+    let next = changed(&created.cart, &[add(2, 1)], at(1));
+    server.signal("STOP");
+    let (saved, ()) = tokio::join!(store.save(save_cart(&next, created.cart.version.0), at(1)), async {
+        wait(Duration::from_millis(900)).await;
+        server.signal("CONT");
+    });
+    done(saved);
+    assert_eq!(load(&store, CartId(1)).await, Some(next.cart));
+    assert_eq!(events(&store).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_longest_cart_is_saved_whole_and_then_changed_by_its_difference() {
+    let server = Server::start(&[]);
+    let store = server.store().await;
+    let mut cart = cart_of(1, guest(1), START).cart;
+    let most = u128::try_from(domain::limits::CART_ITEMS_MAX).expect("a small number");
+    let more: Vec<_> = (2..=most).map(|n| add(n, 1)).collect();
+    for some in more.chunks(domain::limits::OPERATIONS_MAX) {
+        cart = changed(&cart, some, at(1)).cart;
+    }
+    done(store.save(cart_writes([put_cart(&cart, 0)]), at(1)).await);
+    assert_eq!(server.store().await.load(CartId(1), Fresh::Now, at(1)).await.expect("a store that works").as_deref(), Some(&cart));
+    let written = async || -> u64 {
+        let told: String = server.ask(redis::cmd("INFO").arg("persistence")).await;
+        let size = told.lines().find_map(|line| line.strip_prefix("aof_current_size:")).expect("a size");
+        size.trim().parse().expect("a number")
+    };
+    let before = written().await;
+    let next = changed(&cart, &[add(7, 1)], at(1));
+    done(store.save(save_cart(&next, cart.version.0), at(1)).await);
+    assert!(written().await - before < 2000, "one item and the head of it, and an event");
+    assert_eq!(load(&store, CartId(1)).await, Some(next.cart));
+}
