@@ -8,7 +8,7 @@ use app::ports::{Bus, Carts, Catalog, Entropy, Leases, Ledger, NodeName, Outbox,
 use app::snapshot::Snapshot;
 use app::{App, BookQuery, Error, Ports, Work, Worker};
 use bus_rabbit::RabbitBus;
-use catalog_grpc::Served;
+use catalog_grpc::RemoteCatalog;
 use domain::refusal::Refusal;
 use domain::text::Text;
 use expressions::Cel;
@@ -19,6 +19,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use store_embedded::EmbeddedStore;
+use store_postgres::{PgSettings, PgStore};
+use store_redis::RedisStore;
 
 /// The project's own books, for an empty store.
 const DEMO_CATALOG: &str = include_str!("../../../fixtures/catalog/books.jsonl");
@@ -26,7 +28,7 @@ const DEMO_CATALOG: &str = include_str!("../../../fixtures/catalog/books.jsonl")
 pub struct Opened {
     pub app: Arc<App>,
     pub catalog: Arc<dyn Catalog>,
-    search: Arc<dyn SearchIndex>,
+    pub search: Arc<dyn SearchIndex>,
     pub leases: Arc<dyn Leases>,
     /// The store in the data directory, unless it is elsewhere.
     pub embedded: Option<EmbeddedStore>,
@@ -48,12 +50,37 @@ struct Kept {
 }
 
 impl Kept {
-    async fn open(settings: &Settings, dir: &Path) -> Result<Self, String> {
-        if settings.store.is_shared() { Self::shared(settings).await } else { Self::in_directory(dir) }
+    /// With the catalog left to another node, when the shop says so.
+    fn with_catalog(self, settings: &Settings) -> Result<Self, String> {
+        let Some(elsewhere) = settings.catalog.elsewhere()? else { return Ok(self) };
+        let remote = RemoteCatalog::connect(elsewhere).map_err(|e| format!("configuration: catalog.url: {e}"))?;
+        let remote = Arc::new(remote);
+        Ok(Self { catalog: remote.clone(), search: remote, ..self })
     }
 
-    async fn shared(_: &Settings) -> Result<Self, String> {
-        Err("configuration: store.postgres_url: not yet".into())
+    async fn open(settings: &Settings, dir: &Path) -> Result<Self, String> {
+        match settings.store.postgres() {
+            Some(postgres) => Self::shared(settings, postgres).await,
+            None => Self::in_directory(dir),
+        }
+    }
+
+    /// Carts and sessions in Redis, all else in PostgreSQL.
+    async fn shared(settings: &Settings, postgres: PgSettings) -> Result<Self, String> {
+        let (postgres, redis) = tokio::join!(PgStore::connect(postgres), RedisStore::connect(settings.store.redis()));
+        let postgres = Arc::new(postgres.map_err(|e| format!("store.postgres_url: {e}"))?);
+        let redis = Arc::new(redis.map_err(|e| format!("store.redis_urls: {e}"))?);
+        Ok(Self {
+            carts: redis.clone(),
+            sessions: redis.clone(),
+            ledger: postgres.clone(),
+            catalog: postgres.clone(),
+            prices: postgres.clone(),
+            search: postgres.clone(),
+            outboxes: vec![redis, postgres.clone()],
+            leases: postgres,
+            embedded: None,
+        })
     }
 
     /// Everything in one directory, of this process alone.
@@ -76,7 +103,7 @@ impl Kept {
 
 /// Opens the store, in `dir` unless it is elsewhere, and builds the application on it, for shoppers who reach it at `origin`.
 pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, String> {
-    let kept = Kept::open(settings, dir).await?;
+    let kept = Kept::open(settings, dir).await?.with_catalog(settings)?;
     let simulator = match settings.payments.provider {
         Provider::Simulator => Some(simulator(dir, settings.payments.timeout.0, origin)?),
         Provider::Http => None,
@@ -106,11 +133,6 @@ pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opene
 }
 
 impl Opened {
-    /// The catalog for other nodes.
-    pub fn served(&self, settings: &Settings) -> Result<Served, String> {
-        Ok(Served { catalog: Arc::clone(&self.catalog), search: Arc::clone(&self.search), token: settings.catalog.token()? })
-    }
-
     /// This node's part of the work, under a name that no other process has.
     pub fn worker(&self, settings: &Settings) -> Worker {
         let mut chance = [0; 4];
@@ -138,6 +160,10 @@ fn simulator(dir: &Path, timeout: Duration, origin: &str) -> Result<PaymentSimul
 impl Opened {
     /// Fills a store that has nothing; says whether it put the demo catalog there. Nodes that start at once take turns.
     pub async fn first_start(&self, settings: &Settings) -> Result<bool, String> {
+        if settings.catalog.is_elsewhere() {
+            // It is for the node that holds the catalog.
+            return Ok(false);
+        }
         let app = &self.app;
         let empty = BookQuery { limit: 1, ..BookQuery::default() };
         let first = settings.demo_catalog && app.books(&empty).await.map_err(|e| e.to_string())?.total == 0;

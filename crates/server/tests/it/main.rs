@@ -4,7 +4,9 @@
 mod column;
 mod commands;
 mod crashes;
+mod deploy;
 mod disks;
+mod distant;
 mod fail_points;
 mod histories;
 mod hostile;

@@ -1,5 +1,10 @@
 //! Every sentence of the ports on private Redis servers, and what only a store across a network has to do.
 
+mod agree;
+mod broken;
+mod cluster;
+mod fit;
+mod proxy;
 mod servers;
 mod subject;
 
