@@ -1,5 +1,6 @@
 //! Carts and sessions at scale, in Redis or Valkey, alone or as a cluster.
 
+mod gcra;
 mod library;
 mod limits;
 mod node;
@@ -7,6 +8,7 @@ mod servers;
 mod slots;
 mod vet;
 
+pub use gcra::RedisLimits;
 pub use vet::Unfit;
 
 use crate::node::{Failed, Unreachable};

@@ -15,3 +15,8 @@ pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(2);
 pub const LAYOUT_PAUSE: Duration = Duration::from_millis(50);
 /// Redirections a call follows at once: one is usual while a slot moves, more are a loop.
 pub const REDIRECTS_MAX: u32 = 5;
+/// Answers about limits that are late in a row, before nobody asks any more: one may be chance.
+pub const LIMITS_FAILURES_MAX: u32 = 3;
+/// How long limits that were late are left alone before they are probed, and how long a probe may take to connect.
+pub const LIMITS_PROBE_PAUSE: Duration = Duration::from_millis(250);
+pub const LIMITS_PROBE_TIME_MAX: Duration = Duration::from_secs(1);

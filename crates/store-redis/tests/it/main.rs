@@ -1,5 +1,6 @@
 //! Every sentence of the ports on private Redis servers, and what only a store across a network has to do.
 
+mod limits;
 mod servers;
 
 use servers::Server;
