@@ -82,6 +82,19 @@ macro_rules! tests {
     };
 }
 
+/// Runs a suite's functions one after the other, within an async function: for what is shared by all of them and takes
+/// long to start, as `conformance::carts!(together, subject())`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! together {
+    ($suite:ident, $make:expr, $($sentence:ident)*) => {
+        $({
+            let on = $make;
+            $crate::$suite::$sentence(&on).await;
+        })*
+    };
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -11,8 +11,8 @@ use std::sync::Arc;
 /// One test for each sentence of [`Sessions`].
 #[macro_export]
 macro_rules! sessions {
-    ($make:expr) => {
-        $crate::tests! { sessions, $make,
+    ($how:ident, $make:expr) => {
+        $crate::$how! { sessions, $make,
             a_new_session_is_there_under_its_token_and_its_id
             an_expired_session_is_not_there
             an_ended_session_is_not_there
@@ -22,6 +22,9 @@ macro_rules! sessions {
             every_change_leaves_its_event_and_a_refused_one_none
             sessions_that_have_expired_are_removed
         }
+    };
+    ($make:expr) => {
+        $crate::sessions!(tests, $make);
     };
 }
 

@@ -10,6 +10,7 @@
 //! is JSON with a `"v"`, because people have to read it.
 
 mod cart;
+mod cart_pieces;
 mod catalog;
 mod checkout;
 mod event;
@@ -21,6 +22,9 @@ mod session;
 mod stored;
 
 pub use cart::{decode_cart, encode_cart};
+pub use cart_pieces::{
+    decode_cart_item, decode_cart_mark, decode_cart_pieces, encode_cart_details, encode_cart_head, encode_cart_item, encode_cart_mark,
+};
 pub use catalog::{decode_book, decode_heading, encode_book, encode_heading};
 pub use checkout::{decode_checkout, encode_checkout};
 pub use event::{decode_outgoing, encode_outgoing};

@@ -9,6 +9,7 @@ use crate::servers::{GivenUp, Servers};
 use crate::{OpenError, RedisSettings};
 use app::ports::{FailuresMax, PortError, PortErrorKind, Quota, Room, SharedLimits, Spent, Ticket};
 use async_trait::async_trait;
+use domain::ids::Partition;
 use redis::{Cmd, Value};
 use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -40,7 +41,7 @@ impl RedisLimits {
     /// # Errors
     /// No server that will do can be reached.
     pub async fn connect(settings: RedisSettings, within: Duration) -> Result<Self, OpenError> {
-        let servers = Servers::connect(&settings).await?;
+        let servers = Servers::connect(&settings, None).await?;
         let limits = Limits { servers, prefix: settings.prefix, within, failures: AtomicU32::new(0), resting: AtomicBool::new(false) };
         Ok(Self(Arc::new(limits)))
     }
@@ -48,16 +49,16 @@ impl RedisLimits {
 
 impl Limits {
     /// A call about a name, with the keys that are kept for it.
-    fn call(&self, function: &str, kinds: &[&str], name: &str) -> (u8, Cmd) {
+    fn call(&self, function: &str, kinds: &[&str], name: &str) -> (Partition, Cmd) {
         // Names hold addresses of people and may be long: a digest is neither.
         let digest = Sha256::digest(name);
-        let partition = digest[0];
+        let partition = Partition(digest[0]);
         let short: String = digest[1..17].iter().map(|byte| format!("{byte:02x}")).collect();
-        let keys: Vec<String> = kinds.iter().map(|kind| format!("{}{kind}:{{{partition}}}:{short}", self.prefix)).collect();
+        let keys: Vec<String> = kinds.iter().map(|kind| format!("{}{kind}:{{{}}}{short}", self.prefix, partition.0)).collect();
         (partition, self.servers.dialer.library.call(function, &keys))
     }
 
-    async fn ask(self: &Arc<Self>, (partition, call): (u8, Cmd)) -> Result<Value, PortError> {
+    async fn ask(self: &Arc<Self>, (partition, call): (Partition, Cmd)) -> Result<Value, PortError> {
         if self.resting.load(Ordering::Relaxed) {
             return Err(PortError::unavailable(PORT, "they did not answer in time, and are left alone for a moment"));
         }
@@ -78,15 +79,15 @@ impl Limits {
     }
 
     /// Whether the server of a partition answers in time. It may first have to be connected to.
-    async fn answers(&self, partition: u8) -> bool {
-        let ping = || self.servers.dialer.library.call("cw_ping", &[] as &[&str]);
+    async fn answers(&self, partition: Partition) -> bool {
+        let ping = || redis::cmd("PING");
         let connected = timeout(LIMITS_PROBE_TIME_MAX, self.servers.call(partition, &ping())).await;
         matches!(connected, Ok(Ok(_))) && matches!(timeout(self.within, self.servers.call(partition, &ping())).await, Ok(Ok(_)))
     }
 }
 
 /// Ends the rest of the limits when they are well again.
-async fn probe(limits: Weak<Limits>, partition: u8) {
+async fn probe(limits: Weak<Limits>, partition: Partition) {
     loop {
         #[expect(clippy::disallowed_methods, reason = "what has failed is left alone for a moment")]
         tokio::time::sleep(LIMITS_PROBE_PAUSE).await;
@@ -104,7 +105,7 @@ async fn probe(limits: Weak<Limits>, partition: u8) {
 impl SharedLimits for RedisLimits {
     async fn spend(&self, key: &str, quota: Quota) -> Result<Spent, PortError> {
         let share = (quota.span / quota.amount.get()).max(Duration::from_micros(1));
-        let (partition, mut call) = self.0.call("cw_spend", &["limit"], key);
+        let (partition, mut call) = self.0.call("spend", &["limit"], key);
         call.arg(micros(share)).arg(quota.amount.get());
         let (left, wait) = two(&self.0.ask((partition, call)).await?)?;
         let left = u32::try_from(left).map_err(|_| nonsense())?;
@@ -112,7 +113,7 @@ impl SharedLimits for RedisLimits {
     }
 
     async fn admit(&self, key: &str, ticket: Ticket, max: FailuresMax, keep: Duration) -> Result<Room, PortError> {
-        let (partition, mut call) = self.0.call("cw_admit", &["failed", "trying"], key);
+        let (partition, mut call) = self.0.call("admit", &["failed", "trying"], key);
         call.arg(&ticket).arg(max.amount).arg(micros(keep));
         match two(&self.0.ask((partition, call)).await?)? {
             (0, _) => Ok(Room::There),
@@ -123,7 +124,7 @@ impl SharedLimits for RedisLimits {
     }
 
     async fn settle(&self, key: &str, ticket: Option<Ticket>, failed: Option<Ticket>, window: Duration) -> Result<(), PortError> {
-        let (partition, mut call) = self.0.call("cw_settle", &["failed", "trying"], key);
+        let (partition, mut call) = self.0.call("settle", &["failed", "trying"], key);
         let text = |id: Option<Ticket>| id.map_or(Vec::new(), |id| id.to_vec());
         call.arg(text(ticket)).arg(text(failed)).arg(micros(window));
         self.0.ask((partition, call)).await.map(drop)

@@ -21,21 +21,27 @@ impl Library {
         Self { text: SOURCE.replace(PLACE, &version), version }
     }
 
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
     /// Loads the functions where they are not.
     pub async fn load(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-        match cmd("FUNCTION").arg("LOAD").arg(&self.text).query_async::<()>(connection).await {
+        match cmd("FUNCTION").arg("LOAD").arg(&self.text).query_async::<String>(connection).await {
             Err(error) if error.to_string().contains("already exists") => Ok(()),
-            loaded => loaded,
+            loaded => loaded.map(drop),
         }
     }
 
     /// A call of one of them.
-    pub fn call(&self, function: &str, keys: &[impl AsRef<[u8]>]) -> Cmd {
+    pub fn call(&self, function: &str, keys: &[String]) -> Cmd {
+        self.call_of(&self.version, function, keys)
+    }
+
+    /// A call of a function of another version, which its node has loaded.
+    pub fn call_of(&self, version: &str, function: &str, keys: &[String]) -> Cmd {
         let mut call = cmd("FCALL");
-        call.arg(format!("{function}_{}", self.version)).arg(keys.len());
-        for key in keys {
-            call.arg(key.as_ref());
-        }
+        call.arg(format!("cw_{function}_{version}")).arg(keys.len()).arg(keys);
         call
     }
 }

@@ -51,6 +51,6 @@ local function settle(keys, args)
   return 1
 end
 
-redis.register_function('cw_spend_@VERSION@', spend)
-redis.register_function('cw_admit_@VERSION@', admit)
-redis.register_function('cw_settle_@VERSION@', settle)
+register('spend', spend, {})
+register('admit', admit, {})
+register('settle', settle, {})

@@ -15,6 +15,40 @@ pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(2);
 pub const LAYOUT_PAUSE: Duration = Duration::from_millis(50);
 /// Redirections a call follows at once: one is usual while a slot moves, more are a loop.
 pub const REDIRECTS_MAX: u32 = 5;
+/// A transaction that has not committed after so long is given up by whoever it stands in the way of. Its calls take a few
+/// milliseconds; while a server fails over they take longer, and it is better to decide anew then.
+pub const OPEN_MAX: Duration = Duration::from_millis(1500);
+/// The note of a committed transaction is left to its own node for so long.
+pub const COMMITTED_KEEP: Duration = Duration::from_secs(60);
+/// Partitions looked through for unfinished transactions at a time, so that a sweep ends.
+pub const RECOVERED_MAX: usize = 32;
+/// How long an expired cart is kept for the sweep, which tells that it has expired. A shop whose sweep stands still for
+/// longer loses that event, and not its memory.
+pub const CART_GRACE: Duration = Duration::from_secs(7 * 86_400);
+/// The same for a session; nothing is told of it.
+pub const SESSION_GRACE: Duration = Duration::from_secs(86_400);
+/// The pointer of a token outlives its session, so that it never ends before it.
+pub const TOKEN_GRACE: Duration = Duration::from_secs(2 * 86_400);
+/// Times a save is built anew because of what the store told it: of each of the reasons there is one for each write.
+pub const REBUILDS_MAX: usize = 16;
+/// Bytes of carts that are remembered as they were last seen, to write only what changes of them, where no copies are kept
+/// to be read.
+pub const KNOWN_CARTS_BYTES: u64 = 16 << 20;
+/// About what a copy takes of memory: of a cart, to guess how many there will be; of a session, to bound their number.
+pub const CART_BYTES: u64 = 1024;
+pub const SESSION_BYTES: u64 = 1024;
+/// A copy is believed while its server was heard of so lately: longer than between two requests on a busy node, and no
+/// longer than a shopper may be shown what another node has changed, on the day that a connection dies without a word.
+pub const HEARD_WITHIN: Duration = Duration::from_secs(1);
+/// Counters of changes, which carts and sessions share: so many that few of them do, in a quarter of a megabyte.
+pub const CHANGE_COUNTERS: usize = 1 << 16;
+/// Tokens whose session is remembered.
+pub const KNOWN_TOKENS: usize = 100_000;
+/// A relay asks every partition for this part of what it wants, at least: events are spread over many of them.
+pub const PENDING_SHARE: usize = 16;
+pub const PENDING_MIN: usize = 8;
+/// Candidates looked at for each expired cart or session that is wanted: some of an hour have not expired yet.
+pub const CANDIDATES: usize = 4;
 /// Answers about limits that are late in a row, before nobody asks any more: one may be chance.
 pub const LIMITS_FAILURES_MAX: u32 = 3;
 /// How long limits that were late are left alone before they are probed, and how long a probe may take to connect.

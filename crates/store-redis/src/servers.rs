@@ -1,13 +1,15 @@
 //! All servers together: a call goes to the one that has its partition, follows what the cluster says about
 //! where that is now, and is tried again, with pauses, for as long as the settings' patience lasts.
 
+use crate::copies::Changes;
 use crate::library;
 use crate::limits::{LAYOUT_PAUSE, PARTITIONS, PAUSE_MAX, PAUSE_MIN, REDIRECTS_MAX};
-use crate::node::{Address, Dialer, Failed, Node, Unreachable, jittered};
+use crate::node::{Address, Dialer, Failed, Node, Replicas, Unreachable, jittered};
 use crate::slots::slot;
 use crate::{OpenError, RedisSettings};
 use app::ports::{DidItHappen, PortError, PortErrorKind};
 use arc_swap::ArcSwap;
+use domain::ids::Partition;
 use futures_util::future::join_all;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value, cmd};
 use std::collections::HashMap;
@@ -21,7 +23,9 @@ pub struct Servers {
     layout: ArcSwap<Layout>,
     learning: tokio::sync::Mutex<Option<Instant>>,
     is_cluster: bool,
-    patience: Duration,
+    /// How long a call is tried again.
+    pub patience: Duration,
+    replicas: Option<Replicas>,
 }
 
 /// The master of every partition.
@@ -49,9 +53,30 @@ impl GivenUp {
         PortError { port, kind: self.kind, did_it_happen, source: self.source }
     }
 
-    /// What a server answered makes no sense.
+    /// What a server answered, or has stored, makes no sense.
     pub fn nonsense(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { kind: PortErrorKind::Corrupt, maybe_done: true, source: what.into() }
+    }
+
+    /// Nothing was done: others were in the way for too long.
+    pub fn busy(what: &'static str) -> Self {
+        Self { kind: PortErrorKind::Unavailable, maybe_done: false, source: what.into() }
+    }
+
+    /// Nothing was done, and nothing can be.
+    pub fn refused(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { kind: PortErrorKind::Unavailable, maybe_done: false, source: what.into() }
+    }
+
+    /// Nobody can tell whether it was done.
+    pub fn untold(what: &'static str) -> Self {
+        Self { kind: PortErrorKind::Unavailable, maybe_done: true, source: what.into() }
+    }
+}
+
+impl From<records::Damaged> for GivenUp {
+    fn from(damaged: records::Damaged) -> Self {
+        Self::nonsense(damaged)
     }
 }
 
@@ -67,8 +92,8 @@ enum Then {
 }
 
 impl Servers {
-    pub async fn connect(settings: &RedisSettings) -> Result<Self, OpenError> {
-        let (dialer, seeds) = Dialer::new(settings)?;
+    pub async fn connect(settings: &RedisSettings, changes: Option<Arc<Changes>>) -> Result<Self, OpenError> {
+        let (dialer, seeds) = Dialer::new(settings, changes)?;
         let dialer = Arc::new(dialer);
         let first = seeds.first().cloned().ok_or(OpenError::NoAddress)?;
         let node = Arc::new(Node::new(first.clone(), Arc::clone(&dialer)));
@@ -80,6 +105,8 @@ impl Servers {
             learning: tokio::sync::Mutex::new(None),
             is_cluster: false,
             patience: settings.patience,
+            replicas: (settings.replicas_acknowledged > 0)
+                .then_some(Replicas { count: settings.replicas_acknowledged, timeout: settings.response_timeout / 2 }),
         };
         servers.is_cluster = servers.ask_whether_cluster().await?;
         if servers.is_cluster {
@@ -123,13 +150,26 @@ impl Servers {
         masters
     }
 
-    fn master(&self, partition: u8) -> Arc<Node> {
-        Arc::clone(&self.layout.load().0[usize::from(partition)])
+    fn master(&self, partition: Partition) -> Arc<Node> {
+        Arc::clone(&self.layout.load().0[usize::from(partition.0)])
     }
 
-    /// Calls the server of a partition.
-    pub async fn call(&self, partition: u8, command: &Cmd) -> Result<Reply, GivenUp> {
-        let until = Instant::now() + self.patience;
+    /// Whether the server of a partition was heard of within the last moment.
+    pub fn heard_lately(&self, partition: Partition) -> bool {
+        self.layout.load().0[usize::from(partition.0)].heard.lately()
+    }
+
+    /// Asks the server of a partition.
+    pub async fn call(&self, partition: Partition, command: &Cmd) -> Result<Reply, GivenUp> {
+        self.try_until(Instant::now() + self.patience, partition, command, None).await
+    }
+
+    /// Lets the server of a partition write, and as many of its replicas as the settings ask for.
+    pub async fn write(&self, partition: Partition, command: &Cmd) -> Result<Reply, GivenUp> {
+        self.try_until(Instant::now() + self.patience, partition, command, self.replicas).await
+    }
+
+    async fn try_until(&self, until: Instant, partition: Partition, command: &Cmd, replicas: Option<Replicas>) -> Result<Reply, GivenUp> {
         let (mut repeated, mut redirects, mut pause) = (false, 0, PAUSE_MIN);
         let mut ask: Option<Arc<Node>> = None;
         loop {
@@ -140,7 +180,10 @@ impl Servers {
                 }
                 None => {
                     let node = self.master(partition);
-                    let sent = node.send(command).await;
+                    let sent = match replicas {
+                        None => node.send(command).await,
+                        Some(replicas) => node.send_to_replicas(command, replicas).await,
+                    };
                     (node, sent)
                 }
             };
@@ -184,7 +227,26 @@ impl Servers {
     }
 
     /// Calls that may be repeated without harm: together for every server, one by one for what that leaves.
-    pub async fn call_all(&self, calls: &[(u8, Cmd)]) -> Vec<Result<Value, GivenUp>> {
+    pub async fn call_all(&self, calls: &[(Partition, Cmd)]) -> Vec<Result<Value, GivenUp>> {
+        let until = Instant::now() + self.patience;
+        self.try_all_until(until, calls).await
+    }
+
+    /// Questions to many partitions that can do without some of the answers, but not without all: nobody waits for a server
+    /// that is away.
+    pub async fn ask_all(&self, questions: &[(Partition, Cmd)]) -> Result<Vec<Option<Value>>, GivenUp> {
+        let mut answers = Vec::with_capacity(questions.len());
+        let mut failed = None;
+        for answer in self.try_all_until(Instant::now(), questions).await {
+            answers.push(answer.map_err(|error| failed = Some(error)).ok());
+        }
+        match failed {
+            Some(failed) if answers.iter().all(Option::is_none) => Err(failed),
+            _ => Ok(answers),
+        }
+    }
+
+    async fn try_all_until(&self, until: Instant, calls: &[(Partition, Cmd)]) -> Vec<Result<Value, GivenUp>> {
         let mut by_node: Vec<(Arc<Node>, Vec<usize>)> = Vec::new();
         for (place, (partition, _)) in calls.iter().enumerate() {
             let node = self.master(*partition);
@@ -207,14 +269,11 @@ impl Servers {
                 answers[*place] = value.extract_error().ok();
             }
         }
-        let mut done = Vec::with_capacity(calls.len());
-        for (answer, (partition, command)) in answers.into_iter().zip(calls) {
-            done.push(match answer {
-                Some(value) => Ok(value),
-                None => self.call(*partition, command).await.map(|reply| reply.value),
-            });
-        }
-        done
+        let left = answers.into_iter().zip(calls).map(async |(answer, (partition, command))| match answer {
+            Some(value) => Ok(value),
+            None => self.try_until(until, *partition, command, None).await.map(|reply| reply.value),
+        });
+        join_all(left).await
     }
 
     fn then(&self, node: &Node, failed: &Failed) -> Then {
@@ -240,11 +299,12 @@ impl Servers {
     }
 
     /// The rest of the layout is asked for when something else does not fit.
-    fn moved(&self, partition: u8, to: &Address) {
+    fn moved(&self, partition: Partition, to: &Address) {
+        self.dialer.lost_touch();
         let node = self.node(to);
         self.layout.rcu(|layout| {
             let mut layout = Layout::clone(layout);
-            layout.0[usize::from(partition)] = Arc::clone(&node);
+            layout.0[usize::from(partition.0)] = Arc::clone(&node);
             layout
         });
     }
@@ -267,6 +327,7 @@ impl Servers {
                 Ok(told) => match self.layout_of(&told, &node.address) {
                     Some(layout) => {
                         self.layout.store(Arc::new(layout));
+                        self.dialer.lost_touch();
                         *last = Some(Instant::now());
                         return Ok(());
                     }

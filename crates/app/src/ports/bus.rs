@@ -22,7 +22,8 @@ pub trait Outbox: Send + Sync {
     /// Marks events as delivered: they are not pending any more.
     async fn delivered(&self, positions: &[Position], now: Timestamp) -> Result<(), PortError>;
 
-    /// Forgets events delivered before `before`, at most `limit`; says how many.
+    /// Forgets events delivered before `before`, at most `limit`; says how many. A store where room is dear may have
+    /// forgotten them when they were delivered.
     async fn forget_delivered(&self, before: Timestamp, limit: usize) -> Result<usize, PortError>;
 }
 

@@ -4,6 +4,7 @@ mod fixtures;
 mod quotes;
 mod rules;
 
+use domain::cart::Cart;
 use domain::event::{Event, Outgoing};
 use records::Damaged;
 use std::fmt::Debug;
@@ -62,6 +63,29 @@ fn carts_of_version_1() {
     }
 }
 
+/// The pieces of a cart on one line: head, details, items, marks.
+fn pieces(cart: &Cart) -> String {
+    let short = [records::encode_cart_head(cart), records::encode_cart_details(cart)];
+    let items = cart.items.iter().map(records::encode_cart_item);
+    let marks = cart.marks.iter().map(records::encode_cart_mark);
+    short.into_iter().chain(items).chain(marks).map(|piece| hex(&piece)).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn pieces_of_carts_of_version_1() {
+    let lines = lines("cart_pieces.hex");
+    let carts = fixtures::carts();
+    assert_eq!(lines.len(), carts.len());
+    for (line, cart) in lines.iter().zip(&carts) {
+        let stored: Vec<_> = line.split(' ').map(unhex).collect();
+        let (items, marks) = stored[2..].split_at(cart.items.len());
+        let items = items.iter().map(|item| records::decode_cart_item(item).expect("an item")).collect();
+        let marks = marks.iter().map(|mark| records::decode_cart_mark(mark).expect("a mark")).collect();
+        assert_eq!(&records::decode_cart_pieces(&stored[0], &stored[1], items, marks).expect("a cart"), cart);
+        assert_eq!(&pieces(cart), line);
+    }
+}
+
 #[test]
 fn json_records_of_version_1() {
     still_reads("checkout.json", &fixtures::checkouts(), records::encode_checkout, records::decode_checkout);
@@ -100,6 +124,7 @@ fn golden_files_are_written_once() {
     }
     for (name, lines) in [
         ("cart.hex", fixtures::carts().iter().map(records::encode_cart).map(|c| hex(&c)).collect()),
+        ("cart_pieces.hex", fixtures::carts().iter().map(pieces).collect()),
         ("book.json", json(&fixtures::books(), records::encode_book)),
         ("heading.json", json(&fixtures::headings(), records::encode_heading)),
         ("session.json", json(&fixtures::sessions(), records::encode_session)),

@@ -2,12 +2,19 @@
 
 mod limits;
 mod servers;
+mod subject;
 
+use conformance::Subject;
 use servers::Server;
 use store_redis::RedisStore;
 
-#[tokio::test]
-async fn a_store_connects_to_a_server_of_its_own() {
+/// A server of its own for each sentence: they start in a few milliseconds.
+async fn alone() -> Subject {
     let server = Server::start(&[]);
-    RedisStore::connect(server.settings()).await.expect("a store");
+    let store = RedisStore::connect(server.settings()).await.expect("a store");
+    subject::of(store, server)
 }
+
+conformance::carts!(alone().await);
+conformance::sessions!(alone().await);
+conformance::outbox!(alone().await);
