@@ -18,7 +18,7 @@ use domain::ids::{BookId, CartId, CheckoutId, CouponCode, EditionId, ItemId, Ver
 use domain::limits::{CONFLICT_RETRIES_MAX, LANE_BATCH_MAX, OPERATIONS_MAX};
 use domain::money::Currency;
 use domain::planted;
-use domain::pricing::{Context, Pricebook, Quote, Shopper};
+use domain::pricing::{Context, Line, Pricebook, Quote, Shopper};
 use domain::quantity::Quantity;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
@@ -109,7 +109,7 @@ pub(crate) struct Work {
 
 enum Changes {
     Operations(Vec<Operation>),
-    /// From the checkout, which has already decided.
+    /// Decided already: by the checkout, or by having been bought elsewhere.
     Commands(Vec<Command>),
     Merge {
         source: Owner,
@@ -272,6 +272,12 @@ impl App {
             Ok(Answered::Again(_)) | Err(Error::Refused(Refusal::CartNotFound)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// What was bought elsewhere leaves the cart.
+    pub(crate) async fn give_up(&self, owner: Owner, id: CartId, bought: Vec<Line>, once: Once<CartView>) -> Outcome {
+        let change = Changes::Commands(bought.into_iter().map(Command::GiveUp).collect());
+        self.in_lane(id, Work { owner, shopper: Shopper::default(), change, if_match: None, once: Some(once) }).await
     }
 
     /// Takes over the cart of a guest session, once, however often it is asked.
@@ -489,7 +495,13 @@ impl Batch {
                 source.iter().map(|s| Command::Merge { source: Box::new((**s).clone()), strategy: *strategy }).collect()
             }
         };
-        let mut decided = self.cart.decide(&commands, &self.shelf, &app.policy.carts, self.now)?;
+        let mut decided = Decided { cart: (*self.cart).clone(), events: Vec::new() };
+        // What a checkout or another shop has decided may be longer than what a client may ask for at once.
+        for batch in commands.chunks(OPERATIONS_MAX) {
+            let next = decided.cart.decide(batch, &self.shelf, &app.policy.carts, self.now)?;
+            decided.cart = next.cart;
+            decided.events.extend(next.events);
+        }
         if let Some(once) = &work.once {
             decided.cart.remember(once.mark);
         }

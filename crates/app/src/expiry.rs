@@ -9,8 +9,7 @@ use domain::time::Timestamp;
 use std::time::Duration;
 
 impl App {
-    /// Removes expired carts and sessions, old answers, notices and delivered events, at most `limit` of each;
-    /// says how many.
+    /// Removes expired carts and sessions, at most `limit` of each; says how many.
     pub async fn expiry_step(&self, now: Timestamp, limit: usize) -> Result<usize, Error> {
         let mut carts = self.ports.carts.expired(now, limit).await?;
         let mut swept = carts.len();
@@ -25,7 +24,12 @@ impl App {
             self.ports.carts.save(change, now).await?;
         }
         swept += self.ports.sessions.sweep(now, limit).await?;
-        swept += self.ports.ledger.forget_answers(before(now, IDEMPOTENCY_KEEP), limit).await?;
+        Ok(swept)
+    }
+
+    /// Forgets old answers, notices and delivered events, at most `limit` of each; says how many.
+    pub async fn forget_step(&self, now: Timestamp, limit: usize) -> Result<usize, Error> {
+        let mut swept = self.ports.ledger.forget_answers(before(now, IDEMPOTENCY_KEEP), limit).await?;
         swept += self.ports.ledger.forget_notices(before(now, NOTICES_KEEP), limit).await?;
         for outbox in &self.ports.outboxes {
             swept += outbox.forget_delivered(before(now, self.policy.events_keep), limit).await?;

@@ -9,6 +9,7 @@ mod checkout;
 mod digest;
 mod error;
 mod expiry;
+mod inbox;
 mod lane;
 mod notice;
 mod once;
@@ -20,18 +21,21 @@ mod saga;
 mod session;
 pub mod snapshot;
 mod tax;
+mod worker;
 
 pub use caller::Caller;
 pub use cart::{AddItem, Basis, CartView, MergeCart, OpenCart, Opened, Operation};
 pub use catalog::{BookInput, BookPage, BookQuery, BookSort, BookView, EditionInput, Facets, HeadingView, Imported, StockInput, StockView};
 pub use checkout::{CheckoutView, Process, Processed, ShippingOffer, StartCheckout, Started};
 pub use error::Error;
+pub use inbox::{Bought, Incoming, Named, TakenIn, Wish};
 pub use notice::Notice;
 pub use once::{Answered, Once};
 pub use order::{OrderQuery, Page};
 pub use pricing::{ActiveCoupon, Calculate, CodeView, Issue, PutRule, RuleView, Simulate, Simulated};
 pub use session::{NewSession, SessionChange, SessionView};
 pub use tax::TaxFallback;
+pub use worker::{TEND_PAUSE, Work, Worker};
 
 use domain::cart::Lifetimes;
 use domain::ids::{CheckoutId, id_bits};
@@ -164,7 +168,8 @@ mod tests {
         send(|app| app.cancel_checkout(&Caller::Anonymous, CheckoutId(1), None, None));
         send(|app| app.resume_checkout(&Caller::Anonymous, CheckoutId(1)));
         send(|app| app.saga_step(Timestamp(0), 1));
-        send(|app| app.expiry_step(Timestamp(0), 1));
+        send(|app| app.step(Work::Expire, Timestamp(0), 1));
         send(|app| app.import(&[]));
+        send(|app| async { app.take_in(std::future::pending().await, true).await });
     }
 }

@@ -94,6 +94,11 @@ impl Snapshot {
         self.names.get(&(kind, name.to_lowercase())).and_then(|id| self.headings.get(id))
     }
 
+    /// Headings of every kind, in no order.
+    pub fn every_heading(&self) -> impl Iterator<Item = &Arc<Heading>> {
+        self.headings.values()
+    }
+
     /// Headings of a kind by name.
     pub fn headings(&self, kind: HeadingKind) -> Vec<&Arc<Heading>> {
         let mut headings: Vec<_> = self.headings.values().filter(|h| h.id.kind == kind).collect();

@@ -312,6 +312,7 @@ pub async fn a_heading_that_a_book_still_names_cannot_be_deleted(on: &Subject) {
 
 pub async fn a_stock_move_the_level_refuses_is_short(on: &Subject) {
     let stock = |change, cause| CatalogChange { stock: vec![moved(1, change, cause)], ..CatalogChange::default() };
+    done(&*on.catalog, new_books([book(1)])).await;
     for (change, outcome, on_hand) in [
         (stock(StockChange::Receive(5), "a"), Outcome::Done, 5),
         (stock(StockChange::Receive(5), "a"), Outcome::Done, 5),

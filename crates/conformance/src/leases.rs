@@ -18,6 +18,7 @@ macro_rules! leases {
             jobs_are_held_apart
             a_job_given_up_can_be_had_at_once
             giving_up_with_an_old_fence_changes_nothing
+            what_is_held_is_told_and_what_has_run_out_or_was_given_up_is_not
             a_slot_begins_once
             a_slot_does_not_begin_under_an_old_fence
         }
@@ -94,6 +95,22 @@ pub async fn giving_up_with_an_old_fence_changes_nothing(on: &Arc<dyn Leases>) {
     assert!(take(on, "b", at(10)).await.is_some());
     give_up(on, first).await;
     assert_eq!(take(on, "a", at(11)).await, None);
+}
+
+pub async fn what_is_held_is_told_and_what_has_run_out_or_was_given_up_is_not(on: &Arc<dyn Leases>) {
+    let held = async |now| {
+        let mut held = on.held(now).await.expect("a store that works");
+        held.sort_unstable();
+        held
+    };
+    assert_eq!(held(at(0)).await, []);
+    let relay = take(on, "a", at(0)).await.expect("the job");
+    assert!(on.take(&job("saga"), &node("b"), KEEP, at(5)).await.expect("a store that works").is_some());
+    assert_eq!(held(at(6)).await, [(job("relay"), node("a")), (job("saga"), node("b"))]);
+    assert_eq!(held(at(10)).await, [(job("saga"), node("b"))]);
+    assert!(take(on, "a", at(11)).await.is_some_and(|fence| fence > relay));
+    give_up(on, take(on, "a", at(12)).await.expect("the job")).await;
+    assert_eq!(held(at(12)).await, [(job("saga"), node("b"))]);
 }
 
 pub async fn a_slot_begins_once(on: &Arc<dyn Leases>) {

@@ -8,6 +8,7 @@
 //! where `subject()` is an expression (it may `.await`) that gives a fresh [`Subject`], and get one test a sentence.
 //! What it names must be in scope where the macro stands.
 
+pub mod bus;
 pub mod carts;
 pub mod catalog;
 pub mod fixtures;
@@ -100,6 +101,7 @@ mod tests {
     #[test]
     fn every_sentence_of_a_suite_is_one_of_its_tests() {
         for (suite, source) in [
+            ("bus", include_str!("bus.rs")),
             ("carts", include_str!("carts.rs")),
             ("catalog", include_str!("catalog.rs")),
             ("leases", include_str!("leases.rs")),

@@ -3,13 +3,15 @@
 //!
 //! Read in this order: [`money`], [`ids`], [`catalog`] (what is sold), [`cart`] (what is wanted),
 //! [`pricing`] (what it costs and why), [`stock`] (what there is), [`checkout`] (how a cart becomes an
-//! order), [`order`] (what was bought), [`event`] (what others hear of it).
+//! order), [`order`] (what was bought), [`event`] (what others hear of it),
+//! [`inbox`] (what others say).
 
 pub mod cart;
 pub mod catalog;
 pub mod checkout;
 pub mod event;
 pub mod ids;
+pub mod inbox;
 pub mod limits;
 pub mod money;
 pub mod order;

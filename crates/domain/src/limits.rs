@@ -90,8 +90,17 @@ pub const NOTICE_ID_MAX: usize = 255;
 /// Names of jobs and nodes are chosen by whoever runs them, and stored with each lease.
 pub const JOB_NAME_MAX: usize = 64;
 pub const NODE_NAME_MAX: usize = 128;
+/// How long a job stays with a worker that says nothing. Longer than a pause of a process or a failover of the store of leases that
+/// is worth waiting for, and short enough that nobody notices who does the job.
+pub const LEASE_KEEP: Duration = Duration::from_secs(6);
 /// How long the name of a notice is remembered: providers resend for up to three days; a month is safe.
 pub const NOTICES_KEEP: Duration = Duration::from_secs(30 * 86_400);
+/// Bytes of the name of a system that sends messages, and of the name it gives one. Known ones are below 100.
+pub const SENDER_MAX: usize = 255;
+pub const MESSAGE_ID_MAX: usize = 255;
+/// Numbers of a sender that are given up at once when the ones before a message do not come: more than a sender says of one customer
+/// while a message is waited for.
+pub const GAP_MAX: u64 = 64;
 /// How long a request that drives a checkout owns it before the sweeper may take over.
 pub const DRIVE_LEASE: Duration = Duration::from_secs(30);
 /// Longest wait between two tries of a payment effect.

@@ -47,6 +47,12 @@ impl Leases for MemoryLeases {
         Ok(())
     }
 
+    async fn held(&self, now: Timestamp) -> Result<Vec<(Job, NodeName)>, PortError> {
+        let leases = self.leases();
+        let live = leases.iter().filter(|(_, lease)| now < lease.until);
+        Ok(live.filter_map(|(job, lease)| Some((job.clone(), lease.holder.clone()?))).collect())
+    }
+
     async fn begin(&self, job: &Job, slot: Timestamp, fence: Fence, now: Timestamp) -> Result<bool, PortError> {
         let mut leases = self.leases();
         let held = |lease: &&mut Lease| lease.fence == fence && lease.holder.is_some() && now < lease.until;

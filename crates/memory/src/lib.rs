@@ -18,6 +18,7 @@ mod world;
 
 pub use leases::MemoryLeases;
 pub use limits::MemoryLimits;
+pub use search::search;
 pub use store::MemoryStore;
 pub use taxes::MemoryTaxes;
 pub use world::{ManualClock, MemoryBus, SeededEntropy};

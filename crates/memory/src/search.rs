@@ -10,11 +10,16 @@ use std::cmp::Reverse;
 impl SearchIndex for MemoryStore {
     async fn matches(&self, text: &str, limit: usize) -> Result<Vec<BookId>, PortError> {
         let snapshot = self.state().snapshot.clone();
-        let query = Wanted::parse(text);
-        let mut found: Vec<_> = snapshot.books().filter_map(|b| Some((Reverse(relevance(&query, b, &snapshot)?), b.id))).collect();
-        found.sort_unstable();
-        Ok(found.into_iter().take(limit).map(|(_, id)| id).collect())
+        Ok(search(&snapshot, text, limit))
     }
+}
+
+/// What an index would find, by looking at every book.
+pub fn search(snapshot: &Snapshot, text: &str, limit: usize) -> Vec<BookId> {
+    let query = Wanted::parse(text);
+    let mut found: Vec<_> = snapshot.books().filter_map(|b| Some((Reverse(relevance(&query, b, snapshot)?), b.id))).collect();
+    found.sort_unstable();
+    found.into_iter().take(limit).map(|(_, id)| id).collect()
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -15,6 +15,7 @@ use domain::stock::{StockChange, StockLevel};
 use domain::time::Timestamp;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 const WHAT: &str = "event";
 
@@ -30,6 +31,18 @@ pub fn encode_outgoing(outgoing: &Outgoing) -> Vec<u8> {
         Event::Session(event) => object.with(&As(event)),
     }
     .into_bytes()
+}
+
+/// What an event says beside its name: the `data` of its record, and `{}` where the name says everything.
+pub fn encode_said(outgoing: &Outgoing) -> Vec<u8> {
+    #[derive(Deserialize)]
+    struct Said<'a> {
+        #[serde(borrow)]
+        data: Option<&'a RawValue>,
+    }
+    let record = encode_outgoing(outgoing);
+    let Said { data } = serde_json::from_slice(&record).expect("invariant: a record is JSON");
+    data.map_or("{}", RawValue::get).as_bytes().to_vec()
 }
 
 pub fn decode_outgoing(bytes: &[u8]) -> Result<Outgoing, Damaged> {

@@ -214,8 +214,8 @@ pub struct Said {
     pub tax_exempt: bool,
 }
 
-/// An issuer of one's own, for development and for shops without an identity provider. Its key is a file in
-/// the data directory that only its owner can read.
+/// An issuer of one's own, for development and for shops without an identity provider. Its key is a file that
+/// only its owner can read; nodes that serve one store have the same.
 pub struct DevIssuer {
     encoding: EncodingKey,
     kid: String,
@@ -231,19 +231,17 @@ impl fmt::Debug for DevIssuer {
 impl DevIssuer {
     pub const ISSUER: &str = "cartwright";
     pub const AUDIENCE: &str = "cartwright";
-    const FILE: &str = "token-key.pk8";
 
-    /// The issuer of a data directory; its key is made when there is none.
+    /// The issuer whose key is in this file; one is made when there is none.
     ///
     /// # Errors
     /// The file cannot be read or written, or is not a key.
-    pub fn open(directory: &Path) -> io::Result<Self> {
-        let path = directory.join(Self::FILE);
+    pub fn open(path: &Path) -> io::Result<Self> {
         if !path.exists() {
-            create_key(directory, &path)?;
+            create_key(path)?;
         }
-        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-        Self::of(&fs::read(&path)?)
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        Self::of(&fs::read(path)?)
     }
 
     /// An issuer whose key lives as long as the process.
@@ -307,8 +305,8 @@ fn new_key() -> io::Result<Vec<u8>> {
 
 /// Writes a key so that it is there whole or not at all, and that of two processes that start together both
 /// end up with the same one.
-fn create_key(directory: &Path, path: &Path) -> io::Result<()> {
-    let draft = directory.join(format!("{}.{}", DevIssuer::FILE, std::process::id()));
+fn create_key(path: &Path) -> io::Result<()> {
+    let draft = path.with_added_extension(std::process::id().to_string());
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(&new_key()?)?;
     file.sync_all()?;
@@ -316,6 +314,6 @@ fn create_key(directory: &Path, path: &Path) -> io::Result<()> {
     fs::remove_file(&draft)?;
     match linked {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => fs::File::open(directory)?.sync_all(),
+        _ => path.parent().map_or(Ok(()), |directory| fs::File::open(directory)?.sync_all()),
     }
 }

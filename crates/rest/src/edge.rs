@@ -6,10 +6,11 @@ use crate::rendered::RenderedCarts;
 use crate::shared::Shared;
 use app::ports::SharedLimits;
 use app::{App, Notice};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -54,6 +55,8 @@ pub struct Edge {
     pub(crate) body_timeout: Duration,
     pub(crate) rendered: RenderedCarts,
     ready: AtomicBool,
+    /// What this node needs of others, and whether it answered when it was last asked.
+    engines: Mutex<BTreeMap<&'static str, bool>>,
     /// Work in progress holds a receiver each.
     work: watch::Sender<()>,
 }
@@ -72,6 +75,7 @@ impl Edge {
             body_timeout: config.body_timeout,
             rendered: RenderedCarts::new(),
             ready: AtomicBool::new(false),
+            engines: Mutex::default(),
             work: watch::Sender::new(()),
         })
     }
@@ -81,8 +85,24 @@ impl Edge {
         self.ready.store(ready, Ordering::Relaxed);
     }
 
+    /// Says whether something that requests need can be reached from here. To be called every second or so.
+    pub fn set_reached(&self, engine: &'static str, reached: bool) {
+        let before = self.engines().insert(engine, reached);
+        match (before, reached) {
+            (None | Some(true), false) => tracing::warn!(engine, "is out of reach"),
+            (Some(false), true) => tracing::info!(engine, "is back"),
+            _ => {}
+        }
+        self.metrics.reached(engine, reached);
+    }
+
+    /// What was said of each.
+    pub(crate) fn engines(&self) -> MutexGuard<'_, BTreeMap<&'static str, bool>> {
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
+        self.ready.load(Ordering::Relaxed) && self.engines().values().all(|reached| *reached)
     }
 
     pub fn metrics(&self) -> &Metrics {

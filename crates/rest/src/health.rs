@@ -4,6 +4,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::IntoResponse;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// The process is alive: touches nothing else, so that a slow store never gets it killed.
 pub(crate) async fn live(_: Call) -> Answer {
@@ -23,8 +24,11 @@ pub(crate) async fn ready(call: Call) -> Answer {
 pub(crate) async fn detailed(call: Call) -> Answer {
     let metrics = call.edge.metrics();
     let status = if call.edge.is_ready() { "ok" } else { "not_ready" };
+    let engines: BTreeMap<_, _> =
+        call.edge.engines().iter().map(|(engine, ok)| (*engine, if *ok { "ok" } else { "unreachable" })).collect();
     Ok(json(&json!({
         "status": status,
+        "engines": engines,
         "requestsInFlight": metrics.in_flight.get(),
         "connections": metrics.connections.get(),
     })))

@@ -35,5 +35,5 @@ pub use docs::OPENAPI;
 pub use edge::{Edge, EdgeConfig};
 pub use limit::RateLimits;
 pub use metrics::Metrics;
-pub use route::{Peer, router, routes};
+pub use route::{Peer, health_router, router, routes};
 pub use serve::{ServeLimits, serve};

@@ -36,6 +36,11 @@ struct OverdueLabels {
     kind: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EngineLabels {
+    engine: &'static str,
+}
+
 type Durations = Family<RouteLabels, Histogram, fn() -> Histogram>;
 
 /// From half a millisecond to ten seconds.
@@ -54,6 +59,7 @@ pub struct Metrics {
     pub(crate) connections_refused: Counter,
     overdue: Family<OverdueLabels, Gauge>,
     overdue_age: Gauge,
+    engines: Family<EngineLabels, Gauge>,
     pub(crate) limits_alone: Counter,
 }
 
@@ -73,13 +79,31 @@ impl Metrics {
         let (overdue, overdue_age) = (Family::<OverdueLabels, Gauge>::default(), Gauge::default());
         registry.register("saga_overdue", "Checkouts and orders that wait to be driven on, by kind", overdue.clone());
         registry.register("saga_overdue_age_seconds", "For how long the first of them has waited", overdue_age.clone());
+        let engines = Family::<EngineLabels, Gauge>::default();
+        registry.register("engine_reached", "1 while what the store is kept in can be reached from this node", engines.clone());
         let limits_alone = Counter::default();
         registry.register(
             "limits_alone",
             "Times this node went by its own limits because the shared ones did not answer",
             limits_alone.clone(),
         );
-        Self { registry, answers, durations, problems, in_flight, connections, connections_refused, overdue, overdue_age, limits_alone }
+        Self {
+            registry,
+            answers,
+            durations,
+            problems,
+            in_flight,
+            connections,
+            connections_refused,
+            overdue,
+            overdue_age,
+            engines,
+            limits_alone,
+        }
+    }
+
+    pub(crate) fn reached(&self, engine: &'static str, reached: bool) {
+        self.engines.get_or_create(&EngineLabels { engine }).set(i64::from(reached));
     }
 
     /// What waits to be driven on, as of `now`. To be told every few seconds.

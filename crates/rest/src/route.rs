@@ -199,13 +199,22 @@ pub fn routes() -> Vec<(Method, &'static str)> {
 
 /// The whole edge.
 pub fn router(edge: Arc<Edge>) -> Router {
+    routed(edge, table())
+}
+
+/// What a node answers that serves nobody else: how it is.
+pub fn health_router(edge: Arc<Edge>) -> Router {
+    routed(edge, table().into_iter().filter(|e| e.path.starts_with("/health") || e.path == "/metrics").collect())
+}
+
+fn routed(edge: Arc<Edge>, table: Vec<Entry>) -> Router {
     let mut paths: BTreeMap<&str, MethodRouter> = BTreeMap::new();
-    for (path, allowed) in allowed() {
+    for (path, allowed) in allowed(&table) {
         let edge = Arc::clone(&edge);
         let fallback = move |request: Request| otherwise(&edge, request, |method| not_allowed(method, allowed.clone()));
         paths.insert(path, MethodRouter::new().fallback(fallback));
     }
-    for entry in table() {
+    for entry in table {
         let route = Arc::new(route_of(&entry, &edge));
         let methods = paths.remove(entry.path).expect("invariant: every path has its methods");
         paths.insert(entry.path, (entry.serve)(methods, Arc::clone(&edge), route));
@@ -243,9 +252,9 @@ fn not_found() -> Failure {
 }
 
 /// The methods of each path, as `Allow` tells them.
-fn allowed() -> BTreeMap<&'static str, HeaderValue> {
+fn allowed(table: &[Entry]) -> BTreeMap<&'static str, HeaderValue> {
     let mut allowed: BTreeMap<&str, String> = BTreeMap::new();
-    for (method, path) in routes() {
+    for Entry { method, path, .. } in table {
         let methods = allowed.entry(path).or_insert_with(|| "OPTIONS".to_owned());
         *methods = format!("{method}, {}{methods}", if method == Method::GET { "HEAD, " } else { "" });
     }

@@ -2,11 +2,11 @@
 
 use crate::import::{self, Summary};
 use crate::settings::Settings;
-use crate::start;
+use crate::start::{self, Opened};
 use crate::taxes::{self, Reader, Wanted};
 use crate::world::SystemClock;
 use app::Imported;
-use app::ports::{Catalog, Clock};
+use app::ports::Clock;
 use app::snapshot::Snapshot;
 use domain::ids::CustomerId;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,9 +20,9 @@ use store_embedded::{EmbeddedStore, Rebuilt, Verified};
 const BAD_ROWS_SHOWN: usize = 50;
 
 pub fn import(settings: &Settings, file: &Path, prices: Option<&Path>, stock: u32) -> Result<(), String> {
-    let start::Opened { app, .. } = start::open(settings, &settings.data_dir, &settings.origin(settings.listen))?;
-    let options = import::Options { prices, stock, currency: settings.currency()? };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let app = runtime.block_on(open(settings))?.app;
+    let options = import::Options { prices, stock, currency: settings.currency()? };
     // Draws on a terminal only.
     let bar = ProgressBar::new_spinner()
         .with_style(ProgressStyle::with_template("{spinner} {pos} rows  {per_sec}").expect("invariant: a valid template"));
@@ -34,13 +34,13 @@ pub fn import(settings: &Settings, file: &Path, prices: Option<&Path>, stock: u3
 }
 
 pub fn import_taxes(settings: &Settings, file: &Path, wanted: &Wanted) -> Result<(), String> {
-    let start::Opened { app, store, .. } = start::open(settings, &settings.data_dir, &settings.origin(settings.listen))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     let reader = Reader { wanted, zone: settings.policy()?.time_zone };
     let imported = runtime.block_on(async {
+        let opened = open(settings).await?;
         // As at a first start, which would not give them to a store that has rules already.
-        start::first_rules(&app, settings, &Catalog::snapshot(&store)).await?;
-        taxes::import(&app, file, &reader).await
+        start::first_rules(&opened.app, settings, &opened.catalog.snapshot()).await?;
+        taxes::import(&opened.app, file, &reader).await
     });
     let taxes::Summary { imported, bad, together } = imported?;
     report(imported, &bad)?;
@@ -48,6 +48,10 @@ pub fn import_taxes(settings: &Settings, file: &Path, wanted: &Wanted) -> Result
         print(&format!("taxes of several names add up; see whether that is meant: {}\n", together.join("; ")))?;
     }
     Ok(())
+}
+
+async fn open(settings: &Settings) -> Result<Opened, String> {
+    start::open(settings, &settings.data_dir, &settings.origin(settings.listen)).await
 }
 
 #[expect(clippy::print_stderr, reason = "bad rows are reported apart from the summary")]
@@ -63,13 +67,14 @@ fn report(done: Imported, bad: &[String]) -> Result<(), String> {
 
 pub fn token(settings: &Settings, sub: &str, role: Role, said: &Said, ttl: Duration) -> Result<(), String> {
     let sub = CustomerId::parse(sub).ok_or("--sub is 1 to 255 visible ASCII characters")?;
-    print(&format!("{}\n", issuer(&settings.data_dir)?.token_saying(&sub, role, said, ttl, SystemClock.now())))
+    print(&format!("{}\n", issuer(settings, &settings.data_dir)?.token_saying(&sub, role, said, ttl, SystemClock.now())))
 }
 
-pub fn issuer(dir: &Path) -> Result<DevIssuer, String> {
-    let at = |e: std::io::Error| format!("{}: {e}", dir.display());
-    std::fs::create_dir_all(dir).map_err(at)?;
-    DevIssuer::open(dir).map_err(at)
+pub fn issuer(settings: &Settings, dir: &Path) -> Result<DevIssuer, String> {
+    let path = settings.token_key(dir);
+    let at = |e: std::io::Error| format!("{}: {e}", path.display());
+    path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(at)?;
+    DevIssuer::open(&path).map_err(at)
 }
 
 pub fn check(settings: &Settings, rebuild: bool) -> Result<(), String> {

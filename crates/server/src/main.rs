@@ -2,6 +2,7 @@
 
 mod data;
 mod import;
+mod loops;
 mod rules;
 mod serve;
 mod settings;
@@ -50,6 +51,9 @@ struct Common {
     /// Keep nothing: a data directory that is removed at the end
     #[arg(long, global = true, conflicts_with = "data_dir")]
     ephemeral: bool,
+    /// What this node does of what nodes share; all when left out
+    #[arg(long, global = true, value_enum, value_delimiter = ',', value_name = "ROLES")]
+    roles: Vec<settings::Role>,
 }
 
 #[derive(Subcommand)]
@@ -175,8 +179,9 @@ fn birthdate(text: &str) -> Result<String, String> {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let flags = Flags { listen: cli.common.listen, data_dir: cli.common.data_dir, ephemeral: cli.common.ephemeral, log: cli.common.log };
-    let done = Settings::load(cli.common.config.as_deref(), config::Environment::default(), &flags).and_then(|settings| {
+    let Common { config, data_dir, log, listen, ephemeral, roles } = cli.common;
+    let flags = Flags { listen, data_dir, ephemeral, log, roles };
+    let done = Settings::load(config.as_deref(), config::Environment::default(), &flags).and_then(|settings| {
         match cli.command.unwrap_or(Command::Serve) {
             Command::Serve => serve::run(settings),
             Command::Import { what: Import::Catalog { file, prices, stock } } => data::import(&settings, &file, prices.as_deref(), stock),

@@ -1,10 +1,11 @@
 //! `cartwright serve`: wire everything up, answer requests, run the loops, stop in good order.
 
 use crate::data::issuer;
-use crate::settings::{LogFormat, Settings};
-use crate::start;
+use crate::loops::Loops;
+use crate::settings::{LogFormat, Role, Settings};
+use crate::start::{self, Opened};
 use crate::world::SystemClock;
-use app::ports::{Catalog, Clock};
+use app::ports::Clock;
 use app::{AddItem, App, BookQuery, Calculate, Caller, Notice};
 use domain::person::Country;
 use domain::pricing::Destination;
@@ -22,18 +23,6 @@ use std::time::Duration;
 use store_embedded::EmbeddedStore;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-
-/// How much one step of a loop takes on.
-const STEP: usize = 500;
-
-/// The loops, each with its pause when there is nothing to do.
-const OUTBOX_PAUSE: Duration = Duration::from_millis(100);
-const SAGA_PAUSE: Duration = Duration::from_millis(250);
-const EXPIRY_PAUSE: Duration = Duration::from_secs(5);
-const CALLERS_PAUSE: Duration = Duration::from_secs(60);
-const OVERDUE_PAUSE: Duration = Duration::from_secs(5);
 
 pub fn run(settings: Settings) -> Result<(), String> {
     log(&settings)?;
@@ -59,40 +48,52 @@ async fn serve(settings: &Settings, dir: &Path) -> Result<(), String> {
     // Bound first: the address is told to the payment provider, which has challenges there.
     let listener = TcpListener::bind(settings.listen).await.map_err(|e| format!("{}: {e}", settings.listen))?;
     let listen = listener.local_addr().map_err(|e| e.to_string())?;
-    let start::Opened { app, store, simulator } = start::open(settings, dir, &settings.origin(listen))?;
-    let first =
-        settings.demo_catalog && app.books(&BookQuery { limit: 1, ..BookQuery::default() }).await.map_err(|e| e.to_string())?.total == 0;
-    if first {
-        let books = start::demo_catalog(&app, settings).await?;
-        tracing::info!(books, "the demo catalog is in the store; its prices are made up");
-    }
-    let rules = start::first_rules(&app, settings, &Catalog::snapshot(&store)).await?;
-    if rules > 0 {
-        tracing::info!(rules, "the first rules of prices are in the store; from now on they are changed there");
-    }
+    let opened = start::open(settings, dir, &settings.origin(listen)).await?;
+    let first = opened.first_start(settings).await?;
+    let app = Arc::clone(&opened.app);
     let edge = edge(settings, dir, Arc::clone(&app))?;
-    let router = match simulator {
-        Some(simulator) => rest::router(Arc::clone(&edge)).merge(challenges(simulator, answered(&edge))),
-        None => rest::router(Arc::clone(&edge)),
+    let router = match (&opened.simulator, settings.has_role(Role::Edge)) {
+        (_, false) => rest::health_router(Arc::clone(&edge)),
+        (Some(simulator), true) => rest::router(Arc::clone(&edge)).merge(challenges(simulator.clone(), answered(&edge))),
+        (None, true) => rest::router(Arc::clone(&edge)),
     };
-    if first {
+    if first && opened.embedded.is_some() {
         welcome(&app, listen, dir).await?;
     }
-    let stop = watch::Sender::new(false);
-    let loops = loops(&app, &edge, &stop);
+    let loops = loops(settings, &opened, &edge).await?;
     edge.set_ready(true);
     tracing::info!(%listen, data_dir = %dir.display(), "ready");
     let poisoned = Arc::new(AtomicBool::new(false));
-    let shutdown = until_told(Arc::clone(&edge), store, Arc::clone(&poisoned));
+    let shutdown = until_told(Arc::clone(&edge), opened.embedded, Arc::clone(&poisoned));
     rest::serve(listener, &edge, router, limits(settings), shutdown).await;
     edge.idle().await;
-    stop.send_replace(true);
-    loops.join_all().await;
+    loops.end().await;
     if poisoned.load(Ordering::Relaxed) {
         return Err("a write to the store failed and nobody knows whether it happened; start again to recover".into());
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn loops(settings: &Settings, opened: &Opened, edge: &Arc<Edge>) -> Result<Loops, String> {
+    let mut loops = Loops::new();
+    loops.look_after(edge);
+    if settings.store.is_shared() {
+        loops.watch_engines(&opened.app, edge);
+    }
+    if settings.has_role(Role::Worker) {
+        loops.work(&opened.app, edge, opened.worker(settings)).await;
+        if let Some(rabbit) = settings.rabbit() {
+            loops.listen(&opened.app, rabbit);
+        }
+    }
+    if settings.has_role(Role::Catalog)
+        && let Some(address) = settings.catalog.listen()?
+    {
+        let listener = TcpListener::bind(address).await.map_err(|e| format!("catalog.listen: {address}: {e}"))?;
+        loops.serve_catalog(listener, opened.served(settings)?);
+    }
+    Ok(loops)
 }
 
 /// The built-in provider tells the shop in process, before the customer goes back to it.
@@ -113,6 +114,7 @@ fn answered(edge: &Arc<Edge>) -> Answered {
 fn edge(settings: &Settings, dir: &Path, app: Arc<App>) -> Result<Arc<Edge>, String> {
     let limits = &settings.rate_limits;
     let config = EdgeConfig {
+        shared_limits: None,
         rate_limits: RateLimits {
             enabled: limits.enabled,
             cart_per_minute: limits.cart_per_minute,
@@ -129,7 +131,7 @@ fn edge(settings: &Settings, dir: &Path, app: Arc<App>) -> Result<Arc<Edge>, Str
         body_timeout: settings.http.body_timeout.0,
         webhook_secrets: settings.webhook_secrets()?,
     };
-    let keys = Arc::new(issuer(dir)?.keys());
+    let keys = Arc::new(issuer(settings, dir)?.keys());
     Ok(Edge::new(app, keys, Metrics::new(Registry::default()), &config))
 }
 
@@ -158,66 +160,21 @@ pub async fn told_to_stop() {
 }
 
 /// Ends when the process is asked to stop, or when the store can no longer be trusted with writes.
-async fn until_told(edge: Arc<Edge>, store: EmbeddedStore, poisoned: Arc<AtomicBool>) {
+async fn until_told(edge: Arc<Edge>, embedded: Option<EmbeddedStore>, poisoned: Arc<AtomicBool>) {
+    let lost = async {
+        match embedded {
+            Some(store) => store.poisoned().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = told_to_stop() => {}
-        () = store.poisoned() => {
+        () = lost => {
             tracing::error!("the store writes no more; stopping");
             poisoned.store(true, Ordering::Relaxed);
         }
     }
     edge.set_ready(false);
-}
-
-/// What goes on beside the requests.
-fn loops(app: &Arc<App>, edge: &Arc<Edge>, stop: &watch::Sender<bool>) -> JoinSet<()> {
-    let mut loops = JoinSet::new();
-    let every = |pause: Duration, stop: watch::Receiver<bool>| Ticks { pause, stop };
-    let (a, mut ticks) = (Arc::clone(app), every(OUTBOX_PAUSE, stop.subscribe()));
-    loops.spawn(async move { while ticks.next(report("outbox", a.outbox_step(a.now(), STEP).await)).await {} });
-    let (a, mut ticks) = (Arc::clone(app), every(SAGA_PAUSE, stop.subscribe()));
-    loops.spawn(async move { while ticks.next(report("saga", a.saga_step(a.now(), STEP).await)).await {} });
-    let (a, mut ticks) = (Arc::clone(app), every(EXPIRY_PAUSE, stop.subscribe()));
-    loops.spawn(async move { while ticks.next(report("expiry", a.expiry_step(a.now(), STEP).await)).await {} });
-    let (e, mut ticks) = (Arc::clone(edge), every(OVERDUE_PAUSE, stop.subscribe()));
-    loops.spawn(async move { while ticks.next(report("overdue", e.measure_overdue().await.map(|()| 0))).await {} });
-    let (e, mut ticks) = (Arc::clone(edge), every(CALLERS_PAUSE, stop.subscribe()));
-    loops.spawn(async move {
-        while ticks.next(false).await {
-            e.forget_idle_callers();
-        }
-    });
-    loops
-}
-
-/// Whether there is more to do at once.
-fn report(what: &str, step: Result<usize, app::Error>) -> bool {
-    match step {
-        Ok(n) => n >= STEP,
-        Err(error) => {
-            tracing::error!(%error, "{what}");
-            false
-        }
-    }
-}
-
-struct Ticks {
-    pause: Duration,
-    stop: watch::Receiver<bool>,
-}
-
-impl Ticks {
-    /// Waits, unless there is more to do; false when the loop is to end.
-    #[expect(clippy::disallowed_methods, reason = "this is where the server's loops wait")]
-    async fn next(&mut self, more: bool) -> bool {
-        if more {
-            return !*self.stop.borrow();
-        }
-        tokio::select! {
-            _ = self.stop.wait_for(|stop| *stop) => false,
-            () = tokio::time::sleep(self.pause) => true,
-        }
-    }
 }
 
 /// Three curls that take a guest from a search to a paid order.

@@ -1,6 +1,10 @@
 //! Configuration: the embedded defaults, then a file, then `CARTWRIGHT_…` variables, then flags. An unknown
 //! key anywhere is an error. What is secret prints as `***` by its type.
 
+mod engines;
+
+pub use engines::{BusAt, CatalogAt, Role, Store};
+
 use app::TimeZone;
 use app::{Policy, TaxFallback};
 use config::{Config, Environment, File, FileFormat};
@@ -9,6 +13,7 @@ use domain::money::Currency;
 use domain::order::CaptureWhen;
 use payments_http::{HttpPayments, Patience};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,10 +29,16 @@ pub struct Settings {
     pub public_url: String,
     pub data_dir: PathBuf,
     pub ephemeral: bool,
+    pub node: String,
+    pub roles: BTreeSet<Role>,
+    pub token_key: PathBuf,
     pub currency: String,
     pub time_zone: String,
     pub demo_catalog: bool,
     pub log: Log,
+    pub store: Store,
+    pub bus: BusAt,
+    pub catalog: CatalogAt,
     pub cart: Cart,
     pub session: Ttl,
     pub checkout: Checkout,
@@ -211,6 +222,7 @@ pub struct Flags {
     pub data_dir: Option<PathBuf>,
     pub ephemeral: bool,
     pub log: Option<LogFormat>,
+    pub roles: Vec<Role>,
 }
 
 impl Settings {
@@ -222,7 +234,7 @@ impl Settings {
             builder = builder.add_source(File::from(path).format(FileFormat::Toml));
         }
         let mut settings: Self = builder
-            .add_source(environment.prefix("CARTWRIGHT").prefix_separator("_").separator("__").try_parsing(true))
+            .add_source(with_lists(environment.prefix("CARTWRIGHT").prefix_separator("_").separator("__").try_parsing(true)))
             .build()
             .and_then(Config::try_deserialize)
             .map_err(|e| format!("configuration: {e}"))?;
@@ -236,6 +248,10 @@ impl Settings {
         if let Some(format) = flags.log {
             settings.log.format = format;
         }
+        if !flags.roles.is_empty() {
+            settings.roles = flags.roles.iter().copied().collect();
+        }
+        settings.check_engines()?;
         settings.currency()?;
         settings.time_zone()?;
         settings.webhook_secrets()?;
@@ -244,6 +260,11 @@ impl Settings {
         }
         settings.tax_provider()?;
         Ok(settings)
+    }
+
+    /// The file with the key that tokens are signed with.
+    pub fn token_key(&self, dir: &Path) -> PathBuf {
+        if self.token_key.as_os_str().is_empty() { dir.join("token-key.pk8") } else { self.token_key.clone() }
     }
 
     /// Where shoppers reach a store that listens here; without a slash at its end.
@@ -314,6 +335,11 @@ impl Settings {
     }
 }
 
+/// Lists in variables are written with commas.
+fn with_lists(environment: Environment) -> Environment {
+    environment.list_separator(",").with_list_parse_key("roles").with_list_parse_key("store.redis_urls").with_list_parse_key("bus.urls")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -352,6 +378,44 @@ mod tests {
         let printed = settings.print();
         assert_eq!(settings.webhook_secrets().expect("valid").len(), 2);
         assert!(printed.contains("webhook_secret = \"***\"") && !printed.contains("MfKQ") && !format!("{settings:?}").contains("MfKQ"));
+    }
+
+    const PG: (&str, &str) = ("CARTWRIGHT_STORE__POSTGRES_URL", "postgres://shop:hush@db/shop");
+    const REDIS: (&str, &str) = ("CARTWRIGHT_STORE__REDIS_URLS", "redis://:hush@a:6379,redis://b:6379");
+    const PAID: [(&str, &str); 2] = [("CARTWRIGHT_PAYMENTS__PROVIDER", "http"), ("CARTWRIGHT_PAYMENTS__URL", "http://payments:8090")];
+    const KEY: (&str, &str) = ("CARTWRIGHT_TOKEN_KEY", "/etc/cartwright/token-key");
+
+    #[test]
+    fn engines_are_named_by_variables_and_their_passwords_not_shown() {
+        let bus = ("CARTWRIGHT_BUS__URLS", "amqps://shop:hush@rabbit/shop");
+        let settings = load(&[PG, REDIS, PAID[0], PAID[1], KEY, bus, ("CARTWRIGHT_ROLES", "edge,worker")]).expect("valid");
+        let printed = settings.print();
+        let kept =
+            [r#""redis://:***@a:6379""#, r#""redis://b:6379""#, r#""postgres://shop:***@db/shop""#, r#""amqps://shop:***@rabbit/shop""#];
+        assert!(!printed.contains("hush") && kept.iter().all(|url| printed.contains(url)), "{printed}");
+        assert!(settings.store.is_shared() && settings.has_role(Role::Worker) && !settings.has_role(Role::Catalog));
+        assert!(!load(&[bus]).expect("a store of one's own on a bus of others").store.is_shared());
+    }
+
+    #[test]
+    fn half_of_a_store_is_refused() {
+        for (variables, message) in [
+            (&[PG][..], "belong together"),
+            (&[REDIS], "belong together"),
+            (&[PG, ("CARTWRIGHT_STORE__REDIS_URLS", "")], "belong together"),
+            (&[("CARTWRIGHT_STORE__POSTGRES_READ_URL", PG.1)], "a replica of store.postgres_url, which is missing"),
+            (&[("CARTWRIGHT_STORE__POSTGRES_URL", "mysql://db/shop")], "store.postgres_url: an address starts with postgres://"),
+            (&[("CARTWRIGHT_STORE__REDIS_URLS", "valkey://a")], "store.redis_urls: an address starts with redis://"),
+            (&[("CARTWRIGHT_BUS__URLS", "nats://a")], "bus.urls: an address starts with amqp://"),
+            (&[("CARTWRIGHT_ROLES", "worker")], "is for one process"),
+            (&[("CARTWRIGHT_ROLES", "boss")], "boss"),
+            (&[PG, REDIS, KEY], "start `cartwright payment-simulator`"),
+            (&[PG, REDIS, PAID[0], PAID[1]], "token_key"),
+            (&[PG, REDIS, PAID[0], PAID[1], KEY, ("CARTWRIGHT_STORE__POSTGRES_CONNECTIONS_MAX", "1")], "at least 2"),
+        ] {
+            let error = load(variables).expect_err(message);
+            assert!(error.contains(message), "{error}");
+        }
     }
 
     #[test]

@@ -4,12 +4,15 @@ use crate::import;
 use crate::rules::{self, Loaded};
 use crate::settings::{Provider, Settings};
 use crate::world::{LocalBus, SystemClock, SystemEntropy};
-use app::ports::{Payments, Taxes};
+use app::ports::{Bus, Carts, Catalog, Entropy, Leases, Ledger, NodeName, Outbox, Payments, Prices, SearchIndex, Sessions, Taxes};
 use app::snapshot::Snapshot;
-use app::{App, Error, Ports};
+use app::{App, BookQuery, Error, Ports, Work, Worker};
+use bus_rabbit::RabbitBus;
+use catalog_grpc::Served;
 use domain::refusal::Refusal;
 use domain::text::Text;
 use expressions::Cel;
+use memory::MemoryLeases;
 use memory::simulator::PaymentSimulator;
 use payments_http::CHALLENGES;
 use std::path::Path;
@@ -22,15 +25,58 @@ const DEMO_CATALOG: &str = include_str!("../../../fixtures/catalog/books.jsonl")
 
 pub struct Opened {
     pub app: Arc<App>,
-    pub store: EmbeddedStore,
+    pub catalog: Arc<dyn Catalog>,
+    search: Arc<dyn SearchIndex>,
+    pub leases: Arc<dyn Leases>,
+    /// The store in the data directory, unless it is elsewhere.
+    pub embedded: Option<EmbeddedStore>,
     /// The built-in payment provider, when it is on.
     pub simulator: Option<PaymentSimulator>,
 }
 
-/// Opens the store in `dir` and builds the application on it, for shoppers who reach it at `origin`.
-pub fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, String> {
-    let store = EmbeddedStore::open(dir).map_err(|e| e.to_string())?;
-    let shared = Arc::new(store.clone());
+/// The ports of what is kept, all of one store.
+struct Kept {
+    carts: Arc<dyn Carts>,
+    sessions: Arc<dyn Sessions>,
+    ledger: Arc<dyn Ledger>,
+    catalog: Arc<dyn Catalog>,
+    prices: Arc<dyn Prices>,
+    search: Arc<dyn SearchIndex>,
+    outboxes: Vec<Arc<dyn Outbox>>,
+    leases: Arc<dyn Leases>,
+    embedded: Option<EmbeddedStore>,
+}
+
+impl Kept {
+    async fn open(settings: &Settings, dir: &Path) -> Result<Self, String> {
+        if settings.store.is_shared() { Self::shared(settings).await } else { Self::in_directory(dir) }
+    }
+
+    async fn shared(_: &Settings) -> Result<Self, String> {
+        Err("configuration: store.postgres_url: not yet".into())
+    }
+
+    /// Everything in one directory, of this process alone.
+    fn in_directory(dir: &Path) -> Result<Self, String> {
+        let opened = EmbeddedStore::open(dir).map_err(|e| e.to_string())?;
+        let store = Arc::new(opened.clone());
+        Ok(Self {
+            carts: store.clone(),
+            sessions: store.clone(),
+            ledger: store.clone(),
+            catalog: store.clone(),
+            prices: store.clone(),
+            search: store.clone(),
+            outboxes: vec![store],
+            leases: Arc::new(MemoryLeases::default()),
+            embedded: Some(opened),
+        })
+    }
+}
+
+/// Opens the store, in `dir` unless it is elsewhere, and builds the application on it, for shoppers who reach it at `origin`.
+pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, String> {
+    let kept = Kept::open(settings, dir).await?;
     let simulator = match settings.payments.provider {
         Provider::Simulator => Some(simulator(dir, settings.payments.timeout.0, origin)?),
         Provider::Http => None,
@@ -41,27 +87,70 @@ pub fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, Str
     };
     let taxes = settings.tax_provider()?.map(|taxes| Arc::new(taxes) as Arc<dyn Taxes>);
     let ports = fail_points::around(Ports {
-        carts: shared.clone(),
-        ledger: shared.clone(),
-        catalog: shared.clone(),
-        prices: shared.clone(),
-        search: shared.clone(),
-        sessions: shared.clone(),
+        carts: kept.carts,
+        ledger: kept.ledger,
+        catalog: Arc::clone(&kept.catalog),
+        prices: kept.prices,
+        search: Arc::clone(&kept.search),
+        sessions: kept.sessions,
         payments,
         taxes,
-        bus: Arc::new(LocalBus),
-        outboxes: vec![shared],
+        bus: bus(settings).await?,
+        outboxes: kept.outboxes,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         expressions: Arc::new(Cel::default()),
     });
-    Ok(Opened { app: Arc::new(App::new(ports, settings.policy()?)), store, simulator })
+    let app = Arc::new(App::new(ports, settings.policy()?));
+    Ok(Opened { app, catalog: kept.catalog, search: kept.search, leases: kept.leases, embedded: kept.embedded, simulator })
+}
+
+impl Opened {
+    /// The catalog for other nodes.
+    pub fn served(&self, settings: &Settings) -> Result<Served, String> {
+        Ok(Served { catalog: Arc::clone(&self.catalog), search: Arc::clone(&self.search), token: settings.catalog.token()? })
+    }
+
+    /// This node's part of the work, under a name that no other process has.
+    pub fn worker(&self, settings: &Settings) -> Worker {
+        let mut chance = [0; 4];
+        SystemEntropy.fill(&mut chance);
+        let node = if settings.node.is_empty() { "node" } else { &settings.node };
+        let name = format!("{node} {:08x}", u32::from_be_bytes(chance));
+        let name = NodeName::parse(&name).expect("invariant: the settings were checked");
+        Worker::new(Arc::clone(&self.leases), name, Work::all(self.app.outboxes()))
+    }
+}
+
+async fn bus(settings: &Settings) -> Result<Arc<dyn Bus>, String> {
+    match settings.rabbit() {
+        None => Ok(Arc::new(LocalBus)),
+        Some(rabbit) => Ok(Arc::new(RabbitBus::connect(rabbit).await.map_err(|e| format!("configuration: bus.urls: {e}"))?)),
+    }
 }
 
 fn simulator(dir: &Path, timeout: Duration, origin: &str) -> Result<PaymentSimulator, String> {
     let path = dir.join("payment-simulator.jsonl");
     let simulator = PaymentSimulator::open(&path, timeout).map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(simulator.with_challenges_at(&format!("{origin}{CHALLENGES}")))
+}
+
+impl Opened {
+    /// Fills a store that has nothing; says whether it put the demo catalog there. Nodes that start at once take turns.
+    pub async fn first_start(&self, settings: &Settings) -> Result<bool, String> {
+        let app = &self.app;
+        let empty = BookQuery { limit: 1, ..BookQuery::default() };
+        let first = settings.demo_catalog && app.books(&empty).await.map_err(|e| e.to_string())?.total == 0;
+        if first {
+            let books = demo_catalog(app, settings).await?;
+            tracing::info!(books, "the demo catalog is in the store; its prices are made up");
+        }
+        let rules = first_rules(app, settings, &self.catalog.snapshot()).await?;
+        if rules > 0 {
+            tracing::info!(rules, "the first rules of prices are in the store; from now on they are changed there");
+        }
+        Ok(first)
+    }
 }
 
 /// Gives a store that never had a rule the ones of the file, or the demo's; says how many.

@@ -258,7 +258,7 @@ impl Step {
         match self {
             Self::Saga => app.saga_step(app.now(), limit).await,
             Self::Outbox => app.outbox_step(app.now(), limit).await,
-            Self::Expiry => app.expiry_step(app.now(), limit).await,
+            Self::Expiry => Ok(app.expiry_step(app.now(), limit).await? + app.forget_step(app.now(), limit).await?),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod docs;
 pub mod layers;
+pub mod protobuf;
 pub mod source;
 
 use std::fs;

@@ -9,6 +9,7 @@ pub mod checkout;
 pub mod explain;
 mod json;
 mod limits;
+pub mod message;
 pub mod order;
 pub mod page;
 pub mod payment;

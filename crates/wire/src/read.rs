@@ -198,6 +198,11 @@ impl<'r, 'a> Object<'r, 'a> {
         self.errors.note(self.path_of(name), code, message)
     }
 
+    /// Members nobody asked for are fine: what is read was not written for this reader.
+    pub fn ignore_the_rest(&mut self) {
+        self.members.clear();
+    }
+
     fn refuse_the_rest(&mut self) {
         for (name, _) in std::mem::take(&mut self.members) {
             // A stranger's name goes back as it came, but not at any length.

@@ -2,8 +2,8 @@
 
 use crate::limits::COUNT_MAX;
 use crate::read::Value;
-use domain::ids::{BookId, CouponCode, EditionId, ItemId};
-use domain::limits::{COUPON_CODES_MAX, QUANTITY_MAX};
+use domain::ids::{BookId, CouponCode, CustomerId, EditionId, ItemId, Version};
+use domain::limits::{COUPON_CODES_MAX, CUSTOMER_ID_MAX, QUANTITY_MAX};
 use domain::money::{Currency, Money, Ppm};
 use domain::quantity::Quantity;
 use domain::text::Text;
@@ -180,6 +180,15 @@ pub(crate) fn edition_id(value: Value<'_, '_>) -> Option<EditionId> {
 
 pub(crate) fn item_id(value: Value<'_, '_>) -> Option<ItemId> {
     id(value, ItemId::parse, "ITEM_NOT_FOUND")
+}
+
+pub(crate) fn customer_id(value: Value<'_, '_>) -> Option<CustomerId> {
+    value.parsed(CustomerId::parse, &format!("1 to {CUSTOMER_ID_MAX} visible ASCII characters"))
+}
+
+pub(crate) fn version(value: Value<'_, '_>) -> Option<Version> {
+    let n = u64::try_from(value.int()?).ok().map(Version);
+    n.or_else(|| value.wrong("INVALID", "Must not be negative."))
 }
 
 /// Codes are compared in upper case.

@@ -29,6 +29,9 @@ pub trait Leases: Send + Sync {
     /// Lets others have the job at once; nothing happens when the fence is not the present one.
     async fn give_up(&self, job: &Job, fence: Fence) -> Result<(), PortError>;
 
+    /// Who holds what just now.
+    async fn held(&self, now: Timestamp) -> Result<Vec<(Job, NodeName)>, PortError>;
+
     /// Whether the job may be done for this slot of time: true once a slot, however many nodes ask, and only under the
     /// present fence. Slots begin in their order: one before the last that was begun is over.
     async fn begin(&self, job: &Job, slot: Timestamp, fence: Fence, now: Timestamp) -> Result<bool, PortError>;

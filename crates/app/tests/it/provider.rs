@@ -242,7 +242,7 @@ async fn a_notice_is_forgotten_after_a_while() {
     let ledger: &dyn app::ports::Ledger = &world.store;
     for (days, known) in [(29, true), (2, false)] {
         world.clock.advance(Duration::from_secs(days * 86_400));
-        app.expiry_step(app.now(), 10).await.expect("swept");
+        app.forget_step(app.now(), 10).await.expect("swept");
         assert_eq!(ledger.noticed(&id).await.expect("an answer"), known, "after {days} days more");
     }
 }

@@ -123,6 +123,8 @@ pub enum Command {
     LetGo {
         checkout: CheckoutId,
     },
+    /// Was bought elsewhere: so many copies leave the cart, and no more than it has.
+    GiveUp(Line),
     /// The checkout was paid: exactly what was bought leaves the cart.
     Settle {
         checkout: CheckoutId,
@@ -283,7 +285,8 @@ impl Cart {
             Command::Merge { source, strategy } => self.merge(source, *strategy, now),
             Command::Hold { checkout } => Ok(if self.checkout.is_none() { updated(&mut self.checkout, Some(*checkout)) } else { None }),
             Command::LetGo { checkout } => Ok(if self.checkout == Some(*checkout) { updated(&mut self.checkout, None) } else { None }),
-            Command::Settle { checkout, order, bought, coupons } => Ok(self.settle(*checkout, *order, bought, coupons)),
+            Command::GiveUp(line) => Ok(self.give_up(line, now)),
+            Command::Settle { checkout, order, bought, coupons } => Ok(self.settle(*checkout, *order, bought, coupons, now)),
         }
     }
 
@@ -356,7 +359,26 @@ impl Cart {
         Ok(updated(&mut self.coupons, unique))
     }
 
-    fn settle(&mut self, checkout: CheckoutId, order: OrderId, bought: &[Line], coupons: &[CouponCode]) -> Option<CartEvent> {
+    fn give_up(&mut self, line: &Line, now: Timestamp) -> Option<CartEvent> {
+        let at = self.items.iter().position(|i| i.edition == line.edition)?;
+        let (edition, from) = (line.edition, self.items[at].quantity);
+        let Ok(to) = Quantity::new(i64::from(from.get()) - i64::from(line.quantity.get())) else {
+            self.items.remove(at);
+            return Some(CartEvent::ItemRemoved { edition, quantity: from });
+        };
+        self.items[at].quantity = to;
+        self.items[at].updated_at = now;
+        Some(CartEvent::ItemQuantityUpdated { edition, from, to })
+    }
+
+    fn settle(
+        &mut self,
+        checkout: CheckoutId,
+        order: OrderId,
+        bought: &[Line],
+        coupons: &[CouponCode],
+        now: Timestamp,
+    ) -> Option<CartEvent> {
         if self.settled == Some(checkout) && !planted("settled-twice") {
             return None;
         }
@@ -364,12 +386,7 @@ impl Cart {
             self.items.clear();
         }
         for line in bought {
-            let Some(at) = self.items.iter().position(|i| i.edition == line.edition) else { continue };
-            let left = i64::from(self.items[at].quantity.get()) - i64::from(line.quantity.get());
-            match Quantity::new(left) {
-                Ok(quantity) => self.items[at].quantity = quantity,
-                Err(_) => drop(self.items.remove(at)),
-            }
+            self.give_up(line, now);
         }
         self.coupons.retain(|c| !coupons.contains(c));
         self.checkout = None;

@@ -58,6 +58,10 @@ fn set(item: u128, n: i64) -> Command {
     Command::Set { item: ItemId(item), quantity: (n > 0).then(|| quantity(n)) }
 }
 
+fn give_up(edition: u128, n: i64) -> Command {
+    Command::GiveUp(Line { edition: EditionId(edition), quantity: quantity(n) })
+}
+
 fn decide(cart: &Cart, commands: &[Command]) -> Result<Decided, Refusal> {
     cart.decide(commands, &Shelf, &LIFETIMES, Timestamp(1_000_000))
 }
@@ -82,6 +86,8 @@ fn commands_change_a_cart_or_refuse() {
         (&[(1, 1)], vec![set(1, 0)], Ok(vec![])),
         (&[(1, 1)], vec![set(2, 1)], Err(Refusal::ItemNotFound)),
         (&[(1, 1), (2, 2)], vec![Command::Clear], Ok(vec![])),
+        (&[(1, 3), (2, 1)], vec![give_up(1, 2)], Ok(vec![(1, 1), (2, 1)])), // one more was added than was bought
+        (&[(1, 1), (2, 1)], vec![give_up(1, 2), give_up(3, 1)], Ok(vec![(2, 1)])), // fewer than were bought, and none
         (&[(1, 1)], vec![add(2, 1), set(3, 1)], Err(Refusal::ItemNotFound)), // all or nothing
         (&[(1, 1)], vec![Command::Currency(Currency::parse("EUR").expect("a currency"))], Err(Refusal::CurrencyFixed)),
         (&[], vec![Command::Currency(Currency::parse("EUR").expect("a currency")), add(14, 1)], Ok(vec![(14, 1)])),
@@ -103,6 +109,9 @@ fn the_version_counts_events_and_nothing_happens_twice() {
         (set(1, 2), vec!["cart.item_quantity_updated"]),
         (set(1, 0), vec!["cart.item_removed"]),
         (Command::Clear, vec!["cart.cleared"]),
+        (give_up(2, 1), vec!["cart.item_quantity_updated"]),
+        (give_up(2, 5), vec!["cart.item_removed"]),
+        (give_up(3, 1), vec![]),
         (Command::Coupons(vec![]), vec![]),
         (Command::Note(Note::parse("gift")), vec!["cart.updated"]),
         (Command::LetGo { checkout: CheckoutId(1) }, vec![]),

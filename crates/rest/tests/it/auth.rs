@@ -258,18 +258,19 @@ async fn what_is_anothers_is_not_there() {
 }
 
 #[test]
-fn the_key_of_a_directory_is_made_once_and_for_its_owner() {
+fn a_key_is_made_once_and_for_its_owner() {
     let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("token-key.pk8");
     let at = domain::time::Timestamp(1_000_000_000_000);
-    let first = DevIssuer::open(directory.path()).expect("a key");
+    let first = DevIssuer::open(&path).expect("a key");
     let token = first.token(&CustomerId::parse("ada").expect("an id"), Role::Customer, Duration::from_secs(60), at);
-    let again = DevIssuer::open(directory.path()).expect("the same key");
+    let again = DevIssuer::open(&path).expect("the same key");
     assert!(again.keys().check(&token, at).is_some() && first.keys().jwks() == again.keys().jwks());
     let files: Vec<_> = std::fs::read_dir(directory.path()).expect("a listing").map(|f| f.expect("a file")).collect();
     assert_eq!(files.len(), 1);
     assert_eq!(files[0].metadata().expect("metadata").permissions().mode() & 0o777, 0o600);
     std::fs::write(files[0].path(), b"not a key").expect("written");
-    assert!(DevIssuer::open(directory.path()).is_err());
+    assert!(DevIssuer::open(&path).is_err());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
-//! The real binary on the embedded store, over REST: each published promise is a test of its name.
+//! The real binary over REST, on the embedded store and at scale: each published promise is a test of its name.
 #![expect(clippy::disallowed_methods, reason = "tests start processes, wait for them, and run clients at once")]
 
+mod column;
 mod commands;
 mod crashes;
 mod disks;
@@ -11,6 +12,7 @@ mod linear;
 mod payments;
 mod promises;
 mod recovery;
+mod scale;
 mod schema;
 mod shop;
 mod taxes;

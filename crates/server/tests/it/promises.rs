@@ -1,21 +1,32 @@
 //! The promises of the contract, by number. `ROUNDS=100` repeats the races as often.
 
-use crate::shop::{Answer, Shop, dir, key, scale, usd};
+use crate::column::Column;
+use crate::shop::{Answer, dir, key, scale, usd};
 use futures_util::future::join_all;
 use futures_util::stream::{StreamExt, iter};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+crate::on_both! {
+    promise_1_a_hundred_concurrent_adds_leave_exactly_a_hundred_a_thousand_times_over
+    promise_3_sixty_four_racers_complete_one_checkout_with_one_order_one_charge_and_equal_answers
+    promise_4_of_five_hundred_buyers_of_the_last_copy_one_gets_it
+    promise_5_a_coupon_with_ten_uses_is_used_ten_times_by_two_hundred_racers
+    promise_7_a_cart_with_a_lifetime_of_two_seconds_is_gone_after_three
+    promise_9_merging_twice_or_twice_at_once_is_merging_once
+    promise_10_the_total_seen_is_the_total_paid_or_the_client_is_asked_again
+}
+
 fn quantity(cart: &Value) -> u64 {
     cart["items"].as_array().map_or(0, |items| items.iter().filter_map(|i| i["quantity"].as_u64()).sum())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn promise_1_a_hundred_concurrent_adds_leave_exactly_a_hundred_a_thousand_times_over() {
+async fn promise_1_a_hundred_concurrent_adds_leave_exactly_a_hundred_a_thousand_times_over(column: Column) {
     let dir = dir();
-    let shop = Shop::start(dir.path(), &[]);
+    let shop = column.start(dir.path(), &[]);
     let (book, _) = shop.admin(dir.path()).new_book("PROMISE-1", 1000, 1_000_000).await;
     let client = shop.client();
+    let rounds = column.fewer(1000, 40);
     let add = json!({ "productId": book, "quantity": 1 });
     let round = async |_| {
         let guest = client.guest().await;
@@ -26,15 +37,14 @@ async fn promise_1_a_hundred_concurrent_adds_leave_exactly_a_hundred_a_thousand_
         }
         quantity(&guest.get(&format!("/cart/{id}")).await.expect(200))
     };
-    let quantities: Vec<u64> = iter(0..1000).map(round).buffer_unordered(4).collect().await;
-    assert_eq!(quantities.len(), 1000);
+    let quantities: Vec<u64> = iter(0..rounds).map(round).buffer_unordered(4).collect().await;
+    assert_eq!(quantities.len(), rounds);
     assert!(quantities.iter().all(|q| *q == 100), "{quantities:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn promise_3_sixty_four_racers_complete_one_checkout_with_one_order_one_charge_and_equal_answers() {
+async fn promise_3_sixty_four_racers_complete_one_checkout_with_one_order_one_charge_and_equal_answers(column: Column) {
     let dir = dir();
-    let shop = Shop::start(dir.path(), &[]);
+    let shop = column.start(dir.path(), &[]);
     let admin = shop.admin(dir.path());
     let (book, _) = admin.new_book("PROMISE-3", 1000, 1000).await;
     let rounds = scale("ROUNDS", 10);
@@ -65,10 +75,9 @@ fn charges(dir: &std::path::Path) -> usize {
     keys.len()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn promise_4_of_five_hundred_buyers_of_the_last_copy_one_gets_it() {
+async fn promise_4_of_five_hundred_buyers_of_the_last_copy_one_gets_it(column: Column) {
     let dir = dir();
-    let shop = Shop::start(dir.path(), &[]);
+    let shop = column.start(dir.path(), &[]);
     let admin = shop.admin(dir.path());
     for round in 0..scale("ROUNDS", 1) {
         let (book, edition) = admin.new_book(&format!("PROMISE-4-{round}"), 1000, 1).await;
@@ -93,15 +102,14 @@ async fn promise_4_of_five_hundred_buyers_of_the_last_copy_one_gets_it() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn promise_5_a_coupon_with_ten_uses_is_used_ten_times_by_two_hundred_racers() {
+async fn promise_5_a_coupon_with_ten_uses_is_used_ten_times_by_two_hundred_racers(column: Column) {
     let dir = dir();
     let rules = dir.path().join("rules.toml");
     let shipping = "[[shipping]]\nid = 'standard'\nlabel = 'Standard'\nprice = 499\ncurrency = 'USD'\n";
     let rounds = scale("ROUNDS", 1);
     let coupon = |n| format!("[[coupon]]\ncode = 'TEN-{n}'\nlabel = 'Ten'\namount = 100\nuses_max = 10\n");
     std::fs::write(&rules, (0..rounds).map(coupon).chain([shipping.to_owned()]).collect::<String>()).expect("written");
-    let shop = Shop::start(dir.path(), &[("CARTWRIGHT_PRICING__RULES", rules.to_str().expect("text"))]);
+    let shop = column.start(dir.path(), &[("CARTWRIGHT_PRICING__RULES", rules.to_str().expect("text"))]);
     let (book, _) = shop.admin(dir.path()).new_book("PROMISE-5", 1000, 100_000).await;
     for round in 0..rounds {
         let racers: Vec<_> = iter(0..200)
@@ -124,10 +132,9 @@ async fn promise_5_a_coupon_with_ten_uses_is_used_ten_times_by_two_hundred_racer
     assert_eq!(shop.client().get("/pricing/discounts").await.expect(200)["items"], json!([]));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn promise_7_a_cart_with_a_lifetime_of_two_seconds_is_gone_after_three() {
+async fn promise_7_a_cart_with_a_lifetime_of_two_seconds_is_gone_after_three(column: Column) {
     let dir = dir();
-    let shop = Shop::start(dir.path(), &[("CARTWRIGHT_CART__TTL", "2s")]);
+    let shop = column.start(dir.path(), &[("CARTWRIGHT_CART__TTL", "2s")]);
     let (book, _) = shop.admin(dir.path()).new_book("PROMISE-7", 1000, 1000).await;
     let guest = shop.guest().await;
     let id = guest.cart(json!([{ "productId": book, "quantity": 1 }])).await;
@@ -141,10 +148,9 @@ async fn promise_7_a_cart_with_a_lifetime_of_two_seconds_is_gone_after_three() {
     assert!(gone.iter().all(|a| a.status == 404 && a.code() == "CART_NOT_FOUND"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn promise_9_merging_twice_or_twice_at_once_is_merging_once() {
+async fn promise_9_merging_twice_or_twice_at_once_is_merging_once(column: Column) {
     let dir = dir();
-    let shop = Shop::start(dir.path(), &[]);
+    let shop = column.start(dir.path(), &[]);
     let admin = shop.admin(dir.path());
     let (first, _) = admin.new_book("PROMISE-9A", 1000, 1000).await;
     let (second, _) = admin.new_book("PROMISE-9B", 2000, 1000).await;
@@ -163,10 +169,9 @@ async fn promise_9_merging_twice_or_twice_at_once_is_merging_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn promise_10_the_total_seen_is_the_total_paid_or_the_client_is_asked_again() {
+async fn promise_10_the_total_seen_is_the_total_paid_or_the_client_is_asked_again(column: Column) {
     let dir = dir();
-    let shop = Shop::start(dir.path(), &[]);
+    let shop = column.start(dir.path(), &[]);
     let admin = shop.admin(dir.path());
     for round in 0..scale("ROUNDS", 1) {
         let sku = format!("PROMISE-10-{round}");

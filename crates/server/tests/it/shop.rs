@@ -7,6 +7,7 @@ use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use std::any::Any;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,14 +15,16 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The binary under test, killed when dropped.
+/// The store under test, killed when dropped: one process, or several nodes and what stands beside them.
 pub struct Shop {
-    child: Child,
+    nodes: Vec<Child>,
+    /// Where requests are answered: by the process, or by what shares them out.
     pub listen: SocketAddr,
+    _beside: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 /// The binary these tests were built with, or the one that `SHOP_BIN` names.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     std::env::var_os("SHOP_BIN").map_or_else(|| env!("CARGO_BIN_EXE_cartwright").into(), PathBuf::from)
 }
 
@@ -57,13 +60,23 @@ impl Shop {
             .spawn()
             .expect("the binary starts");
         let listen = ready(&mut child)?;
-        Ok(Self { child, listen })
+        Ok(Self::of(vec![child], listen, vec![]))
+    }
+
+    pub fn of(nodes: Vec<Child>, listen: SocketAddr, beside: Vec<Box<dyn Any + Send + Sync>>) -> Self {
+        Self { nodes, listen, _beside: beside }
     }
 
     /// As a power switch would, but for the page cache.
     pub fn kill(mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("ended");
+        self.nodes.iter_mut().for_each(|node| node.kill().expect("killed"));
+        self.nodes.iter_mut().for_each(|node| drop(node.wait().expect("ended")));
+    }
+
+    /// The same to one of the nodes; the others go on.
+    pub fn kill_node(&mut self, n: usize) {
+        self.nodes[n].kill().expect("killed");
+        self.nodes[n].wait().expect("ended");
     }
 
     /// Stands still until what is given back is dropped; its clients wait.
@@ -73,21 +86,23 @@ impl Shop {
     }
 
     fn signal(&self, signal: &str) {
-        let done = Command::new("kill").args([signal, &self.child.id().to_string()]).status().expect("kill runs");
+        let nodes = self.nodes.iter().map(|node| node.id().to_string());
+        let done = Command::new("kill").arg(signal).args(nodes).status().expect("kill runs");
         assert!(done.success());
     }
 
-    /// Asks it to stop; says how it ended.
+    /// Asks it to stop; says how it ended, or how the first of its nodes did that ended badly.
     pub fn stop(mut self) -> Option<i32> {
         self.signal("-TERM");
-        self.child.wait().expect("ended").code()
+        let ends: Vec<_> = self.nodes.iter_mut().map(|node| node.wait().expect("ended").code()).collect();
+        ends.into_iter().find(|end| *end != Some(0)).unwrap_or(Some(0))
     }
 
-    /// How it ended by itself, if it does within this time.
+    /// How it, or one of its nodes, ended by itself, if it does within this time.
     pub async fn ended_within(&mut self, time: Duration) -> Option<ExitStatus> {
         let ended = async {
             loop {
-                if let Some(status) = self.child.try_wait().expect("a child") {
+                if let Some(status) = self.nodes.iter_mut().find_map(|node| node.try_wait().expect("a child")) {
                     return status;
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -185,8 +200,8 @@ pub fn ready(child: &mut Child) -> Result<SocketAddr, String> {
 
 impl Drop for Shop {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        self.nodes.iter_mut().for_each(|node| drop(node.kill()));
+        self.nodes.iter_mut().for_each(|node| drop(node.wait()));
     }
 }
 

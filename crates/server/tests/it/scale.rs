@@ -1,0 +1,183 @@
+//! The column at scale: three nodes behind HAProxy, on engines that all tests of a run share (`./dev cluster` starts them, and ends
+//! them when nobody uses them any more). Every test has a database, keys and names of exchanges of its own.
+
+use crate::shop::{Provider, Shop, ready};
+use serde_json::Value;
+use std::collections::hash_map::RandomState;
+use std::fs::{self, File};
+use std::hash::BuildHasher;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::thread;
+use std::time::Duration;
+
+pub const NODES: usize = 3;
+
+/// What `./dev cluster` says of itself.
+pub struct Engines {
+    pub folder: PathBuf,
+    all: Value,
+    _used: File,
+}
+
+/// The engines that all tests of a run share.
+pub fn engines() -> &'static Engines {
+    static ENGINES: LazyLock<Engines> = LazyLock::new(|| Engines::shared(Path::new(env!("CARGO_TARGET_TMPDIR")).join("engines")));
+    &ENGINES
+}
+
+fn dev(arguments: &[&str], folder: &Path) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dev");
+    let done = Command::new(script).args(arguments).arg("--dir").arg(folder).stdout(Stdio::null()).output().expect("./dev runs");
+    assert!(done.status.success(), "./dev {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+impl Engines {
+    /// Those that run in this folder, for as long as this process lives; started when there are none.
+    fn shared(folder: PathBuf) -> Self {
+        let lock = folder.with_added_extension("lock");
+        let lock = File::options().append(true).create(true).open(&lock).expect("a lock");
+        loop {
+            lock.lock_shared().expect("locked");
+            if let Some(all) = running(&folder) {
+                return Self { folder, all, _used: lock };
+            }
+            lock.unlock().expect("unlocked");
+            lock.lock().expect("locked");
+            if running(&folder).is_none() {
+                dev(&["down"], &folder);
+                dev(&["cluster", "--without-nodes", "--while-used"], &folder);
+            }
+            lock.unlock().expect("unlocked");
+        }
+    }
+
+    fn text(&self, key: &str) -> &str {
+        self.all[key].as_str().expect("an address")
+    }
+
+    pub fn redis(&self) -> String {
+        self.all["redis"].as_array().expect("addresses").iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
+    }
+
+    pub fn rabbit(&self) -> &str {
+        self.text("rabbit")
+    }
+
+    /// A database of the shared PostgreSQL, for reads that may be stale too.
+    pub fn postgres(&self, database: &str) -> [String; 2] {
+        ["postgres", "postgres_read"].map(|key| self.text(key).replace("/cartwright", &format!("/{database}")))
+    }
+
+    fn new_database(&self, name: &str) {
+        let server = self.text("postgres");
+        let done = Command::new("psql").args([server, "-q", "-c", &format!("CREATE DATABASE \"{name}\"")]).output().expect("psql runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+fn running(folder: &Path) -> Option<Value> {
+    let all: Value = serde_json::from_slice(&fs::read(folder.join("cluster.json")).ok()?).ok()?;
+    let reached = |key: &str| {
+        let address = all[key].as_str().or(all[key][0].as_str())?;
+        let host = address.split("://").nth(1)?.rsplit('@').next()?.split('/').next()?;
+        TcpStream::connect_timeout(&host.parse().ok()?, Duration::from_secs(1)).ok()
+    };
+    (all["ready"] == true && ["redis", "postgres", "rabbit"].into_iter().all(|key| reached(key).is_some())).then_some(all)
+}
+
+/// What a store at scale is called in the shared engines: decided once for each data directory.
+fn name_of(dir: &Path) -> String {
+    let file = dir.join("name-at-scale");
+    fs::read_to_string(&file).unwrap_or_else(|_| {
+        let name = format!("t{:016x}", RandomState::new().hash_one(dir));
+        engines().new_database(&name);
+        fs::write(&file, &name).expect("written");
+        name
+    })
+}
+
+/// The variables of a node of the store of this directory.
+pub fn variables(dir: &Path) -> Vec<(String, String)> {
+    let (engines, name) = (engines(), name_of(dir));
+    let [postgres, postgres_read] = engines.postgres(&name);
+    let key = dir.join("token-key.pk8");
+    [
+        ("STORE__POSTGRES_URL", postgres),
+        ("STORE__POSTGRES_READ_URL", postgres_read),
+        ("STORE__POSTGRES_CONNECTIONS_MAX", "6".to_owned()),
+        ("STORE__REDIS_URLS", engines.redis()),
+        ("STORE__REDIS_PREFIX", format!("{name}:")),
+        ("BUS__URLS", engines.rabbit().to_owned()),
+        ("BUS__PREFIX", name),
+        ("TOKEN_KEY", key.to_str().expect("text").to_owned()),
+        ("PAYMENTS__PROVIDER", "http".to_owned()),
+    ]
+    .map(|(key, value)| (format!("CARTWRIGHT_{key}"), value))
+    .into()
+}
+
+/// Starts a payment provider, three nodes, and what shares requests out to them.
+pub fn try_start(binary: &Path, dir: &Path, more: &[(&str, &str)]) -> Result<Shop, String> {
+    let ledger = dir.join("payment-simulator.jsonl");
+    let provider = Provider::start("127.0.0.1:0", &["payment-simulator", "--ledger", ledger.to_str().expect("text")]);
+    let shared = variables(dir);
+    let start = |n: usize| -> Result<(Child, SocketAddr), String> {
+        let mut node = Command::new(binary)
+            .env_clear()
+            .args(["--data-dir".as_ref(), dir.join(format!("node-{n}")).as_os_str()])
+            .args(["--listen", "127.0.0.1:0", "--log", "json"])
+            .env("CARTWRIGHT_RATE_LIMITS__ENABLED", "false")
+            .envs(shared.iter().map(|(key, value)| (key, value)))
+            .env("CARTWRIGHT_PAYMENTS__URL", provider.url())
+            .env("CARTWRIGHT_NODE", format!("node-{n}"))
+            .envs(more.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        ready(&mut node).map(|listen| (node, listen))
+    };
+    let started: Vec<_> = thread::scope(|scope| {
+        let starts: Vec<_> = (1..=NODES).map(|n| scope.spawn(move || start(n))).collect();
+        starts.into_iter().map(|start| start.join().expect("no panic")).collect::<Result<_, _>>()
+    })?;
+    let (nodes, listen): (Vec<_>, Vec<_>) = started.into_iter().unzip();
+    let (balancer, address) = balance(dir, &listen);
+    Ok(Shop::of(nodes, address, vec![Box::new(provider), Box::new(Ended(balancer))]))
+}
+
+/// A process that ends when this is dropped.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// HAProxy as `./dev cluster` has it, in front of these.
+fn balance(dir: &Path, nodes: &[SocketAddr]) -> (Child, SocketAddr) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dev");
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
+    let config = Command::new(script)
+        .arg("balancer")
+        .arg(port.port().to_string())
+        .args(nodes.iter().map(SocketAddr::to_string))
+        .output()
+        .expect("./dev runs");
+    let path = dir.join("haproxy.cfg");
+    fs::write(&path, config.stdout).expect("written");
+    let log = || File::create(dir.join("haproxy.log")).expect("a log");
+    let balancer = Command::new("haproxy").args(["-db", "-f"]).arg(&path).stdout(log()).stderr(log()).spawn().expect("HAProxy starts");
+    for _ in 0..400 {
+        if TcpStream::connect(port).is_ok() {
+            return (balancer, port);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("HAProxy does not listen: {}", fs::read_to_string(dir.join("haproxy.log")).unwrap_or_default());
+}

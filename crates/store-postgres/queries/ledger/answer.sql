@@ -1,0 +1,1 @@
+SELECT fingerprint, at, body FROM answers WHERE key = $1

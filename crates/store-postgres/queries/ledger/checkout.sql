@@ -1,0 +1,1 @@
+SELECT body FROM checkouts WHERE id = $1

@@ -1,0 +1,1 @@
+SELECT did_it_happen($1)

@@ -1,0 +1,1 @@
+SELECT 1 FROM notices WHERE id = $1

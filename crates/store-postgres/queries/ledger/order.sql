@@ -1,0 +1,1 @@
+SELECT body FROM orders WHERE id = $1

@@ -1,0 +1,1 @@
+SELECT on_hand, reserved, moves FROM stock WHERE edition = $1

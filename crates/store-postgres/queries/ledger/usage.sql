@@ -1,0 +1,1 @@
+SELECT name, used FROM counters WHERE name = ANY ($1)

@@ -1,0 +1,1 @@
+SELECT deliver($1, $2, $3)

@@ -1,0 +1,1 @@
+SELECT forget_deliveries($1, $2)

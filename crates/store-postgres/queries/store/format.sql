@@ -1,0 +1,2 @@
+-- The steps that the schema has been through.
+SELECT number, name, checksum FROM migrations ORDER BY number

@@ -1,0 +1,136 @@
+//! A change as the database's `commit_change` takes it, its records made where the caller is; and what comes of it.
+
+use crate::answers;
+use crate::columns::{Id, int, owner_key};
+use crate::fault::Fault;
+use crate::stock::Moves;
+use app::ports::{Answer, Change, Committed, UseChange, UseMove};
+use domain::ids::{CheckoutId, EditionId};
+use domain::stock::StockLevel;
+use domain::time::Timestamp;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+type Parameter = Box<dyn ToSql + Sync + Send>;
+
+macro_rules! parameters {
+    ($($value:expr),* $(,)?) => { vec![$(Box::new($value) as Parameter),*] };
+}
+
+pub struct Encoded {
+    /// All but the first, which is the id of the commit.
+    parameters: Vec<Parameter>,
+    stock: Moves,
+    uses: Vec<UseMove>,
+    answer: Option<Answer>,
+}
+
+/// What a commit came to, and the levels it left.
+pub type Outcome = (Committed, Vec<(EditionId, StockLevel)>);
+
+impl Encoded {
+    pub fn of(change: Change, now: Timestamp) -> Self {
+        let Change { checkout, order, order_alarm, stock, uses, outbox, notice, answer } = change;
+        let stock = Moves::of(stock);
+        let uses = by_counter(uses);
+        let outbox: Vec<_> = outbox.iter().map(records::encode_outgoing).collect();
+        let (a, c, o) = (answer.as_ref(), checkout.as_ref(), order.as_ref());
+        let next = o.map(|o| &o.order);
+        let parameters = parameters![
+            now.0,
+            a.map(|a| Id::from(a.mark.key)),
+            a.map(|a| Id::from(a.mark.fingerprint)),
+            a.map(|a| a.at.0),
+            a.map(|a| a.body.to_vec()),
+            c.map(|(c, _)| Id(c.id.0)),
+            c.map(|(_, expected)| int(expected.0)),
+            c.map(|(c, _)| int(c.version.0)),
+            c.map(|(c, _)| Id(c.cart.0)),
+            c.map(|(c, _)| owner_key(&c.owner)),
+            c.map(|(c, _)| c.created_at.0),
+            c.map(|(c, _)| c.state.is_live()),
+            c.map(|(c, _)| c.state.is_done()),
+            c.map(|(c, _)| c.due_at.0),
+            c.map(|(c, _)| records::encode_checkout(c)),
+            next.map(|o| Id(o.id.0)),
+            o.map(|o| int(o.expected().0)),
+            next.map(|o| int(o.version.0)),
+            next.map(|o| o.number.to_string()),
+            next.map(|o| Id(o.checkout.0)),
+            next.map(|o| owner_key(&o.owner)),
+            next.map(|o| o.placed_at.0),
+            next.map(|o| o.status.as_str()),
+            next.map(|o| o.payment.as_str()),
+            next.map(records::encode_order),
+            o.map(|o| o.events.iter().map(records::encode_recorded).collect::<Vec<_>>()),
+            order_alarm.map(|(order, _)| Id(order.0)),
+            order_alarm.map(|(_, at)| at.0),
+            stock.editions.clone(),
+            stock.subjects.clone(),
+            stock.kinds.clone(),
+            stock.ns.clone(),
+            stock.causes.clone(),
+            uses.iter().map(|step| step.counter.to_string()).collect::<Vec<_>>(),
+            uses.iter().map(|step| by(step.change)).collect::<Vec<_>>(),
+            uses.iter().map(|step| most(step.change)).collect::<Vec<_>>(),
+            uses.iter().map(|step| step.cause.clone()).collect::<Vec<_>>(),
+            notice.map(|id| id.as_str().to_owned()),
+            outbox,
+        ];
+        Self { parameters, stock, uses, answer }
+    }
+
+    pub fn parameters<'a>(&'a self, commit: &'a Id) -> Vec<&'a (dyn ToSql + Sync)> {
+        let others = self.parameters.iter().map(|one| &**one as &(dyn ToSql + Sync));
+        [commit as &(dyn ToSql + Sync)].into_iter().chain(others).collect()
+    }
+
+    /// What the row says.
+    pub fn outcome(&self, row: &Row) -> Result<Outcome, Fault> {
+        let committed = match row.try_get::<_, Option<&str>>("outcome")? {
+            None => {
+                let levels: Option<Vec<i64>> = row.try_get("levels")?;
+                return Ok((Committed::Done, self.stock.levels(&levels.unwrap_or_default())));
+            }
+            Some("answered") => Committed::Answered(self.first(row)?),
+            Some("checkout conflict") => Committed::CheckoutConflict,
+            Some("cart taken") => Committed::CartTaken(CheckoutId(row.try_get::<_, Id>("taken")?.0)),
+            Some("order conflict") => Committed::OrderConflict,
+            Some("number taken") => Committed::NumberTaken,
+            Some("stock short") => Committed::StockShort(self.stock.short(&row.try_get::<_, Vec<i64>>("short")?)),
+            Some("used up") => Committed::UsedUp(self.used_up(row.try_get("used_up")?).counter.clone()),
+            Some(other) => return Err(Fault::Unheard(other.to_owned())),
+        };
+        Ok((committed, Vec::new()))
+    }
+
+    fn first(&self, row: &Row) -> Result<Answer, Fault> {
+        let asked = self.answer.as_ref().expect("invariant: only an answer meets an earlier one");
+        answers::read(asked.mark.key, row, ["first_fingerprint", "first_at", "first_body"])
+    }
+
+    fn used_up(&self, number: i32) -> &UseMove {
+        let place = usize::try_from(number - 1).ok();
+        place.and_then(|place| self.uses.get(place)).expect("invariant: it is one of those that were given")
+    }
+}
+
+/// In the order in which every transaction locks them; moves of one counter as they were given.
+fn by_counter(mut uses: Vec<UseMove>) -> Vec<UseMove> {
+    uses.sort_by_cached_key(|step| step.counter.to_string());
+    uses
+}
+
+fn by(change: UseChange) -> i64 {
+    match change {
+        UseChange::Use { by, .. } => int(by),
+        UseChange::GiveBack { by } => -int(by),
+    }
+}
+
+fn most(change: UseChange) -> Option<i64> {
+    match change {
+        UseChange::Use { limit, .. } => limit.map(int),
+        UseChange::GiveBack { .. } => None,
+    }
+}

@@ -1,0 +1,52 @@
+//! Carrying a change to the database, and finding out what became of it when the connection breaks on the way.
+//!
+//! Each try has an id, which the transaction writes down. When nobody says what came of it, a new connection asks for the id:
+//! if it is there, it happened; if not, the question itself writes it down as undone, and the transaction, should it still be
+//! on its way, fails on it. So there is always an answer, also from a replica that has taken over, and it does not change.
+
+use crate::change::{Encoded, Outcome};
+use crate::columns::Id;
+use crate::fault::Fault;
+use crate::limits::{RESOLVE_AFTER, RESOLVE_TRIES_MAX, RETRY_AFTER, TRIES_MAX};
+use crate::pool::Connections;
+use crate::queries;
+use app::ports::Committed;
+use backon::{ExponentialBuilder, Retryable};
+use domain::time::Timestamp;
+
+/// Commits once, however often it takes.
+pub async fn commit(to: &Connections, change: &Encoded, now: Timestamp) -> Result<Outcome, Fault> {
+    let tries = ExponentialBuilder::new().with_min_delay(RETRY_AFTER).with_max_times(TRIES_MAX - 1).with_jitter();
+    let once = || attempt(to, change, Id(commit_id(now)));
+    once.retry(tries).when(|fault| matches!(fault, Fault::Undone)).await
+}
+
+async fn attempt(to: &Connections, change: &Encoded, id: Id) -> Result<Outcome, Fault> {
+    match to.row(queries::ledger::commit, &change.parameters(&id)).await {
+        Ok(row) => change.outcome(&row.ok_or(Fault::Undone)?),
+        Err(fault) if fault.may_have_happened() => match happened(to, id).await {
+            // The levels are not known from here.
+            Ok(true) => Ok((Committed::Done, Vec::new())),
+            Ok(false) => Err(Fault::Undone),
+            Err(_) => Err(fault),
+        },
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Whether the commit of this id happened; never says no to one that still may.
+async fn happened(to: &Connections, id: Id) -> Result<bool, Fault> {
+    let patience = ExponentialBuilder::new().with_min_delay(RESOLVE_AFTER).with_max_times(RESOLVE_TRIES_MAX).with_jitter();
+    let ask = || async { Ok(to.rows(queries::ledger::did_it_happen, &[&id]).await?[0].try_get(0)?) };
+    ask.retry(patience).await
+}
+
+/// Its first 48 bits are the time in milliseconds, so that old ones lie together.
+fn commit_id(now: Timestamp) -> u128 {
+    first_commit_id(now) | (fastrand::u128(..) >> 48)
+}
+
+/// Commits of earlier milliseconds have smaller ids.
+pub fn first_commit_id(at: Timestamp) -> u128 {
+    u128::from(u64::try_from(at.0 / 1000).unwrap_or(0)) << 80
+}

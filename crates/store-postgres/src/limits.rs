@@ -1,0 +1,38 @@
+//! Bounds of the connections and of what is tried again.
+
+use std::time::Duration;
+
+/// Connections a node opens unless told otherwise. A server with few cores does the most work with few of them at once.
+pub const CONNECTIONS_MAX: usize = 16;
+/// How long a call waits for a connection before it is refused: whoever waits longer is better off asking another node.
+pub const WAIT_MAX: Duration = Duration::from_millis(500);
+/// How long it may take to open a connection and to prepare every query on it.
+pub const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// How long the server works on one statement.
+pub const STATEMENT_MAX: Duration = Duration::from_secs(5);
+/// How long a statement waits for a row that another holds.
+pub const LOCK_MAX: Duration = Duration::from_secs(2);
+/// How long a transaction may stand open with nothing to do before the server ends it.
+pub const IDLE_IN_TRANSACTION_MAX: Duration = Duration::from_secs(5);
+/// What a call waits beyond the statement's own time before the server counts as gone.
+pub const ANSWER_SLACK: Duration = Duration::from_secs(1);
+/// After so long without a word the other side of a connection is asked whether it is still there.
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+/// How long a change of the schema waits for a table that is in use: whoever comes behind it waits as well.
+pub const MIGRATION_LOCK_MAX: Duration = Duration::from_secs(2);
+/// How long a node waits for another one that changes the schema.
+pub const MIGRATION_WAIT_MAX: Duration = Duration::from_mins(10);
+/// How often a transaction that lost to another (serialization failure, deadlock) is tried.
+pub const TRIES_MAX: usize = 5;
+/// Before the second try; doubled from there, with jitter.
+pub const RETRY_AFTER: Duration = Duration::from_millis(2);
+/// How often the database is asked what became of a commit, and how long it waits before the second time; doubled from there
+/// with jitter. Together some ten seconds: a server restarts in that time, and a replica takes over.
+pub const RESOLVE_TRIES_MAX: usize = 8;
+pub const RESOLVE_AFTER: Duration = Duration::from_millis(50);
+/// A read is tried once more on another connection when its own turns out to be broken: a server that was restarted breaks all.
+pub const READ_TRIES_MAX: usize = 3;
+/// Ids of commits that are forgotten at a time: there are more of them than of answers.
+pub const COMMITS_FORGOTTEN_MAX: i64 = 10_000;
+/// Every so many reads of the outbox, its floor is looked after.
+pub const FLOOR_EVERY: u64 = 16;

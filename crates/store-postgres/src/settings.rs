@@ -1,0 +1,66 @@
+use crate::limits;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the database is, and how patient a node is with it.
+#[derive(Clone)]
+pub struct PgSettings {
+    /// `postgres://user:password@host[,host]/database?sslmode=require`. Of several hosts the one that takes writes is used.
+    pub url: String,
+    /// A replica, for reads that may be stale. Decisions never read there.
+    pub read_url: Option<String>,
+    /// Whom to trust besides the system's certificates: a PEM file.
+    pub root_certificates: Option<PathBuf>,
+    /// To each of the two servers.
+    pub connections_max: usize,
+    /// How long a call waits for a connection.
+    pub wait_max: Duration,
+    pub connect_max: Duration,
+    pub statement_max: Duration,
+    pub lock_max: Duration,
+    /// Starts also on a server that may forget what it has acknowledged (`fsync`, `full_page_writes` or
+    /// `synchronous_commit` off). For tests.
+    pub forgetful_allowed: bool,
+}
+
+impl PgSettings {
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            read_url: None,
+            root_certificates: None,
+            connections_max: limits::CONNECTIONS_MAX,
+            wait_max: limits::WAIT_MAX,
+            connect_max: limits::CONNECT_MAX,
+            statement_max: limits::STATEMENT_MAX,
+            lock_max: limits::LOCK_MAX,
+            forgetful_allowed: false,
+        }
+    }
+}
+
+/// Without the urls: there are passwords in them.
+impl std::fmt::Debug for PgSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            url: _,
+            read_url: _,
+            root_certificates,
+            connections_max,
+            wait_max,
+            connect_max,
+            statement_max,
+            lock_max,
+            forgetful_allowed,
+        } = self;
+        f.debug_struct("PgSettings")
+            .field("root_certificates", root_certificates)
+            .field("connections_max", connections_max)
+            .field("wait_max", wait_max)
+            .field("connect_max", connect_max)
+            .field("statement_max", statement_max)
+            .field("lock_max", lock_max)
+            .field("forgetful_allowed", forgetful_allowed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,74 @@
+//! Stock moves as the database's `move_stock` takes them, and what it answers.
+
+use crate::columns::{Id, uint};
+use domain::ids::EditionId;
+use domain::refusal::Short;
+use domain::stock::{StockChange, StockLevel, StockMove};
+
+/// By edition, which is the order in which every transaction locks them; moves of one edition as they were given.
+pub struct Moves {
+    moves: Vec<(usize, StockMove)>,
+    pub editions: Vec<Id>,
+    pub subjects: Vec<String>,
+    pub kinds: Vec<&'static str>,
+    pub ns: Vec<i64>,
+    pub causes: Vec<String>,
+}
+
+impl Moves {
+    pub fn of(moves: Vec<StockMove>) -> Self {
+        let mut moves: Vec<_> = moves.into_iter().enumerate().collect();
+        moves.sort_by_key(|(_, one)| one.edition);
+        let each = || moves.iter().map(|(_, one)| one);
+        let (kinds, ns) = each().map(|one| kind(one.change)).unzip();
+        Self {
+            editions: each().map(|one| Id(one.edition.0)).collect(),
+            subjects: each().map(|one| one.edition.to_string()).collect(),
+            kinds,
+            ns,
+            causes: each().map(|one| one.cause.clone()).collect(),
+            moves,
+        }
+    }
+
+    fn numbered(&self, number: i64) -> Option<&(usize, StockMove)> {
+        self.moves.get(usize::try_from(number - 1).ok()?)
+    }
+
+    /// The levels after the moves that were applied.
+    pub fn levels(&self, answer: &[i64]) -> Vec<(EditionId, StockLevel)> {
+        let count = |n: i64| u32::try_from(n).expect("invariant: the table has no other counts");
+        let level = |four: &[i64]| {
+            let (_, one) = self.numbered(four[0])?;
+            Some((one.edition, StockLevel { on_hand: count(four[1]), reserved: count(four[2]), moves: uint(four[3]) }))
+        };
+        answer.chunks_exact(4).filter_map(level).collect()
+    }
+
+    /// Every edition that is short, once, in the order of the change.
+    pub fn short(&self, answer: &[i64]) -> Vec<Short> {
+        let mut short: Vec<(usize, Short)> = Vec::new();
+        for two in answer.chunks_exact(2) {
+            let Some((place, one)) = self.numbered(two[0]) else { continue };
+            if short.iter().all(|(_, told)| told.edition != one.edition) {
+                let wanted = u32::try_from(kind(one.change).1.unsigned_abs()).unwrap_or(u32::MAX);
+                let available = u32::try_from(two[1]).unwrap_or(0);
+                short.push((*place, Short { edition: one.edition, sku: None, wanted, available }));
+            }
+        }
+        short.sort_by_key(|(place, _)| *place);
+        short.into_iter().map(|(_, short)| short).collect()
+    }
+}
+
+/// How a change is kept, and how many it is about.
+fn kind(change: StockChange) -> (&'static str, i64) {
+    match change {
+        StockChange::Reserve(n) => ("reserve", n.into()),
+        StockChange::Release(n) => ("release", n.into()),
+        StockChange::Consume(n) => ("consume", n.into()),
+        StockChange::Return(n) => ("return", n.into()),
+        StockChange::Receive(n) => ("receive", n.into()),
+        StockChange::Count(n) => ("count", n.into()),
+    }
+}

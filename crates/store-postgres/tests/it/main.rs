@@ -1,0 +1,11 @@
+//! Every sentence of the ports this store implements, on a real server; and what only a store on a server has to do.
+
+mod joined;
+mod leased;
+mod servers;
+mod start;
+
+conformance::ledger!(joined::subject().await);
+conformance::outbox!(joined::subject().await);
+
+conformance::leases!(leased::leases().await);
