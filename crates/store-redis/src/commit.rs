@@ -54,7 +54,12 @@ impl RedisStore {
                 [part] => self.make(part, attempt.write, now).await?,
                 parts => self.transact(parts, attempt.write, now).await?,
             };
-            attempt.stamps = if matches!(ended.outcome, Outcome::Done) { writing.done() } else { writing.nothing() };
+            attempt.stamps = match (&*parts, &ended.outcome) {
+                ([_], Outcome::Done) => writing.done(),
+                ([_], _) => writing.nothing(),
+                // Seals come and go.
+                _ => Stamps::default(),
+            };
             attempt.repeated |= ended.repeated;
             let part = &mut parts[ended.part];
             match ended.outcome {

@@ -1,8 +1,9 @@
 //! Copies of carts and sessions in this process, and whether they are still what is stored.
 //!
-//! The servers tell every node which carts and sessions others have changed (`CLIENT TRACKING`, in broadcast mode), on the
-//! connection that the node reads and writes them by, and between the replies: what a reply says is what is stored until
-//! the connection tells otherwise. Nothing is told of the node's own changes.
+//! A server remembers what a connection has read, and tells on that connection, between its replies, when somebody else
+//! changes it (`CLIENT TRACKING`): what a reply says is what is stored until the connection says otherwise. What the
+//! connection itself writes it is not told of, and what it wrote is not remembered as read: so the functions read what they
+//! have written (`watch` in `library.lua`), and whatever else this node writes ends its copies here.
 //!
 //! A copy carries a [`Stamp`] that was taken before its read was sent. Whatever happens to the cart meanwhile or later
 //! (a change by another node, one of its own, a connection that breaks) makes the stamp an old one, and the copy with it.
@@ -51,14 +52,8 @@ impl Changes {
     }
 
     /// The command that has a connection tell of them.
-    pub fn tracking(&self) -> redis::Cmd {
-        let mut track = redis::cmd("CLIENT");
-        track.arg("TRACKING").arg("ON").arg("BCAST");
-        for prefix in &self.prefixes {
-            track.arg("PREFIX").arg(prefix);
-        }
-        track.arg("NOLOOP");
-        track
+    pub fn tracking() -> redis::Cmd {
+        redis::cmd("CLIENT").arg("TRACKING").arg("ON").arg("NOLOOP").take()
     }
 
     fn counter(&self, id: u128) -> &AtomicU32 {
@@ -401,7 +396,9 @@ mod tests {
     /// Whatever happens between a read and its copy.
     #[test]
     fn a_copy_is_believed_only_if_nothing_has_happened_since_its_read_was_sent() {
-        let here = |changes: &Changes| drop(changes.changed_here(7, changes.stamp(7)));
+        let here = |changes: &Changes| {
+            changes.changed_here(7, changes.stamp(7));
+        };
         let events: [(&str, &dyn Fn(&Changes), bool); 5] = [
             ("nothing", &|_| {}, true),
             ("another node's change", &|changes| changes.changed(7), false),

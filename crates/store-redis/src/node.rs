@@ -95,8 +95,8 @@ impl Dialer {
         let mut connection = client.get_multiplexed_async_connection_with_config(&self.config).await?;
         vet::vet(&mut connection, self.require_aof).await?;
         self.library.load(&mut connection).await?;
-        if let Some(changes) = &self.changes {
-            changes.tracking().exec_async(&mut connection).await?;
+        if self.changes.is_some() {
+            Changes::tracking().exec_async(&mut connection).await?;
         }
         Ok(connection)
     }

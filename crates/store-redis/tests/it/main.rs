@@ -1,6 +1,8 @@
 //! Every sentence of the ports on private Redis servers, and what only a store across a network has to do.
 
+mod copies;
 mod limits;
+mod proxy;
 mod servers;
 mod subject;
 
