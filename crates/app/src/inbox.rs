@@ -204,10 +204,8 @@ fn mark(message: &Incoming, sequence: Option<u64>) -> OnceMark {
         sha.update((part.len() as u64).to_be_bytes());
         sha.update(part);
     }
-    OnceMark { key: keyed(&owner, first_half(sha)), fingerprint: [0; 16] }
-}
-
-/// What is remembered of an owner lies where the owner's cart does.
-fn keyed(_owner: &Owner, key: [u8; 16]) -> [u8; 16] {
-    key
+    let mut key = first_half(sha);
+    // What is remembered of an owner lies where the owner's cart does.
+    key[0] = owner.partition().0;
+    OnceMark { key, fingerprint: [0; 16] }
 }

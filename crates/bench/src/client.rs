@@ -5,10 +5,11 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
@@ -16,6 +17,9 @@ use tokio::net::TcpStream;
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 const CONNECT_TRIES: u32 = 50;
 const CONNECT_WAIT: Duration = Duration::from_millis(20);
+/// The pause before a request is sent again, when the answer does not say.
+const RETRY_WAIT: Duration = Duration::from_millis(250);
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// The status of a request that got no answer.
 pub const NO_ANSWER: u16 = 0;
 
@@ -30,6 +34,7 @@ impl Token {
 }
 
 /// One request. `label` is the line of the report it counts for.
+#[derive(Clone)]
 pub struct Ask<'a> {
     pub label: &'static str,
     pub method: Method,
@@ -66,6 +71,8 @@ impl<'a> Ask<'a> {
 pub struct Reply {
     pub status: u16,
     pub body: Bytes,
+    /// When to come back, if it said so.
+    pub retry_after: Option<Duration>,
 }
 
 impl Reply {
@@ -94,6 +101,8 @@ pub struct Tally {
     pub writes: u64,
     pub bytes: u64,
     pub errors: BTreeMap<u16, u64>,
+    /// Requests that were sent again.
+    pub retried: u64,
 }
 
 pub type Latencies = Histogram<u64>;
@@ -122,6 +131,7 @@ impl Tally {
         self.requests += other.requests;
         self.writes += other.writes;
         self.bytes += other.bytes;
+        self.retried += other.retried;
         for (status, n) in &other.errors {
             *self.errors.entry(*status).or_default() += n;
         }
@@ -133,6 +143,14 @@ pub struct Client {
     host_header: HeaderValue,
     sender: SendRequest<Full<Bytes>>,
     pub tally: Tally,
+    /// Names its requests when it sends them again if they may have failed.
+    again: Option<Keys>,
+}
+
+/// Idempotency keys of one client, which no other has.
+struct Keys {
+    client: String,
+    next: u64,
 }
 
 impl Client {
@@ -140,20 +158,41 @@ impl Client {
         let host = url.strip_prefix("http://").ok_or("only http:// is spoken here")?.trim_end_matches('/').to_owned();
         let sender = open(&host).await?;
         let host_header = HeaderValue::try_from(&host)?;
-        Ok(Self { host, host_header, sender, tally: Tally::default() })
+        Ok(Self { host, host_header, sender, tally: Tally::default(), again: None })
+    }
+
+    /// Sends what may have failed once more, under the same key.
+    pub fn again(self) -> Self {
+        static CLIENTS: AtomicU64 = AtomicU64::new(0);
+        let client = format!("{}-{}", std::process::id(), CLIENTS.fetch_add(1, Relaxed));
+        Self { again: Some(Keys { client, next: 0 }), ..self }
     }
 
     /// Sends and waits. A broken connection is an answer of its own ([`NO_ANSWER`]) and is opened again;
     /// an error means the server is gone.
-    pub async fn send(&mut self, ask: Ask<'_>) -> Result<Reply, Failure> {
+    pub async fn send(&mut self, mut ask: Ask<'_>) -> Result<Reply, Failure> {
         let (label, wrote) = (ask.label, ask.body.is_some());
-        let request = ask.request(&self.host_header)?;
         let start = Instant::now();
+        if let (Some(keys), true, None) = (&mut self.again, wrote, &ask.key) {
+            keys.next += 1;
+            ask.key = Some(format!("{}-{}", keys.client, keys.next));
+        }
+        let mut reply = self.try_once(ask.clone()).await?;
+        if self.again.is_some() && reply.is_unknown() {
+            self.tally.retried += 1;
+            tokio::time::sleep(reply.retry_after.unwrap_or(RETRY_WAIT).min(RETRY_WAIT_MAX)).await;
+            reply = self.try_once(ask).await?;
+        }
+        self.tally.count(label, wrote, start.elapsed(), &reply);
+        Ok(reply)
+    }
+
+    async fn try_once(&mut self, ask: Ask<'_>) -> Result<Reply, Failure> {
+        let request = ask.request(&self.host_header)?;
         let reply = match tokio::time::timeout(ANSWER_WAIT, exchange(&mut self.sender, request)).await {
             Ok(Ok(reply)) => reply,
-            Ok(Err(_)) | Err(_) => Reply { status: NO_ANSWER, body: Bytes::new() },
+            Ok(Err(_)) | Err(_) => Reply { status: NO_ANSWER, body: Bytes::new(), retry_after: None },
         };
-        self.tally.count(label, wrote, start.elapsed(), &reply);
         if reply.status == NO_ANSWER || self.sender.is_closed() {
             self.sender = open(&self.host).await?;
         }
@@ -165,8 +204,9 @@ async fn exchange(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<B
     sender.ready().await?;
     let response = sender.send_request(request).await?;
     let status = response.status().as_u16();
+    let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let body = response.into_body().collect().await?.to_bytes();
-    Ok(Reply { status, body })
+    Ok(Reply { status, body, retry_after: seconds.map(Duration::from_secs) })
 }
 
 async fn open(host: &str) -> Result<SendRequest<Full<Bytes>>, Failure> {

@@ -10,7 +10,9 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its report is what it prints")]
 
 mod bare;
+mod chaos;
 mod client;
+mod events;
 mod report;
 mod run;
 mod scenario;
@@ -50,6 +52,8 @@ enum Command {
     Checkout(Options),
     /// 60 % catalog, 25 % adds, 10 % cart reads, 5 % purchases
     Mixed(Options),
+    /// The mixed load over a store of `./dev cluster` while parts of it are taken away, and what is left then
+    Chaos(chaos::Options),
     /// Serves answers of a fixed size: what the ratio is taken against
     Bare {
         #[arg(long, default_value_t = 1500)]
@@ -108,6 +112,7 @@ impl Options {
 fn main() -> ExitCode {
     let (kind, options) = match Cli::parse().command {
         Command::Bare { size, port } => return done(runtime(2).block_on(bare::serve(size, port))),
+        Command::Chaos(options) => return done(runtime(1).block_on(chaos::run(&options))),
         Command::CartGet(options) => (Kind::CartGet, options),
         Command::CartAdd(options) => (Kind::CartAdd, options),
         Command::CartAddSame(options) => (Kind::CartAddSame, options),

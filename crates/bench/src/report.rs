@@ -143,7 +143,7 @@ mod tests {
         let mut tally = Tally::default();
         for n in 0..requests {
             let status = if n % 10 == 0 { 409 } else { 201 };
-            tally.count(label, true, Duration::from_millis(1), &Reply { status, body: Bytes::from_static(b"{}") });
+            tally.count(label, true, Duration::from_millis(1), &Reply { status, body: Bytes::from_static(b"{}"), retry_after: None });
         }
         Round { tally, elapsed: Duration::from_secs(1) }
     }

@@ -51,6 +51,11 @@ pub async fn round<L: Load>(url: &str, loads: &mut Vec<L>, span: Duration) -> Re
     for _ in 0..loads.len() {
         clients.push(Client::connect(url).await?);
     }
+    by(clients, loads, span).await
+}
+
+/// The same by these clients, one for each load.
+pub async fn by<L: Load>(clients: Vec<Client>, loads: &mut Vec<L>, span: Duration) -> Result<Round, Failure> {
     let start = Instant::now();
     let tasks: Vec<_> = loads.drain(..).zip(clients).map(|(load, client)| tokio::spawn(repeat(load, client, start + span))).collect();
     let mut tally = Tally::default();

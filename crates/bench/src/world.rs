@@ -103,6 +103,38 @@ impl World {
     }
 }
 
+impl World {
+    /// The purchases alone.
+    pub async fn verify_purchases(&self, url: &str, purchases: &[Purchase]) -> Result<String, Failure> {
+        let mut client = Client::connect(url).await?;
+        for purchase in purchases {
+            check_purchase(&mut client, purchase).await?;
+        }
+        let orders = purchases.iter().filter(|p| p.order.is_some()).count();
+        Ok(format!("{orders} acknowledged of {} tried, each there once", purchases.len()))
+    }
+
+    /// How much of the carts is not there though it was acknowledged, or is there though nobody asked for it.
+    pub async fn lost(&self, url: &str) -> Result<String, Failure> {
+        let mut client = Client::connect(url).await?;
+        let (mut acknowledged, mut lost, mut extra, mut gone) = (0, 0, 0, 0);
+        for cart in &self.carts {
+            let stored = client.send(Ask::get("verify", &cart.path, Some(&cart.token))).await?;
+            let (sure, unknown) = (cart.copies.load(Relaxed), cart.unknown.load(Relaxed));
+            acknowledged += sure;
+            gone += u64::from(stored.status == 404 || stored.status == 401);
+            let stored = stored.json().unwrap_or_default();
+            let copies: u64 = stored["items"].as_array().into_iter().flatten().filter_map(|i| i["quantity"].as_u64()).sum();
+            lost += sure.saturating_sub(copies);
+            extra += copies.saturating_sub(sure + unknown);
+        }
+        Ok(format!(
+            "{acknowledged} copies acknowledged in {} carts: {lost} lost ({gone} carts gone), {extra} that nobody asked for",
+            self.carts.len()
+        ))
+    }
+}
+
 fn pick(goods: &[Goods], cart: usize, nth: usize) -> &Goods {
     &goods[(cart * CART_EDITIONS + nth) % goods.len()]
 }

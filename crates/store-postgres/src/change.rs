@@ -1,21 +1,14 @@
 //! A change as the database's `commit_change` takes it, its records made where the caller is; and what comes of it.
 
-use crate::answers;
-use crate::columns::{Id, int, owner_key};
+use crate::columns::{Id, Parameter, int, owner_key, parameters};
+use crate::commit::Write;
 use crate::fault::Fault;
-use crate::stock::Moves;
+use crate::stock::{Levels, Moves};
+use crate::{answers, queries};
 use app::ports::{Answer, Change, Committed, UseChange, UseMove};
-use domain::ids::{CheckoutId, EditionId};
-use domain::stock::StockLevel;
+use domain::ids::CheckoutId;
 use domain::time::Timestamp;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
-
-type Parameter = Box<dyn ToSql + Sync + Send>;
-
-macro_rules! parameters {
-    ($($value:expr),* $(,)?) => { vec![$(Box::new($value) as Parameter),*] };
-}
 
 pub struct Encoded {
     /// All but the first, which is the id of the commit.
@@ -24,9 +17,6 @@ pub struct Encoded {
     uses: Vec<UseMove>,
     answer: Option<Answer>,
 }
-
-/// What a commit came to, and the levels it left.
-pub type Outcome = (Committed, Vec<(EditionId, StockLevel)>);
 
 impl Encoded {
     pub fn of(change: Change, now: Timestamp) -> Self {
@@ -80,19 +70,32 @@ impl Encoded {
         Self { parameters, stock, uses, answer }
     }
 
-    pub fn parameters<'a>(&'a self, commit: &'a Id) -> Vec<&'a (dyn ToSql + Sync)> {
-        let others = self.parameters.iter().map(|one| &**one as &(dyn ToSql + Sync));
-        [commit as &(dyn ToSql + Sync)].into_iter().chain(others).collect()
+    fn used_up(&self, number: i32) -> &UseMove {
+        let place = usize::try_from(number - 1).ok();
+        place.and_then(|place| self.uses.get(place)).expect("invariant: it is one of those that were given")
+    }
+}
+
+impl Write for Encoded {
+    const QUERY: &str = queries::ledger::commit;
+    /// And the levels it left, unless nobody said.
+    type Outcome = (Committed, Option<Levels>);
+
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
     }
 
-    /// What the row says.
-    pub fn outcome(&self, row: &Row) -> Result<Outcome, Fault> {
+    fn happened(&self) -> Self::Outcome {
+        (Committed::Done, self.stock.is_empty().then(Levels::new))
+    }
+
+    fn outcome(&self, row: &Row) -> Result<Self::Outcome, Fault> {
         let committed = match row.try_get::<_, Option<&str>>("outcome")? {
             None => {
                 let levels: Option<Vec<i64>> = row.try_get("levels")?;
-                return Ok((Committed::Done, self.stock.levels(&levels.unwrap_or_default())));
+                return Ok((Committed::Done, Some(self.stock.levels(&levels.unwrap_or_default()))));
             }
-            Some("answered") => Committed::Answered(self.first(row)?),
+            Some("answered") => Committed::Answered(answers::first(self.answer.as_ref(), row)?),
             Some("checkout conflict") => Committed::CheckoutConflict,
             Some("cart taken") => Committed::CartTaken(CheckoutId(row.try_get::<_, Id>("taken")?.0)),
             Some("order conflict") => Committed::OrderConflict,
@@ -101,17 +104,7 @@ impl Encoded {
             Some("used up") => Committed::UsedUp(self.used_up(row.try_get("used_up")?).counter.clone()),
             Some(other) => return Err(Fault::Unheard(other.to_owned())),
         };
-        Ok((committed, Vec::new()))
-    }
-
-    fn first(&self, row: &Row) -> Result<Answer, Fault> {
-        let asked = self.answer.as_ref().expect("invariant: only an answer meets an earlier one");
-        answers::read(asked.mark.key, row, ["first_fingerprint", "first_at", "first_body"])
-    }
-
-    fn used_up(&self, number: i32) -> &UseMove {
-        let place = usize::try_from(number - 1).ok();
-        place.and_then(|place| self.uses.get(place)).expect("invariant: it is one of those that were given")
+        Ok((committed, None))
     }
 }
 

@@ -8,6 +8,14 @@ use std::error::Error;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
+/// A value for a query, made before it is asked.
+pub type Parameter = Box<dyn ToSql + Sync + Send>;
+
+macro_rules! parameters {
+    ($($value:expr),* $(,)?) => { vec![$(Box::new($value) as crate::columns::Parameter),*] };
+}
+pub(crate) use parameters;
+
 /// An id as the database's `uuid`: sixteen bytes, big endian, so that they sort as in the domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(pub u128);

@@ -4,29 +4,46 @@
 //! if it is there, it happened; if not, the question itself writes it down as undone, and the transaction, should it still be
 //! on its way, fails on it. So there is always an answer, also from a replica that has taken over, and it does not change.
 
-use crate::change::{Encoded, Outcome};
-use crate::columns::Id;
+use crate::columns::{Id, Parameter};
 use crate::fault::Fault;
 use crate::limits::{RESOLVE_AFTER, RESOLVE_TRIES_MAX, RETRY_AFTER, TRIES_MAX};
 use crate::pool::Connections;
 use crate::queries;
-use app::ports::Committed;
 use backon::{ExponentialBuilder, Retryable};
 use domain::time::Timestamp;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
-/// Commits once, however often it takes.
-pub async fn commit(to: &Connections, change: &Encoded, now: Timestamp) -> Result<Outcome, Fault> {
-    let tries = ExponentialBuilder::new().with_min_delay(RETRY_AFTER).with_max_times(TRIES_MAX - 1).with_jitter();
-    let once = || attempt(to, change, Id(commit_id(now)));
-    once.retry(tries).when(|fault| matches!(fault, Fault::Undone)).await
+/// A change that the database makes true as a whole or not at all, in one call.
+pub trait Write {
+    /// Its first parameter is the id of the commit.
+    const QUERY: &str;
+    type Outcome;
+
+    /// All parameters but the first.
+    fn parameters(&self) -> &[Parameter];
+
+    /// What the database's answer says.
+    fn outcome(&self, row: &Row) -> Result<Self::Outcome, Fault>;
+
+    /// What is known when nobody says more than that it happened.
+    fn happened(&self) -> Self::Outcome;
 }
 
-async fn attempt(to: &Connections, change: &Encoded, id: Id) -> Result<Outcome, Fault> {
-    match to.row(queries::ledger::commit, &change.parameters(&id)).await {
-        Ok(row) => change.outcome(&row.ok_or(Fault::Undone)?),
+/// Commits once, however often it takes.
+pub async fn commit<W: Write>(to: &Connections, write: &W, now: Timestamp) -> Result<W::Outcome, Fault> {
+    let tries = ExponentialBuilder::new().with_min_delay(RETRY_AFTER).with_max_times(TRIES_MAX - 1).with_jitter();
+    let once = || attempt(to, write, Id(commit_id(now)));
+    once.retry(tries).when(|fault| fault.is_lost_race() || matches!(fault, Fault::Undone)).await
+}
+
+async fn attempt<W: Write>(to: &Connections, write: &W, id: Id) -> Result<W::Outcome, Fault> {
+    let others = write.parameters().iter().map(|one| &**one as &(dyn ToSql + Sync));
+    let parameters: Vec<_> = [&id as &(dyn ToSql + Sync)].into_iter().chain(others).collect();
+    match to.row(W::QUERY, &parameters).await {
+        Ok(row) => write.outcome(&row.ok_or(Fault::Undone)?),
         Err(fault) if fault.may_have_happened() => match happened(to, id).await {
-            // The levels are not known from here.
-            Ok(true) => Ok((Committed::Done, Vec::new())),
+            Ok(true) => Ok(write.happened()),
             Ok(false) => Err(Fault::Undone),
             Err(_) => Err(fault),
         },

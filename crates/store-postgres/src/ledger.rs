@@ -73,7 +73,13 @@ impl PgStore {
 impl Ledger for PgStore {
     async fn commit(&self, change: Change, now: Timestamp) -> Result<Committed, PortError> {
         let change = Encoded::of(change, now);
-        let (committed, _levels) = commit(self.primary(), &change, now).await.map_err(|fault| fault.of_write(PORT))?;
+        let (committed, levels) = commit(self.primary(), &change, now).await.map_err(|fault| fault.of_write(PORT))?;
+        match (&committed, levels) {
+            (Committed::Done, Some(levels)) => self.copy().moved(&levels),
+            // The connection broke, and nobody said where stock has got to.
+            (Committed::Done, None) => self.show(PORT, true).await?,
+            _ => {}
+        }
         Ok(committed)
     }
 

@@ -7,26 +7,35 @@
 //!   them are only what queries and preconditions need.
 
 mod answers;
+mod catalog;
 mod change;
 mod columns;
 mod commit;
+mod copy;
 mod fault;
+mod feed;
 mod leases;
 mod ledger;
 mod limits;
 mod migrate;
 mod outbox;
 mod pool;
+mod prices;
 mod queries;
+mod search;
 mod settings;
 mod stock;
 mod tls;
 
 pub use settings::PgSettings;
 
+use crate::copy::Copy;
+use crate::feed::Feed;
 use crate::outbox::Floor;
 use crate::pool::Connections;
+use app::ports::{PortError, PortErrorKind};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio_postgres::config::TargetSessionAttrs;
 
 /// The store of all nodes of a shop. Clones are the same store.
@@ -39,6 +48,8 @@ struct Open {
     replica: Connections,
     /// Of the outbox.
     floor: Mutex<Floor>,
+    copy: Arc<Copy>,
+    feed: Feed,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +84,34 @@ impl PgStore {
         };
         // A query that does not fit is told here.
         drop(primary.get().await?);
-        Ok(Self(Arc::new(Open { primary, replica, floor: Mutex::default() })))
+        let copy = Arc::new(Copy::new());
+        let feed = Feed::start(&settings, Arc::clone(&copy)).await?;
+        Ok(Self(Arc::new(Open { primary, replica, floor: Mutex::default(), copy, feed })))
+    }
+
+    /// How old the copy of catalog, prices and stock in memory is at most: a moment, as long as the database answers.
+    pub fn copy_age(&self) -> Duration {
+        self.copy().age()
+    }
+
+    /// Catalog, prices and levels of stock in memory.
+    fn copy(&self) -> &Copy {
+        &self.0.copy
+    }
+
+    /// Makes the copy as new as the database is now; says whether that has answered in time.
+    async fn catch_up(&self) -> bool {
+        self.0.feed.catch_up().await
+    }
+
+    /// What was saved is in the copy before it is answered. And so is what a change was refused by, if that can be
+    /// read: who decides anew shall not decide by the same again.
+    ///
+    /// # Errors
+    /// It is saved, and the database is gone: whoever asks again with the same key is told what came of it.
+    async fn show(&self, port: &'static str, saved: bool) -> Result<(), PortError> {
+        let unseen = || PortError::unknown(port, PortErrorKind::Timeout, "it is saved, and cannot be read yet");
+        if self.catch_up().await || !saved { Ok(()) } else { Err(unseen()) }
     }
 
     /// For decisions and writes.

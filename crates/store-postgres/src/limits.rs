@@ -34,5 +34,20 @@ pub const RESOLVE_AFTER: Duration = Duration::from_millis(50);
 pub const READ_TRIES_MAX: usize = 3;
 /// Ids of commits that are forgotten at a time: there are more of them than of answers.
 pub const COMMITS_FORGOTTEN_MAX: i64 = 10_000;
+/// How often the copy in memory is compared with what other nodes have committed, if nobody says that there is something:
+/// their moves of stock are seen after this long, and nobody is told of each of a thousand sales a second.
+pub const POLL: Duration = Duration::from_millis(500);
+/// An older copy is stale: good for showing, and for what was chosen before. The database is away then, for longer than a
+/// restart takes.
+pub const COPY_AGE_MAX: Duration = Duration::from_secs(10);
+/// How long it may take to read everything that is kept in memory.
+pub const READ_ALL_MAX: Duration = Duration::from_mins(2);
+/// How long a save waits until it is in the copy in memory, or why it was refused: what is shown next is as new as its answer.
+pub const CATCH_UP_MAX: Duration = Duration::from_secs(10);
+/// Those who wait for one read.
+pub const ASKS_MAX: usize = 256;
+/// Before the copy's connection is opened again; longer after each failure, with jitter.
+pub const RECONNECT_AFTER: Duration = Duration::from_millis(50);
+pub const RECONNECT_AFTER_MAX: Duration = Duration::from_secs(2);
 /// Every so many reads of the outbox, its floor is looked after.
 pub const FLOOR_EVERY: u64 = 16;

@@ -24,6 +24,8 @@ macro_rules! steps {
 
 const STEPS: &[Step] = steps! {
     "0001_ledger"
+    "0002_catalog"
+    "0003_prices"
 };
 
 /// The nodes that change the schema queue up for this.

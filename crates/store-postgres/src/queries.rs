@@ -26,4 +26,8 @@ queries! {
         checkout_of_owner due_checkouts order order_events due_orders overdue stock usage;
     outbox: pending horizon drawn deliver forget_delivered;
     leases: take give_up held begin;
+    catalog: save price_lines;
+    prices: save rules issued codes batch audit audit_of;
+    search: matches;
+    feed: all since;
 }

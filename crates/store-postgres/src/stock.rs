@@ -1,9 +1,12 @@
 //! Stock moves as the database's `move_stock` takes them, and what it answers.
 
-use crate::columns::{Id, uint};
+use crate::columns::{Id, Parameter, parameters, uint};
 use domain::ids::EditionId;
 use domain::refusal::Short;
 use domain::stock::{StockChange, StockLevel, StockMove};
+
+/// Where moves have led.
+pub type Levels = Vec<(EditionId, StockLevel)>;
 
 /// By edition, which is the order in which every transaction locks them; moves of one edition as they were given.
 pub struct Moves {
@@ -31,12 +34,21 @@ impl Moves {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.moves.is_empty()
+    }
+
+    /// As `move_stock` takes them.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        parameters![self.editions.clone(), self.subjects.clone(), self.kinds.clone(), self.ns.clone(), self.causes.clone()]
+    }
+
     fn numbered(&self, number: i64) -> Option<&(usize, StockMove)> {
         self.moves.get(usize::try_from(number - 1).ok()?)
     }
 
     /// The levels after the moves that were applied.
-    pub fn levels(&self, answer: &[i64]) -> Vec<(EditionId, StockLevel)> {
+    pub fn levels(&self, answer: &[i64]) -> Levels {
         let count = |n: i64| u32::try_from(n).expect("invariant: the table has no other counts");
         let level = |four: &[i64]| {
             let (_, one) = self.numbered(four[0])?;

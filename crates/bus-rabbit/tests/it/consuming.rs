@@ -4,7 +4,7 @@ use crate::broker::{PATIENCE, Place, url};
 use crate::proxy::{Proxy, Wire};
 use crate::world::{add, app, customer, items, open};
 use app::App;
-use app::ports::{Answer, CartChange, Carts, PortError, Saved};
+use app::ports::{Answer, CartChange, Carts, Fresh, PortError, Saved};
 use async_trait::async_trait;
 use bus_rabbit::{RabbitSettings, consume};
 use domain::cart::{Cart, Owner};
@@ -291,7 +291,7 @@ async fn a_connection_that_is_cut_again_and_again_neither_loses_nor_doubles() {
     }
     shop.becomes("alice", Some(vec![(1, 200)])).await;
     assert_eq!(shop.events_named("cart.item_added").await, 200);
-    assert!(shop.app.my_unpriced_cart(&customer("alice")).await.is_ok());
+    assert!(shop.app.my_unpriced_cart(&customer("alice"), None).await.is_ok());
     shop.end().await;
 }
 
@@ -315,8 +315,8 @@ impl Away {
 
 #[async_trait]
 impl Carts for Away {
-    async fn load(&self, id: CartId, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
-        self.there()?.load(id, now).await
+    async fn load(&self, id: CartId, fresh: Fresh, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
+        self.there()?.load(id, fresh, now).await
     }
 
     async fn of_owner(&self, owner: &Owner, now: Timestamp) -> Result<Option<CartId>, PortError> {

@@ -38,7 +38,7 @@ async fn a_broker_that_is_killed_under_writes_loses_nothing_and_every_subject_ke
             while writing.load(Ordering::SeqCst) {
                 n += 1;
                 let caller = customer(&names[n % names.len()]);
-                let cart = app.my_unpriced_cart(&caller).await.expect("a cart").id;
+                let cart = app.my_unpriced_cart(&caller, None).await.expect("a cart").id;
                 let operations = if n % 300 < 10 { vec![Operation::Clear] } else { vec![Operation::Add(add(1 + (n % 3) as u128, 1))] };
                 app.change_cart(&caller, cart, operations, None, None).await.expect("writes go on");
                 written.fetch_add(1, Ordering::SeqCst);
@@ -79,7 +79,7 @@ async fn a_broker_that_is_killed_under_writes_loses_nothing_and_every_subject_ke
     let carts: BTreeMap<String, u64> = {
         let mut carts = BTreeMap::new();
         for n in 0..10 {
-            let cart = app.my_unpriced_cart(&customer(&format!("c{n}"))).await.expect("a cart");
+            let cart = app.my_unpriced_cart(&customer(&format!("c{n}")), None).await.expect("a cart");
             carts.insert(CartId::to_string(&cart.id), cart.version.0);
         }
         carts

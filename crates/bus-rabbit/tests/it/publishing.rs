@@ -111,6 +111,23 @@ fn told(published: Result<(), PortError>) -> String {
     published.expect_err("an error").to_string()
 }
 
+/// One of each event, as it was written once for ever.
+const GOLDEN: [&str; 3] = [
+    include_str!("../../../records/golden/v1/outgoing.json"),
+    include_str!("../../../records/golden/v1/outgoing_refunds.json"),
+    include_str!("../../../records/golden/v1/outgoing_refused.json"),
+];
+
+#[test]
+fn every_event_is_in_the_documentation() {
+    let documented = include_str!("../../../../docs/events.md");
+    for line in GOLDEN.iter().flat_map(|file| file.lines()) {
+        let event: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let name = event["type"].as_str().expect("a name");
+        assert!(documented.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn an_event_arrives_as_a_cloud_event() {
     let place = Place::new().await;

@@ -6,6 +6,8 @@ use catalog_grpc::{RemoteCatalogSettings, Token};
 use serde::{Deserialize, Serialize, Serializer};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use store_postgres::PgSettings;
+use store_redis::RedisSettings;
 
 /// What a node does of what nodes share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, clap::ValueEnum)]
@@ -24,10 +26,12 @@ pub enum Role {
 pub struct Store {
     pub postgres_url: Address,
     pub postgres_read_url: Address,
-    pub postgres_connections_max: u32,
+    pub postgres_connections_max: usize,
     pub redis_urls: Vec<Address>,
     pub redis_prefix: String,
-    pub redis_copies: usize,
+    pub redis_copies_bytes: u64,
+    pub redis_replicas_acknowledged: u32,
+    pub redis_require_aof: bool,
     pub ca_file: PathBuf,
 }
 
@@ -127,6 +131,36 @@ impl Serialize for Address {
 impl std::fmt::Debug for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.shown())
+    }
+}
+
+impl Store {
+    /// The shared ledger and catalog, if there is one.
+    pub fn postgres(&self) -> Option<PgSettings> {
+        let usual = PgSettings::new(self.postgres_url.told()?);
+        Some(PgSettings {
+            read_url: self.postgres_read_url.told().map(str::to_owned),
+            root_certificates: self.ca_file(),
+            connections_max: self.postgres_connections_max,
+            ..usual
+        })
+    }
+
+    /// The shared carts and sessions.
+    pub fn redis(&self) -> RedisSettings {
+        RedisSettings {
+            urls: self.redis_urls.iter().filter_map(|url| url.told().map(str::to_owned)).collect(),
+            prefix: self.redis_prefix.clone(),
+            ca_file: self.ca_file(),
+            copies_bytes: self.redis_copies_bytes,
+            replicas_acknowledged: self.redis_replicas_acknowledged,
+            require_aof: self.redis_require_aof,
+            ..RedisSettings::default()
+        }
+    }
+
+    fn ca_file(&self) -> Option<PathBuf> {
+        Some(self.ca_file.clone()).filter(|path| !path.as_os_str().is_empty())
     }
 }
 

@@ -4,6 +4,7 @@
 mod column;
 mod commands;
 mod crashes;
+mod deploy;
 mod disks;
 mod fail_points;
 mod histories;

@@ -57,6 +57,9 @@ pub async fn subject() -> Subject {
     let elsewhere = MemoryStore::default();
     Subject {
         ledger: Arc::new(here.clone()),
+        catalog: Arc::new(here.clone()),
+        prices: Arc::new(here.clone()),
+        search: Arc::new(here.clone()),
         outbox: Arc::new(Both { here, elsewhere: elsewhere.clone() }),
         ..Subject::new(elsewhere, database)
     }

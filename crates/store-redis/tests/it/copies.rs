@@ -1,7 +1,7 @@
 //! Copies in each node: results are the same with them and without, and what a client has seen it never unsees.
 
-use crate::proxy::Proxy;
-use crate::servers::{Server, pause};
+use crate::news::Proxy;
+use crate::servers::{Cluster, Server, pause};
 use crate::subject;
 use app::ports::{CartChange, CartWrite, Carts, Fresh, Saved, Sessions};
 use conformance::Subject;
@@ -84,20 +84,38 @@ async fn until(mut holds: impl AsyncFnMut() -> bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cart_is_asked_for_once_and_read_again_when_another_node_has_changed_it() {
     let server = Server::start(&[]);
-    let (here, there) = (node(server.settings()).await, node(server.settings()).await);
-    let (mine, other) = (first(&there, 1).await, first(&there, 2).await);
+    copies_follow(&server.settings()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_server_of_a_cluster_tells_of_its_carts() {
+    let cluster = Cluster::start(3, 0).await;
+    copies_follow(&cluster.settings()).await;
+}
+
+async fn copies_follow(settings: &RedisSettings) {
+    let (here, there) = (node(settings.clone()).await, node(settings.clone()).await);
+    // Their partitions lie far apart.
+    for n in [1, 40, 80, 120, 160, 200] {
+        copy_follows(&here, &there, n).await;
+    }
+}
+
+async fn copy_follows(here: &RedisStore, there: &RedisStore, n: u128) {
+    // Of the same partition: reading it keeps the server within hearing, so that only news can end the copy.
+    let (mine, other) = (first(there, n).await, cart(n + 256));
+    let hits = memory(here).hits;
     until(async || {
-        load(&here, mine.id, Fresh::Copy).await;
-        memory(&here).hits > 100
+        load(here, mine.id, Fresh::Copy).await;
+        memory(here).hits > hits + 100
     })
     .await;
     let mut last = mine;
-    for _ in 0..20 {
-        last = add_one(&there, &last).await;
-        // Another read keeps the server within hearing: only its news can end the copy.
+    for _ in 0..10 {
+        last = add_one(there, &last).await;
         until(async || {
-            load(&here, other.id, Fresh::Now).await;
-            version(&here, last.id, Fresh::Copy).await == last.version.0
+            load(here, other.id, Fresh::Now).await;
+            version(here, last.id, Fresh::Copy).await == last.version.0
         })
         .await;
     }

@@ -1,7 +1,12 @@
 //! Every sentence of the ports on private Redis servers, and what only a store across a network has to do.
 
+mod agree;
+mod broken;
+mod cluster;
 mod copies;
+mod fit;
 mod limits;
+mod news;
 mod proxy;
 mod servers;
 mod subject;

@@ -1,82 +1,123 @@
-//! A way to a server on which its news can be held back: everything else passes.
+//! A connection that fails when it is told to: after so many commands, before one is sent or before its reply comes back.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
-/// Ends with the process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The command is not sent.
+    Before,
+    /// The command is done; its reply is lost.
+    After,
+}
+
 pub struct Proxy {
     pub port: u16,
-    deaf: Arc<AtomicBool>,
-    unheard: Arc<AtomicUsize>,
+    state: Arc<State>,
+    _tasks: JoinSet<()>,
+}
+
+struct State {
+    to: u16,
+    /// Commands that still pass.
+    left: AtomicI64,
+    cuts_after: AtomicBool,
+    /// Nothing passes any more once it has been cut.
+    dies: AtomicBool,
+    is_cut: AtomicBool,
 }
 
 impl Proxy {
-    pub fn to(server: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let proxy = Self { port: listener.local_addr().expect("an address").port(), deaf: Arc::default(), unheard: Arc::default() };
-        let this = proxy.clone();
-        spawn(move || {
-            for client in listener.incoming() {
-                let client = client.expect("a connection");
-                let server = TcpStream::connect(("127.0.0.1", server)).expect("a server");
-                let (mut from, mut to) = (client.try_clone().expect("a stream"), server.try_clone().expect("a stream"));
-                spawn(move || drop(std::io::copy(&mut from, &mut to)));
-                let this = this.clone();
-                spawn(move || this.hear(server, client));
+    pub async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let state = Arc::new(State {
+            to: port,
+            left: AtomicI64::new(i64::MAX),
+            cuts_after: AtomicBool::new(false),
+            dies: AtomicBool::new(false),
+            is_cut: AtomicBool::new(false),
+        });
+        let port = listener.local_addr().expect("an address").port();
+        let mut tasks = JoinSet::new();
+        let shared = Arc::clone(&state);
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                connections.spawn(pass(client, Arc::clone(&shared)));
             }
         });
-        proxy
+        Self { port, state, _tasks: tasks }
     }
 
-    /// From here on news does not pass, or does again.
-    pub fn hold_news(&self, hold: bool) {
-        self.deaf.store(hold, Ordering::SeqCst);
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// How much news did not pass.
-    pub fn unheard(&self) -> usize {
-        self.unheard.load(Ordering::SeqCst)
+    /// Fails at the command after so many; for good, or once.
+    pub fn fail_after(&self, commands: i64, cut: Cut, for_good: bool) {
+        self.state.cuts_after.store(cut == Cut::After, Ordering::SeqCst);
+        self.state.dies.store(for_good, Ordering::SeqCst);
+        self.state.left.store(commands, Ordering::SeqCst);
     }
 
-    fn hear(&self, mut server: TcpStream, mut client: TcpStream) {
-        let (mut buffer, mut bytes) = (Vec::new(), [0; 4096]);
-        while let Ok(read @ 1..) = server.read(&mut bytes) {
-            buffer.extend_from_slice(&bytes[..read]);
-            while let Some(end) = frame(&buffer, 0) {
-                let frame: Vec<u8> = buffer.drain(..end).collect();
-                if frame[0] == b'>' && self.deaf.load(Ordering::SeqCst) {
-                    self.unheard.fetch_add(1, Ordering::SeqCst);
-                } else if client.write_all(&frame).is_err() {
-                    return;
+    pub fn has_failed(&self) -> bool {
+        self.state.is_cut.load(Ordering::SeqCst)
+    }
+}
+
+async fn pass(mut client: TcpStream, state: Arc<State>) {
+    if state.dies.load(Ordering::SeqCst) && state.is_cut.load(Ordering::SeqCst) {
+        return;
+    }
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", state.to)).await else { return };
+    let (mut asked, mut told, mut waiting) = (vec![0; 1 << 16], vec![0; 1 << 16], Vec::new());
+    loop {
+        tokio::select! {
+            read = client.read(&mut asked) => match read {
+                Ok(n) if n > 0 => {
+                    waiting.extend_from_slice(&asked[..n]);
+                    while let Some(len) = command_len(&waiting) {
+                        let command: Vec<u8> = waiting.drain(..len).collect();
+                        let left = state.left.fetch_sub(1, Ordering::SeqCst);
+                        let cut = left == 0 || left < 0 && state.dies.load(Ordering::SeqCst);
+                        if cut {
+                            state.is_cut.store(true, Ordering::SeqCst);
+                            if left == 0 && state.cuts_after.load(Ordering::SeqCst) {
+                                drop(server.write_all(&command).await);
+                                drop(server.read(&mut told).await);
+                            }
+                            return;
+                        }
+                        if server.write_all(&command).await.is_err() {
+                            return;
+                        }
+                    }
                 }
-            }
+                _ => return,
+            },
+            read = server.read(&mut told) => match read {
+                Ok(n) if n > 0 => if client.write_all(&told[..n]).await.is_err() { return },
+                _ => return,
+            },
         }
-        drop(client.shutdown(std::net::Shutdown::Both));
     }
 }
 
-/// Where the frame of RESP3 that starts at a place ends, if it is all there.
-fn frame(bytes: &[u8], at: usize) -> Option<usize> {
-    let line = at + bytes[at..].windows(2).position(|two| two == b"\r\n")?;
-    let number = || std::str::from_utf8(&bytes[at + 1..line]).ok()?.parse::<i64>().ok();
-    let next = line + 2;
-    let elements = match bytes[at] {
-        b'$' | b'=' | b'!' => {
-            let end = usize::try_from(number()?).map_or(next, |length| next + length + 2);
-            return (end <= bytes.len()).then_some(end);
-        }
-        b'*' | b'~' | b'>' => number()?,
-        b'%' | b'|' => 2 * number()?,
-        _ => 0,
+/// The length of the first command, when all of it is there: `*2\r\n$4\r\nPING\r\n…`.
+fn command_len(bytes: &[u8]) -> Option<usize> {
+    let number = |from: usize| {
+        let line = bytes.get(from..)?;
+        let end = line.windows(2).position(|pair| pair == b"\r\n")?;
+        let number: usize = std::str::from_utf8(line.get(1..end)?).ok()?.parse().ok()?;
+        Some((number, from + end + 2))
     };
-    (0..elements).try_fold(next, |at, _| if at < bytes.len() { frame(bytes, at) } else { None })
-}
-
-#[expect(clippy::disallowed_methods, reason = "a stand-in for the network between two processes")]
-fn spawn(work: impl FnOnce() + Send + 'static) {
-    thread::spawn(work);
+    let (count, mut at) = number(0)?;
+    for _ in 0..count {
+        let (len, start) = number(at)?;
+        at = start + len + 2;
+    }
+    (bytes.len() >= at).then_some(at)
 }

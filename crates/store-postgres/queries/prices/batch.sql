@@ -1,0 +1,2 @@
+-- How many codes of a batch there are.
+SELECT issued FROM batches WHERE id = $1
