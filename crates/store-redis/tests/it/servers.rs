@@ -55,12 +55,6 @@ impl Server {
         self.dir.path()
     }
 
-    /// `STOP` and `CONT`: it hangs, and goes on.
-    pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status();
-        assert!(sent.is_ok_and(|sent| sent.success()), "{signal}");
-    }
-
     /// As a machine dies.
     pub fn kill(&mut self) {
         drop(self.child.kill());
