@@ -16,6 +16,7 @@ macro_rules! carts {
     ($how:ident, $make:expr) => {
         $crate::$how! { carts, $make,
             a_cart_is_as_last_saved
+            a_cart_is_at_least_as_new_as_was_asked_for
             a_cart_that_has_expired_is_not_there_swept_or_not
             an_owner_has_the_one_cart_that_has_not_expired
             a_write_holds_only_while_the_stored_version_is_the_expected_one
@@ -106,6 +107,26 @@ pub async fn a_cart_is_as_last_saved(on: &Subject) {
     let kept = cart_of(3, customer("auth0|Ada"), START).cart;
     put(carts, &kept, 0, START).await;
     assert_eq!(stored(carts, kept.id.0, START).await, Some(kept));
+}
+
+pub async fn a_cart_is_at_least_as_new_as_was_asked_for(on: &Subject) {
+    let carts = &*on.carts;
+    put(carts, &cart(1), 0, START).await;
+    let mut last = cart(1);
+    for n in 1..=20 {
+        let next = changed(&last, &[add(1, 1)], START).cart;
+        put(carts, &next, last.version.0, START).await;
+        for fresh in [Fresh::Copy, Fresh::Seen(last.version), Fresh::Seen(next.version), Fresh::Now] {
+            let loaded = carts.load(next.id, fresh, START).await.expect("a store that works");
+            assert_eq!(loaded.as_deref(), Some(&next), "{n}: {fresh:?}");
+        }
+        last = next;
+    }
+    let gone = save(carts, cart_writes([delete_cart(1, last.version.0)]), START).await;
+    assert!(matches!(gone, Saved::Done), "{gone:?}");
+    for fresh in [Fresh::Copy, Fresh::Seen(last.version), Fresh::Now] {
+        assert_eq!(carts.load(last.id, fresh, START).await.expect("a store that works"), None, "{fresh:?}");
+    }
 }
 
 pub async fn a_cart_that_has_expired_is_not_there_swept_or_not(on: &Subject) {

@@ -1,5 +1,6 @@
 //! The `cartwright` command.
 
+mod caches;
 mod data;
 mod import;
 mod loops;

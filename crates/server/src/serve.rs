@@ -1,5 +1,6 @@
 //! `cartwright serve`: wire everything up, answer requests, run the loops, stop in good order.
 
+use crate::caches;
 use crate::data::issuer;
 use crate::loops::Loops;
 use crate::settings::{LogFormat, Role, Settings};
@@ -52,7 +53,7 @@ async fn serve(settings: &Settings, dir: &Path) -> Result<(), String> {
     let opened = start::open(settings, dir, &settings.origin(listen)).await?;
     let first = opened.first_start(settings).await?;
     let app = Arc::clone(&opened.app);
-    let edge = edge(settings, dir, Arc::clone(&app))?;
+    let edge = edge(settings, dir, &opened)?;
     let router = match (&opened.simulator, settings.has_role(Role::Edge)) {
         (_, false) => rest::health_router(Arc::clone(&edge)),
         (Some(simulator), true) => rest::router(Arc::clone(&edge)).merge(challenges(simulator.clone(), answered(&edge))),
@@ -123,10 +124,10 @@ fn answered(edge: &Arc<Edge>) -> Answered {
     })
 }
 
-fn edge(settings: &Settings, dir: &Path, app: Arc<App>) -> Result<Arc<Edge>, String> {
+fn edge(settings: &Settings, dir: &Path, opened: &Opened) -> Result<Arc<Edge>, String> {
     let limits = &settings.rate_limits;
     let config = EdgeConfig {
-        shared_limits: None,
+        shared_limits: opened.limits.clone(),
         rate_limits: RateLimits {
             enabled: limits.enabled,
             cart_per_minute: limits.cart_per_minute,
@@ -144,7 +145,11 @@ fn edge(settings: &Settings, dir: &Path, app: Arc<App>) -> Result<Arc<Edge>, Str
         webhook_secrets: settings.webhook_secrets()?,
     };
     let keys = Arc::new(issuer(settings, dir)?.keys());
-    Ok(Edge::new(app, keys, Metrics::new(Registry::default()), &config))
+    let mut registry = Registry::default();
+    if let Some(redis) = &opened.redis {
+        caches::register(&mut registry, redis.clone());
+    }
+    Ok(Edge::new(Arc::clone(&opened.app), keys, Metrics::new(registry), &config))
 }
 
 fn limits(settings: &Settings) -> ServeLimits {

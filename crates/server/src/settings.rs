@@ -182,6 +182,7 @@ pub struct RateLimits {
     pub checkout_per_minute: u32,
     pub other_per_minute: u32,
     pub anonymous_per_hour: u32,
+    pub shared_within: Span,
     pub declines_per_cart: u32,
     pub declines_per_address: u32,
     pub declines_window: Span,

@@ -4,7 +4,9 @@ use crate::import;
 use crate::rules::{self, Loaded};
 use crate::settings::{Provider, Settings};
 use crate::world::{LocalBus, SystemClock, SystemEntropy};
-use app::ports::{Bus, Carts, Catalog, Entropy, Job, Leases, Ledger, NodeName, Outbox, Payments, Prices, SearchIndex, Sessions, Taxes};
+use app::ports::{
+    Bus, Carts, Catalog, Entropy, Job, Leases, Ledger, NodeName, Outbox, Payments, Prices, SearchIndex, Sessions, SharedLimits, Taxes,
+};
 use app::snapshot::Snapshot;
 use app::{App, BookQuery, Error, Ports, Work, Worker};
 use bus_rabbit::RabbitBus;
@@ -20,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store_embedded::EmbeddedStore;
 use store_postgres::{PgSettings, PgStore};
-use store_redis::RedisStore;
+use store_redis::{RedisLimits, RedisSettings, RedisStore};
 
 /// The project's own books, for an empty store.
 const DEMO_CATALOG: &str = include_str!("../../../fixtures/catalog/books.jsonl");
@@ -35,6 +37,10 @@ pub struct Opened {
     pub catalog: Arc<dyn Catalog>,
     pub search: Arc<dyn SearchIndex>,
     pub leases: Arc<dyn Leases>,
+    /// Of all nodes together, where there may be several.
+    pub limits: Option<Arc<dyn SharedLimits>>,
+    /// Carts and sessions in Redis, where they are.
+    pub redis: Option<RedisStore>,
     /// The store in the data directory, unless it is elsewhere.
     pub embedded: Option<EmbeddedStore>,
     /// The built-in payment provider, when it is on.
@@ -51,6 +57,8 @@ struct Kept {
     search: Arc<dyn SearchIndex>,
     outboxes: Vec<Arc<dyn Outbox>>,
     leases: Arc<dyn Leases>,
+    limits: Option<Arc<dyn SharedLimits>>,
+    redis: Option<RedisStore>,
     embedded: Option<EmbeddedStore>,
 }
 
@@ -75,6 +83,7 @@ impl Kept {
         let (postgres, redis) = tokio::join!(PgStore::connect(postgres), RedisStore::connect(settings.store.redis()));
         let postgres = Arc::new(postgres.map_err(|e| format!("store.postgres_url: {e}"))?);
         let redis = Arc::new(redis.map_err(|e| format!("store.redis_urls: {e}"))?);
+        let limits = limits(settings).await?;
         Ok(Self {
             carts: redis.clone(),
             sessions: redis.clone(),
@@ -82,8 +91,10 @@ impl Kept {
             catalog: postgres.clone(),
             prices: postgres.clone(),
             search: postgres.clone(),
+            redis: Some(RedisStore::clone(&redis)),
             outboxes: vec![redis, postgres.clone()],
             leases: postgres,
+            limits,
             embedded: None,
         })
     }
@@ -101,6 +112,8 @@ impl Kept {
             search: store.clone(),
             outboxes: vec![store],
             leases: Arc::new(MemoryLeases::default()),
+            limits: None,
+            redis: None,
             embedded: Some(opened),
         })
     }
@@ -134,7 +147,16 @@ pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opene
         expressions: Arc::new(Cel::default()),
     });
     let app = Arc::new(App::new(ports, settings.policy()?));
-    Ok(Opened { app, catalog: kept.catalog, search: kept.search, leases: kept.leases, embedded: kept.embedded, simulator })
+    Ok(Opened {
+        app,
+        catalog: kept.catalog,
+        search: kept.search,
+        leases: kept.leases,
+        limits: kept.limits,
+        redis: kept.redis,
+        embedded: kept.embedded,
+        simulator,
+    })
 }
 
 impl Opened {
@@ -150,6 +172,16 @@ fn node_name(settings: &Settings) -> NodeName {
     SystemEntropy.fill(&mut chance);
     let node = if settings.node.is_empty() { "node" } else { &settings.node };
     NodeName::parse(&format!("{node} {:08x}", u32::from_be_bytes(chance))).expect("invariant: the settings were checked")
+}
+
+/// Over connections of their own, so that no large cart stands in their way.
+async fn limits(settings: &Settings) -> Result<Option<Arc<dyn SharedLimits>>, String> {
+    if !settings.rate_limits.enabled {
+        return Ok(None);
+    }
+    let redis = RedisSettings { connections: 1, ..settings.store.redis() };
+    let limits = RedisLimits::connect(redis, settings.rate_limits.shared_within.0).await;
+    Ok(Some(Arc::new(limits.map_err(|e| format!("store.redis_urls: {e}"))?)))
 }
 
 async fn bus(settings: &Settings) -> Result<Arc<dyn Bus>, String> {

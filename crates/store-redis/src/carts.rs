@@ -2,6 +2,7 @@
 
 use crate::RedisStore;
 use crate::commit::Made;
+use crate::copies::Stamp;
 use crate::hash::{Found, Stored, WriteName};
 use crate::keys::{parse_member, partitions};
 use crate::limits::{CANDIDATES_MIN, CART_GRACE};
@@ -80,7 +81,7 @@ impl RedisStore {
             return Err(GivenUp::refused(format!("{} does not lie where its owner's things lie", cart.id)));
         }
         let owner = self.keys().owner(&cart.owner);
-        let known = self.known_carts().get(&cart.id).filter(|known| !whole && expected != Version(0) && known.cart.version == expected);
+        let known = self.copies().known_cart(cart.id, expected).filter(|_| !whole && expected != Version(0));
         let (stored, difference) = match &known {
             Some(known) => known.change(Arc::clone(cart), write),
             None => Stored::whole(Arc::clone(cart), &owner, write),
@@ -111,12 +112,15 @@ impl RedisStore {
         }
         match made {
             Made::Done => {
-                plan.puts.into_iter().for_each(|stored| self.known_carts().insert(stored.cart.id, Arc::new(stored)));
-                plan.deletes.iter().for_each(|id| drop(self.known_carts().remove(id)));
+                plan.deletes.iter().for_each(|id| self.copies().remove_cart(*id));
+                for stored in plan.puts {
+                    let stamp = attempt.stamps.of(stored.cart.id.0);
+                    self.copies().put_cart(Arc::new(stored), stamp);
+                }
                 Ok(Saved::Done)
             }
             Made::Conflict(id, fields) => {
-                let found = Stored::read(&fields)?.map(|found| self.remember(found));
+                let found = Stored::read(&fields)?.map(|found| self.remember(found, attempt.stamps.of(id)));
                 Ok(Saved::Conflict { id: CartId(id), current: found.map(|stored| Arc::clone(&stored.cart)) })
             }
             Made::OwnerHas(id) => Ok(Saved::OwnerHas(id)),
@@ -125,22 +129,26 @@ impl RedisStore {
         }
     }
 
-    fn remember(&self, found: Found) -> Arc<Stored> {
+    fn remember(&self, found: Found, stamp: Option<Stamp>) -> Arc<Stored> {
         let stored = Arc::new(found.stored);
-        self.known_carts().insert(stored.cart.id, Arc::clone(&stored));
+        // What is sealed may have changed already, though not here.
+        self.copies().put_cart(Arc::clone(&stored), stamp.filter(|_| !found.is_sealed));
         stored
     }
 
     /// The cart as it is stored, expired or not.
     pub(crate) async fn read_cart(&self, id: CartId) -> Result<Option<Arc<Cart>>, GivenUp> {
-        let read = cmd("HGETALL").arg(self.keys().cart(id)).take();
-        let found = self.servers().call(id.partition(), &read).await?.value;
-        let Some(found) = found_cart(found)? else { return Ok(None) };
+        let stamp = self.copies().stamp(id.0);
+        let Some(found) = self.find_cart(id).await? else { return Ok(None) };
         if found.is_sealed && self.settle_cart(id).await? {
-            let again = self.servers().call(id.partition(), &read).await?.value;
-            return Ok(found_cart(again)?.map(|found| Arc::clone(&self.remember(found).cart)));
+            let stamp = self.copies().stamp(id.0);
+            return Ok(self.find_cart(id).await?.map(|found| Arc::clone(&self.remember(found, stamp).cart)));
         }
-        Ok(Some(Arc::clone(&self.remember(found).cart)))
+        Ok(Some(Arc::clone(&self.remember(found, stamp).cart)))
+    }
+
+    async fn find_cart(&self, id: CartId) -> Result<Option<Found>, GivenUp> {
+        found_cart(self.servers().call(id.partition(), cmd("HGETALL").arg(self.keys().cart(id))).await?.value)
     }
 
     /// Ends the transaction that has sealed a cart; says whether it is over.
@@ -237,8 +245,13 @@ fn found_cart(value: Value) -> Result<Option<Found>, GivenUp> {
 
 #[async_trait]
 impl Carts for RedisStore {
-    async fn load(&self, id: CartId, _: Fresh, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
-        let found = self.read_cart(id).await.map_err(|e| e.of_port(PORT))?;
+    async fn load(&self, id: CartId, fresh: Fresh, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
+        let found = match self.copies().cart(id, fresh, self.servers().heard_lately(id.partition())) {
+            Some(copy) => Some(copy),
+            None => {
+                self.read_cart(id).await.map_err(|e| e.of_port(PORT)).inspect(|found| self.copies().stored_carts.found(found.is_some()))?
+            }
+        };
         Ok(found.filter(|cart| cart.is_live(now)))
     }
 

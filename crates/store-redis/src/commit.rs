@@ -2,6 +2,7 @@
 //! learned, when the store asks for more; and the truth about it when an answer was lost on the way.
 
 use crate::RedisStore;
+use crate::copies::Stamps;
 use crate::hash::{Field, WriteName, is_another_known};
 use crate::limits::{PAUSE_MIN, REBUILDS_MAX};
 use crate::node::jittered;
@@ -17,6 +18,8 @@ use tokio::time::Instant;
 /// One change, however often it is tried: it is known by the name of its write.
 pub struct Attempt {
     pub write: WriteName,
+    /// Of the carts and sessions it was about, when it has been made or refused.
+    pub stamps: Stamps,
     until: Instant,
     repeated: bool,
 }
@@ -34,16 +37,28 @@ pub enum Made {
 
 impl RedisStore {
     pub(crate) fn attempt(&self) -> Attempt {
-        Attempt { write: fastrand::u64(..).to_be_bytes(), until: Instant::now() + self.servers().patience, repeated: false }
+        Attempt {
+            write: fastrand::u64(..).to_be_bytes(),
+            stamps: Stamps::default(),
+            until: Instant::now() + self.servers().patience,
+            repeated: false,
+        }
     }
 
     /// Makes all parts true, or none.
     pub(crate) async fn commit(&self, parts: &mut [Part], attempt: &mut Attempt, now: Timestamp) -> Result<Made, GivenUp> {
         for _ in 0..REBUILDS_MAX {
+            let writing = self.copies().writing(parts.iter().flat_map(|part| part.ops.iter().filter_map(Op::id)));
             let ended = match &*parts {
                 [] => return Ok(Made::Done),
                 [part] => self.make(part, attempt.write, now).await?,
                 parts => self.transact(parts, attempt.write, now).await?,
+            };
+            attempt.stamps = match (&*parts, &ended.outcome) {
+                ([_], Outcome::Done) => writing.done(),
+                ([_], _) => writing.nothing(),
+                // Seals come and go.
+                _ => Stamps::default(),
             };
             attempt.repeated |= ended.repeated;
             let part = &mut parts[ended.part];

@@ -19,6 +19,11 @@ impl Keys {
         format!("{}{kind}:{{{}}}{rest}", self.prefix, partition.0)
     }
 
+    /// What the keys of all carts start with, and those of all sessions.
+    pub fn of_copies(&self) -> [String; 2] {
+        ['c', 's'].map(|kind| format!("{}{kind}:", self.prefix))
+    }
+
     /// A hash: a cart.
     pub fn cart(&self, id: CartId) -> String {
         self.key('c', id.partition(), member(id.0))

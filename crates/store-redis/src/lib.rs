@@ -2,6 +2,8 @@
 
 mod carts;
 mod commit;
+mod copies;
+mod gcra;
 mod hash;
 mod keys;
 mod library;
@@ -15,16 +17,17 @@ mod slots;
 mod transaction;
 mod vet;
 
+pub use copies::{Level, Looked};
+pub use gcra::RedisLimits;
 pub use vet::Unfit;
 
-use crate::hash::Stored;
+use crate::copies::Copies;
 use crate::keys::Keys;
 use crate::library::Library;
-use crate::limits::{KNOWN_CARTS_BYTES, KNOWN_TOKENS, PREFIX_MAX};
+use crate::limits::{KNOWN_TOKENS, PREFIX_MAX};
 use crate::node::{Failed, Unreachable};
 use crate::servers::Servers;
-use domain::ids::{CartId, SessionId};
-use quick_cache::Weighter;
+use domain::ids::SessionId;
 use quick_cache::sync::Cache;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,8 +42,11 @@ pub struct RedisSettings {
     pub prefix: String,
     /// Certificates to trust, in PEM; else those of the system.
     pub ca_file: Option<PathBuf>,
-    /// Connections to each server.
+    /// Connections to each server. One carries many calls at a time; and with more than one, each tells of what this node
+    /// wrote by another as if it were news, so that copies of it are not believed.
     pub connections: usize,
+    /// Bytes of copies kept in this process; with 0, every read asks Redis.
+    pub copies_bytes: u64,
     pub connect_timeout: Duration,
     /// How long one try waits for its answer.
     pub response_timeout: Duration,
@@ -65,7 +71,8 @@ impl Default for RedisSettings {
             urls: vec!["redis://127.0.0.1:6379".to_owned()],
             prefix: "cw:".to_owned(),
             ca_file: None,
-            connections: 2,
+            connections: 1,
+            copies_bytes: 32 << 20,
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(1),
             patience: Duration::from_secs(4),
@@ -107,18 +114,8 @@ pub struct RedisStore(Arc<Open>);
 struct Open {
     servers: Servers,
     keys: Keys,
-    /// Carts as they were last seen: what a change is told apart from. Never believed without asking.
-    known_carts: Cache<CartId, Arc<Stored>, Weight>,
+    copies: Copies,
     known_tokens: Cache<[u8; 32], SessionId>,
-}
-
-#[derive(Clone)]
-struct Weight;
-
-impl Weighter<CartId, Arc<Stored>> for Weight {
-    fn weight(&self, _: &CartId, stored: &Arc<Stored>) -> u64 {
-        stored.weight()
-    }
 }
 
 impl RedisStore {
@@ -128,9 +125,15 @@ impl RedisStore {
         if prefix.len() > PREFIX_MAX || prefix.contains(['{', '}']) {
             return Err(OpenError::Prefix(prefix));
         }
-        let servers = Servers::connect(&settings).await?;
-        let known_carts = Cache::with_weighter(10_000, KNOWN_CARTS_BYTES, Weight);
-        Ok(Self(Arc::new(Open { servers, keys: Keys::new(prefix), known_carts, known_tokens: Cache::new(KNOWN_TOKENS) })))
+        let keys = Keys::new(prefix);
+        let copies = Copies::of(&keys, settings.copies_bytes);
+        let servers = Servers::connect(&settings, copies.changes()).await?;
+        Ok(Self(Arc::new(Open { servers, keys, copies, known_tokens: Cache::new(KNOWN_TOKENS) })))
+    }
+
+    /// How often carts and sessions were looked for and found, at each level.
+    pub fn looked(&self) -> [Level; 4] {
+        self.0.copies.looked()
     }
 
     fn servers(&self) -> &Servers {
@@ -145,8 +148,8 @@ impl RedisStore {
         &self.0.keys
     }
 
-    fn known_carts(&self) -> &Cache<CartId, Arc<Stored>, Weight> {
-        &self.0.known_carts
+    fn copies(&self) -> &Copies {
+        &self.0.copies
     }
 
     fn known_tokens(&self) -> &Cache<[u8; 32], SessionId> {

@@ -95,6 +95,11 @@ local function taken(change, op)
   return nil
 end
 
+-- Reads what was written, so that the writer is told when others change it: its own write ended that.
+local function watch(op)
+  redis.call('HGET', op.key, 'v')
+end
+
 -- nil when the change holds; true when it has been made already, by an earlier try of the same call; else what it comes to.
 local function check(change)
   for _, op in ipairs(change.ops) do
@@ -104,6 +109,7 @@ local function check(change)
       if string.find(op.history, change.mark, 1, true) then
         -- Written again as it is, so that whoever waits for replicas waits for this.
         redis.call('HSET', op.key, 'w', op.history)
+        watch(op)
         return true
       end
     end
@@ -180,6 +186,7 @@ local function apply(change)
       redis.call('SET', op.key, op.value, 'PX', op.ttl, 'NX')
     elseif op.kind == 'P' then
       put(op, change.args)
+      watch(op)
     else
       delete(op)
     end

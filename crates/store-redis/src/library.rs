@@ -5,7 +5,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, cmd};
 use sha2::{Digest, Sha256};
 
-const SOURCE: &str = include_str!("library.lua");
+const SOURCE: &str = concat!(include_str!("library.lua"), include_str!("limits.lua"));
 /// What stands for the digest in the text.
 const PLACE: &str = "@VERSION@";
 

@@ -31,8 +31,17 @@ pub const SESSION_GRACE: Duration = Duration::from_secs(86_400);
 pub const TOKEN_GRACE: Duration = Duration::from_secs(2 * 86_400);
 /// Times a save is built anew because of what the store told it: of each of the reasons there is one for each write.
 pub const REBUILDS_MAX: usize = 16;
-/// Bytes of carts that are remembered as they were last seen, to write only what changes of them.
-pub const KNOWN_CARTS_BYTES: u64 = 64 << 20;
+/// Bytes of carts that are remembered as they were last seen, to write only what changes of them, where no copies are kept
+/// to be read.
+pub const KNOWN_CARTS_BYTES: u64 = 16 << 20;
+/// About what a copy takes of memory: of a cart, to guess how many there will be; of a session, to bound their number.
+pub const CART_BYTES: u64 = 1024;
+pub const SESSION_BYTES: u64 = 1024;
+/// A copy is believed while its server was heard of so lately: longer than between two requests on a busy node, and no
+/// longer than a shopper may be shown what another node has changed, on the day that a connection dies without a word.
+pub const HEARD_WITHIN: Duration = Duration::from_secs(1);
+/// Counters of changes, which carts and sessions share: so many that few of them do, in a quarter of a megabyte.
+pub const CHANGE_COUNTERS: usize = 1 << 16;
 /// Tokens whose session is remembered.
 pub const KNOWN_TOKENS: usize = 100_000;
 /// A relay asks every partition for this part of what it wants, at least: events are spread over many of them.
@@ -41,3 +50,8 @@ pub const PENDING_MIN: usize = 8;
 /// Carts and sessions of each partition that a sweep looks at, at least: of those that may have expired some were touched
 /// later in the same hour, and they must not hide the others.
 pub const CANDIDATES_MIN: usize = 256;
+/// Answers about limits that are late in a row, before nobody asks any more: one may be chance.
+pub const LIMITS_FAILURES_MAX: u32 = 3;
+/// How long limits that were late are left alone before they are probed, and how long a probe may take to connect.
+pub const LIMITS_PROBE_PAUSE: Duration = Duration::from_millis(250);
+pub const LIMITS_PROBE_TIME_MAX: Duration = Duration::from_secs(1);

@@ -1,6 +1,7 @@
 //! One Redis server: a few multiplexed connections that are opened when they are needed, vetted before they
 //! are used, and opened again, with growing pauses, when they break.
 
+use crate::copies::{Changes, Heard};
 use crate::library::Library;
 use crate::limits::{PAUSE_MIN, RECONNECT_PAUSE_MAX};
 use crate::vet;
@@ -10,6 +11,7 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError, TlsCertificates, Value,
 };
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,11 +39,13 @@ pub struct Dialer {
     connections: usize,
     require_aof: bool,
     pub library: Library,
+    /// Of what others change, to be told on every connection.
+    changes: Option<Arc<Changes>>,
 }
 
 impl Dialer {
     /// The dialer, and the addresses that the settings name.
-    pub fn new(settings: &RedisSettings) -> Result<(Self, Vec<Address>), OpenError> {
+    pub fn new(settings: &RedisSettings, changes: Option<Arc<Changes>>) -> Result<(Self, Vec<Address>), OpenError> {
         let infos: Vec<ConnectionInfo> =
             settings.urls.iter().map(|url| url.as_str().into_connection_info()).collect::<Result<_, _>>().map_err(OpenError::Url)?;
         let addresses = infos.iter().map(|info| address(info.addr())).collect::<Option<Vec<_>>>().ok_or(OpenError::NoAddress)?;
@@ -53,9 +57,15 @@ impl Dialer {
             // One provider for the process; whoever comes first chooses the same.
             drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         }
-        let config = AsyncConnectionConfig::new()
+        let mut config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(settings.connect_timeout))
             .set_response_timeout(Some(settings.response_timeout));
+        if let Some(changes) = changes.clone() {
+            config = config.set_push_sender(move |news| {
+                changes.told(&news);
+                Ok::<_, Infallible>(())
+            });
+        }
         let dialer = Self {
             info: info.set_redis_settings(redis),
             tls: is_tls.then_some(TlsCertificates { client_tls: None, root_cert: ca }),
@@ -63,6 +73,7 @@ impl Dialer {
             connections: settings.connections.max(1),
             require_aof: settings.require_aof,
             library: Library::new(),
+            changes,
         };
         Ok((dialer, addresses))
     }
@@ -84,7 +95,17 @@ impl Dialer {
         let mut connection = client.get_multiplexed_async_connection_with_config(&self.config).await?;
         vet::vet(&mut connection, self.require_aof).await?;
         self.library.load(&mut connection).await?;
+        if self.changes.is_some() {
+            Changes::tracking().exec_async(&mut connection).await?;
+        }
         Ok(connection)
+    }
+
+    /// A connection is gone, or the servers have changed places: what was not told is not known.
+    pub fn lost_touch(&self) {
+        if let Some(changes) = &self.changes {
+            changes.lost_touch();
+        }
     }
 }
 
@@ -111,6 +132,7 @@ pub struct Node {
     dialer: Arc<Dialer>,
     lines: Vec<Line>,
     turn: AtomicUsize,
+    pub heard: Heard,
 }
 
 #[derive(Default)]
@@ -145,14 +167,16 @@ pub fn jittered(pause: Duration) -> Duration {
 impl Node {
     pub fn new(address: Address, dialer: Arc<Dialer>) -> Self {
         let lines = (0..dialer.connections).map(|_| Line::default()).collect();
-        Self { address, dialer, lines, turn: AtomicUsize::new(0) }
+        Self { address, dialer, lines, turn: AtomicUsize::new(0), heard: Heard::never() }
     }
 
     /// Sends a command on one of the connections.
     pub async fn send(&self, command: &Cmd) -> Result<Value, Failed> {
         let (line, open) = self.open().await.map_err(Failed::NotSent)?;
+        let asked = Instant::now();
         let sent = open.connection.clone().req_packed_command(command).await;
-        sent.and_then(Value::extract_error).map_err(|error| self.failed(line, &open, error))
+        let answered = sent.inspect(|_| self.heard.answered(asked)).and_then(Value::extract_error);
+        answered.map_err(|error| self.failed(line, &open, error))
     }
 
     /// Sends a command that writes, and waits until so many replicas have it.
@@ -188,6 +212,7 @@ impl Node {
         // the new one alone.
         let of_no_use = if refused { is_read_only(&error) } else { !error.is_timeout() };
         if of_no_use {
+            self.dialer.lost_touch();
             line.open.rcu(|current| current.as_ref().filter(|now| !Arc::ptr_eq(now, open)).cloned());
         }
         if refused { Failed::Refused(error) } else { Failed::Lost(error) }

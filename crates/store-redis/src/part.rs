@@ -28,6 +28,17 @@ pub enum Op {
     Delete(Delete),
 }
 
+impl Op {
+    /// The cart or session that it changes.
+    pub fn id(&self) -> Option<u128> {
+        match self {
+            Self::Put(put) => Some(put.id),
+            Self::Delete(delete) => Some(delete.id),
+            Self::Answer(_) => None,
+        }
+    }
+}
+
 /// A cart or a session that is written.
 #[derive(Clone, Debug)]
 pub struct Put {

@@ -1,6 +1,7 @@
 //! All servers together: a call goes to the one that has its partition, follows what the cluster says about
 //! where that is now, and is tried again, with pauses, for as long as the settings' patience lasts.
 
+use crate::copies::Changes;
 use crate::library;
 use crate::limits::{LAYOUT_PAUSE, PARTITIONS, PAUSE_MAX, PAUSE_MIN, REDIRECTS_MAX};
 use crate::node::{Address, Dialer, Failed, Node, Replicas, Unreachable, jittered};
@@ -91,8 +92,8 @@ enum Then {
 }
 
 impl Servers {
-    pub async fn connect(settings: &RedisSettings) -> Result<Self, OpenError> {
-        let (dialer, seeds) = Dialer::new(settings)?;
+    pub async fn connect(settings: &RedisSettings, changes: Option<Arc<Changes>>) -> Result<Self, OpenError> {
+        let (dialer, seeds) = Dialer::new(settings, changes)?;
         let dialer = Arc::new(dialer);
         let first = seeds.first().cloned().ok_or(OpenError::NoAddress)?;
         let node = Arc::new(Node::new(first.clone(), Arc::clone(&dialer)));
@@ -151,6 +152,11 @@ impl Servers {
 
     fn master(&self, partition: Partition) -> Arc<Node> {
         Arc::clone(&self.layout.load().0[usize::from(partition.0)])
+    }
+
+    /// Whether the server of a partition was heard of within the last moment.
+    pub fn heard_lately(&self, partition: Partition) -> bool {
+        self.layout.load().0[usize::from(partition.0)].heard.lately()
     }
 
     /// Asks the server of a partition.
@@ -295,6 +301,7 @@ impl Servers {
 
     /// The rest of the layout is asked for when something else does not fit.
     fn moved(&self, partition: Partition, to: &Address) {
+        self.dialer.lost_touch();
         let node = self.node(to);
         self.layout.rcu(|layout| {
             let mut layout = Layout::clone(layout);
@@ -323,6 +330,7 @@ impl Servers {
                 Ok(told) => match self.layout_of(&told, &node.address) {
                     Some(layout) => {
                         self.layout.store(Arc::new(layout));
+                        self.dialer.lost_touch();
                         *last = Some(Instant::now());
                         return Ok(());
                     }

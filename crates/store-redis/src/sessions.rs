@@ -22,21 +22,26 @@ use std::sync::Arc;
 const PORT: &str = "sessions";
 
 /// A session as it is stored.
-struct Kept {
-    session: Session,
+pub struct Kept {
+    pub session: Arc<Session>,
     token: TokenDigest,
 }
 
 impl RedisStore {
-    async fn kept_session(&self, id: SessionId) -> Result<Option<Kept>, GivenUp> {
+    async fn kept_session(&self, id: SessionId) -> Result<Option<Arc<Kept>>, GivenUp> {
+        let stamp = self.copies().stamp(id.0);
         let read = cmd("HMGET").arg(self.keys().session(id)).arg("b").arg("t").take();
         let Value::Array(told) = self.servers().call(id.partition(), &read).await?.value else {
             return Err(GivenUp::nonsense("a session is no hash"));
         };
         let mut told = told.into_iter().map(bytes);
-        let (Some(Some(body)), Some(Some(token))) = (told.next(), told.next()) else { return Ok(None) };
+        let (body, token) = (told.next().flatten(), told.next().flatten());
+        self.copies().stored_sessions.found(body.is_some());
+        let (Some(body), Some(token)) = (body, token) else { return Ok(None) };
         let token = token.try_into().map_err(|_| GivenUp::nonsense("the digest of a token has another length"))?;
-        Ok(Some(Kept { session: records::decode_session(&body)?, token: TokenDigest(token) }))
+        let kept = Arc::new(Kept { session: Arc::new(records::decode_session(&body)?), token: TokenDigest(token) });
+        self.copies().put_session(Arc::clone(&kept), stamp);
+        Ok(Some(kept))
     }
 
     fn put_session(&self, session: &Session, token: TokenDigest, expected: Version) -> Op {
@@ -108,7 +113,7 @@ impl RedisStore {
         if created { Ok(()) } else { Err(GivenUp::refused("there is a session of this id already")) }
     }
 
-    async fn session_by_token(&self, token: TokenDigest) -> Result<Option<Session>, GivenUp> {
+    async fn session_by_token(&self, token: TokenDigest) -> Result<Option<Arc<Session>>, GivenUp> {
         let id = match self.known_tokens().get(&token.0) {
             Some(id) => id,
             None => {
@@ -117,9 +122,12 @@ impl RedisStore {
                 SessionId(parse_member(&pointer).ok_or_else(|| GivenUp::nonsense("a token points to no session"))?)
             }
         };
+        if let Some(copy) = self.copies().session(id, self.servers().heard_lately(id.partition())) {
+            return Ok((copy.token == token).then(|| Arc::clone(&copy.session)));
+        }
         let Some(kept) = self.kept_session(id).await? else { return Ok(None) };
         self.known_tokens().insert(token.0, id);
-        Ok((kept.token.0 == token.0).then_some(kept.session))
+        Ok((kept.token == token).then(|| Arc::clone(&kept.session)))
     }
 
     async fn save_session(&self, session: &Session, expected: Version, event: &Outgoing, answer: Option<Answer>) -> Result<bool, GivenUp> {
@@ -171,12 +179,12 @@ impl Sessions for RedisStore {
 
     async fn by_token(&self, token: TokenDigest, now: Timestamp) -> Result<Option<Arc<Session>>, PortError> {
         let found = self.session_by_token(token).await.map_err(|e| e.of_port(PORT))?;
-        Ok(found.filter(|session| session.is_live(now)).map(Arc::new))
+        Ok(found.filter(|session| session.is_live(now)))
     }
 
     async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Arc<Session>>, PortError> {
         let kept = self.kept_session(id).await.map_err(|e| e.of_port(PORT))?;
-        Ok(kept.map(|kept| kept.session).filter(|session| session.is_live(now)).map(Arc::new))
+        Ok(kept.map(|kept| Arc::clone(&kept.session)).filter(|session| session.is_live(now)))
     }
 
     async fn save(&self, session: Session, expected: Version, event: Outgoing, answer: Option<Answer>) -> Result<bool, PortError> {

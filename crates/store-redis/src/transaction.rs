@@ -134,7 +134,9 @@ impl RedisStore {
         keys.extend(call.keys.iter().cloned());
         let mut command = self.library().call_of(version, "finish", &keys);
         command.arg(&seal.transaction).arg(verdict.word()).arg(&call.args);
-        self.servers().write(partition, &command).await.map(drop)
+        let finished = self.servers().write(partition, &command).await.map(drop);
+        self.copies().changed_keys(&call.keys);
+        finished
     }
 
     async fn forget(&self, seal: &Seal) -> Result<(), GivenUp> {

@@ -118,6 +118,7 @@ impl Store {
             urls: self.redis_urls.iter().filter_map(|url| url.told().map(str::to_owned)).collect(),
             prefix: self.redis_prefix.clone(),
             ca_file: self.ca_file(),
+            copies_bytes: self.redis_copies_bytes,
             replicas_acknowledged: self.redis_replicas_acknowledged,
             require_aof: self.redis_require_aof,
             ..RedisSettings::default()

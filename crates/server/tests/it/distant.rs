@@ -54,7 +54,7 @@ async fn a_node_without_the_catalogs_sells_what_was_chosen_and_nothing_new_until
     let (dir, free) = (dir(), free_port());
     let provider =
         Provider::start("127.0.0.1:0", &["payment-simulator", "--ledger", dir.path().join("paid.jsonl").to_str().expect("text")]);
-    let (shared, url, catalog) = (scale::variables(dir.path()), provider.url(), format!("http://{free}"));
+    let (shared, url, catalog) = (scale::variables(scale::engines(), dir.path()), provider.url(), format!("http://{free}"));
     let all: Vec<_> = shared.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let node = |name: &str, own: &[(&str, &str)]| {
         let more = [("CARTWRIGHT_PAYMENTS__URL", url.as_str()), ("CARTWRIGHT_CATALOG__TOKEN", SECRET), ("CARTWRIGHT_NODE", name)];

@@ -130,7 +130,7 @@ fn name_of(engines: &Engines, dir: &Path) -> String {
 }
 
 /// The variables of a node of the store of this directory.
-fn variables(engines: &Engines, dir: &Path) -> Vec<(String, String)> {
+pub fn variables(engines: &Engines, dir: &Path) -> Vec<(String, String)> {
     let name = name_of(engines, dir);
     let [postgres, postgres_read] = engines.postgres(&name);
     let key = dir.join("token-key.pk8");

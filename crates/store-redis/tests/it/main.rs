@@ -3,7 +3,10 @@
 mod agree;
 mod broken;
 mod cluster;
+mod copies;
 mod fit;
+mod limits;
+mod news;
 mod proxy;
 mod servers;
 mod subject;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use store_redis::{RedisSettings, RedisStore};
 use tempfile::TempDir;
 
+#[derive(Debug)]
 pub struct Server {
     pub port: u16,
     child: Child,
@@ -36,6 +37,12 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// Sends the server a signal: `STOP` makes it hang, `CONT` ends that.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|sent| sent.success()), "{name}");
+    }
+
     pub fn settings(&self) -> RedisSettings {
         RedisSettings { urls: vec![self.url()], ..RedisSettings::default() }
     }
@@ -46,12 +53,6 @@ impl Server {
 
     pub fn dir(&self) -> &Path {
         self.dir.path()
-    }
-
-    /// `STOP` and `CONT`: it hangs, and goes on.
-    pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status();
-        assert!(sent.is_ok_and(|sent| sent.success()), "{signal}");
     }
 
     /// As a machine dies.
