@@ -28,7 +28,7 @@ use store_redis::{RedisLimits, RedisSettings, RedisStore};
 const DEMO_CATALOG: &str = include_str!("../../../fixtures/catalog/books.jsonl");
 
 /// How long a node may take to fill an empty store before another one does; how often and with which pause it tries.
-const FIRST_START_KEEP: Duration = Duration::from_secs(60);
+const FIRST_START_KEEP: Duration = Duration::from_secs(10);
 const FIRST_START_PAUSE: Duration = Duration::from_millis(250);
 const FIRST_START_TRIES: u32 = 4;
 
@@ -201,6 +201,9 @@ impl Opened {
     /// Fills a store that has nothing; says whether it put the demo catalog there. Nodes that start at once take turns.
     #[expect(clippy::disallowed_methods, reason = "a node waits for its turn to start, and for what the one before has put there")]
     pub async fn first_start(&self, settings: &Settings) -> Result<bool, String> {
+        if !self.lacks_books(settings).await? && self.app.has_decided_on_prices().await.map_err(|e| e.to_string())? {
+            return Ok(false);
+        }
         let job = Job::parse("first start").expect("invariant: a short name");
         let node = node_name(settings);
         let fence = loop {
@@ -222,14 +225,18 @@ impl Opened {
         filled
     }
 
+    async fn lacks_books(&self, settings: &Settings) -> Result<bool, String> {
+        let any = BookQuery { limit: 1, ..BookQuery::default() };
+        Ok(settings.demo_catalog && self.app.books(&any).await.map_err(|e| e.to_string())?.total == 0)
+    }
+
     async fn fill(&self, settings: &Settings) -> Result<bool, String> {
         if settings.catalog.is_elsewhere() {
             // It is for the node that holds the catalog.
             return Ok(false);
         }
         let app = &self.app;
-        let empty = BookQuery { limit: 1, ..BookQuery::default() };
-        let first = settings.demo_catalog && app.books(&empty).await.map_err(|e| e.to_string())?.total == 0;
+        let first = self.lacks_books(settings).await?;
         if first {
             let books = demo_catalog(app, settings).await?;
             tracing::info!(books, "the demo catalog is in the store; its prices are made up");
