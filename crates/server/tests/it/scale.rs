@@ -81,7 +81,10 @@ impl Engines {
 
     /// A database of the shared PostgreSQL, for reads that may be stale too.
     pub fn postgres(&self, database: &str) -> [String; 2] {
-        ["postgres", "postgres_read"].map(|key| self.text(key).replace("/cartwright", &format!("/{database}")))
+        ["postgres", "postgres_read"].map(|key| {
+            let (server, _) = self.text(key).rsplit_once('/').expect("an address with a database");
+            format!("{server}/{database}")
+        })
     }
 
     fn new_database(&self, name: &str) {
