@@ -5,9 +5,9 @@ use crate::settings::Settings;
 use crate::start::{self, Opened};
 use crate::taxes::{self, Reader, Wanted};
 use crate::world::SystemClock;
-use app::Imported;
 use app::ports::Clock;
 use app::snapshot::Snapshot;
+use app::{BookQuery, Imported};
 use domain::ids::CustomerId;
 use indicatif::{ProgressBar, ProgressStyle};
 use rest::auth::{DevIssuer, Role, Said};
@@ -80,6 +80,9 @@ pub fn issuer(settings: &Settings, dir: &Path) -> Result<DevIssuer, String> {
 pub fn check(settings: &Settings, rebuild: bool) -> Result<(), String> {
     print(&format!("# effective configuration\n{}\n", settings.print()))?;
     crate::rules::load(&settings.pricing.rules, settings.currency()?, &Snapshot::default())?;
+    if settings.store.is_shared() {
+        return check_shared(settings, rebuild);
+    }
     let dir = settings.data_dir.display();
     let verified = store_embedded::verify(&settings.data_dir).map_err(|e| format!("{dir}: {e}"))?;
     print(&format!("# store in {dir}\n{}\n", counts(&verified)))?;
@@ -91,7 +94,23 @@ pub fn check(settings: &Settings, rebuild: bool) -> Result<(), String> {
     Ok(())
 }
 
+/// A store that is elsewhere is looked after by its engines' own tools; here it is only reached.
+fn check_shared(settings: &Settings, rebuild: bool) -> Result<(), String> {
+    if rebuild {
+        return Err(OF_ONE_DIRECTORY.into());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let books = runtime.block_on(async {
+        let opened = open(settings).await?;
+        opened.app.reach_ledger().await.map_err(|e| e.to_string())?;
+        opened.app.reach_carts().await.map_err(|e| e.to_string())?;
+        Ok::<_, String>(opened.app.books(&BookQuery { limit: 1, ..BookQuery::default() }).await.map_err(|e| e.to_string())?.total)
+    })?;
+    print(&format!("# store on PostgreSQL and Redis\nboth are reached and of this version's format: {books} books\n"))
+}
+
 pub fn backup(settings: &Settings, target: &Path) -> Result<(), String> {
+    of_one_directory(settings)?;
     EmbeddedStore::backup_to(&settings.data_dir, target).map_err(|e| format!("{}: {e}", target.display()))?;
     for name in side_files(&settings.data_dir)? {
         copy(&settings.data_dir.join(&name), &target.join(&name))?;
@@ -101,6 +120,7 @@ pub fn backup(settings: &Settings, target: &Path) -> Result<(), String> {
 }
 
 pub fn restore(settings: &Settings, source: &Path) -> Result<(), String> {
+    of_one_directory(settings)?;
     store_embedded::verify(source).map_err(|e| format!("{}: {e}", source.display()))?;
     EmbeddedStore::backup_to(source, &settings.data_dir).map_err(|e| format!("{}: {e}", settings.data_dir.display()))?;
     for name in side_files(source)? {
@@ -108,6 +128,12 @@ pub fn restore(settings: &Settings, source: &Path) -> Result<(), String> {
     }
     let verified = store_embedded::verify(&settings.data_dir).map_err(|e| format!("{}: {e}", settings.data_dir.display()))?;
     print(&format!("{}\nrestored to {}\n", counts(&verified), settings.data_dir.display()))
+}
+
+const OF_ONE_DIRECTORY: &str = "this is for a store in one directory; PostgreSQL and Redis have tools of their own";
+
+fn of_one_directory(settings: &Settings) -> Result<(), String> {
+    if settings.store.is_shared() { Err(OF_ONE_DIRECTORY.into()) } else { Ok(()) }
 }
 
 /// What a data directory holds besides the store: keys and the payment simulator's own ledger.

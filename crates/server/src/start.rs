@@ -5,7 +5,7 @@ use crate::rules::{self, Loaded};
 use crate::settings::{Provider, Settings};
 use crate::world::{LocalBus, SystemClock, SystemEntropy};
 use app::ports::{
-    Bus, Carts, Catalog, Entropy, Leases, Ledger, NodeName, Outbox, Payments, Prices, SearchIndex, Sessions, SharedLimits, Taxes,
+    Bus, Carts, Catalog, Entropy, Job, Leases, Ledger, NodeName, Outbox, Payments, Prices, SearchIndex, Sessions, SharedLimits, Taxes,
 };
 use app::snapshot::Snapshot;
 use app::{App, BookQuery, Error, Ports, Work, Worker};
@@ -26,6 +26,11 @@ use store_redis::{RedisLimits, RedisSettings, RedisStore};
 
 /// The project's own books, for an empty store.
 const DEMO_CATALOG: &str = include_str!("../../../fixtures/catalog/books.jsonl");
+
+/// How long a node may take to fill an empty store before another one does; how often and with which pause it tries.
+const FIRST_START_KEEP: Duration = Duration::from_secs(10);
+const FIRST_START_PAUSE: Duration = Duration::from_millis(250);
+const FIRST_START_TRIES: u32 = 4;
 
 pub struct Opened {
     pub app: Arc<App>,
@@ -157,13 +162,16 @@ pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opene
 impl Opened {
     /// This node's part of the work, under a name that no other process has.
     pub fn worker(&self, settings: &Settings) -> Worker {
-        let mut chance = [0; 4];
-        SystemEntropy.fill(&mut chance);
-        let node = if settings.node.is_empty() { "node" } else { &settings.node };
-        let name = format!("{node} {:08x}", u32::from_be_bytes(chance));
-        let name = NodeName::parse(&name).expect("invariant: the settings were checked");
-        Worker::new(Arc::clone(&self.leases), name, Work::all(self.app.outboxes()))
+        Worker::new(Arc::clone(&self.leases), node_name(settings), Work::all(self.app.outboxes()))
     }
+}
+
+/// As the settings call it, and with chance: no other process has or had this name.
+fn node_name(settings: &Settings) -> NodeName {
+    let mut chance = [0; 4];
+    SystemEntropy.fill(&mut chance);
+    let node = if settings.node.is_empty() { "node" } else { &settings.node };
+    NodeName::parse(&format!("{node} {:08x}", u32::from_be_bytes(chance))).expect("invariant: the settings were checked")
 }
 
 /// Over connections of their own, so that no large cart stands in their way.
@@ -191,14 +199,44 @@ fn simulator(dir: &Path, timeout: Duration, origin: &str) -> Result<PaymentSimul
 
 impl Opened {
     /// Fills a store that has nothing; says whether it put the demo catalog there. Nodes that start at once take turns.
+    #[expect(clippy::disallowed_methods, reason = "a node waits for its turn to start, and for what the one before has put there")]
     pub async fn first_start(&self, settings: &Settings) -> Result<bool, String> {
+        if !self.lacks_books(settings).await? && self.app.has_decided_on_prices().await.map_err(|e| e.to_string())? {
+            return Ok(false);
+        }
+        let job = Job::parse("first start").expect("invariant: a short name");
+        let node = node_name(settings);
+        let fence = loop {
+            let taken = self.leases.take(&job, &node, FIRST_START_KEEP, self.app.now()).await.map_err(|e| e.to_string())?;
+            match taken {
+                Some(fence) => break fence,
+                None => tokio::time::sleep(FIRST_START_PAUSE).await,
+            }
+        };
+        let mut filled = self.fill(settings).await;
+        for _ in 1..FIRST_START_TRIES {
+            if filled.is_ok() {
+                break;
+            }
+            tokio::time::sleep(FIRST_START_PAUSE).await;
+            filled = self.fill(settings).await;
+        }
+        self.leases.give_up(&job, fence).await.map_err(|e| e.to_string())?;
+        filled
+    }
+
+    async fn lacks_books(&self, settings: &Settings) -> Result<bool, String> {
+        let any = BookQuery { limit: 1, ..BookQuery::default() };
+        Ok(settings.demo_catalog && self.app.books(&any).await.map_err(|e| e.to_string())?.total == 0)
+    }
+
+    async fn fill(&self, settings: &Settings) -> Result<bool, String> {
         if settings.catalog.is_elsewhere() {
             // It is for the node that holds the catalog.
             return Ok(false);
         }
         let app = &self.app;
-        let empty = BookQuery { limit: 1, ..BookQuery::default() };
-        let first = settings.demo_catalog && app.books(&empty).await.map_err(|e| e.to_string())?.total == 0;
+        let first = self.lacks_books(settings).await?;
         if first {
             let books = demo_catalog(app, settings).await?;
             tracing::info!(books, "the demo catalog is in the store; its prices are made up");
