@@ -41,3 +41,6 @@ pub const PENDING_MIN: usize = 8;
 /// Carts and sessions of each partition that a sweep looks at, at least: of those that may have expired some were touched
 /// later in the same hour, and they must not hide the others.
 pub const CANDIDATES_MIN: usize = 256;
+/// This part of the time a try may take is left to the replicas: they follow within milliseconds or not at all, and the next
+/// write on the connection waits for them, too.
+pub const REPLICAS_SHARE: u32 = 10;
