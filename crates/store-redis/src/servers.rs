@@ -3,7 +3,7 @@
 
 use crate::copies::Changes;
 use crate::library;
-use crate::limits::{LAYOUT_PAUSE, PARTITIONS, PAUSE_MAX, PAUSE_MIN, REDIRECTS_MAX};
+use crate::limits::{LAYOUT_PAUSE, PARTITIONS, PAUSE_MAX, PAUSE_MIN, REDIRECTS_MAX, REPLICAS_SHARE};
 use crate::node::{Address, Dialer, Failed, Node, Replicas, Unreachable, jittered};
 use crate::slots::slot;
 use crate::{OpenError, RedisSettings};
@@ -106,7 +106,7 @@ impl Servers {
             is_cluster: false,
             patience: settings.patience,
             replicas: (settings.replicas_acknowledged > 0)
-                .then_some(Replicas { count: settings.replicas_acknowledged, timeout: settings.response_timeout / 2 }),
+                .then_some(Replicas { count: settings.replicas_acknowledged, timeout: settings.response_timeout / REPLICAS_SHARE }),
         };
         servers.is_cluster = servers.ask_whether_cluster().await?;
         if servers.is_cluster {
