@@ -4,7 +4,9 @@ use crate::import;
 use crate::rules::{self, Loaded};
 use crate::settings::{Provider, Settings};
 use crate::world::{LocalBus, SystemClock, SystemEntropy};
-use app::ports::{Bus, Carts, Catalog, Entropy, Leases, Ledger, NodeName, Outbox, Payments, Prices, SearchIndex, Sessions, SharedLimits, Taxes};
+use app::ports::{
+    Bus, Carts, Catalog, Entropy, Leases, Ledger, NodeName, Outbox, Payments, Prices, SearchIndex, Sessions, SharedLimits, Taxes,
+};
 use app::snapshot::Snapshot;
 use app::{App, BookQuery, Error, Ports, Work, Worker};
 use bus_rabbit::RabbitBus;
@@ -139,7 +141,16 @@ pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opene
         expressions: Arc::new(Cel::default()),
     });
     let app = Arc::new(App::new(ports, settings.policy()?));
-    Ok(Opened { app, catalog: kept.catalog, search: kept.search, leases: kept.leases, limits: kept.limits, redis: kept.redis, embedded: kept.embedded, simulator })
+    Ok(Opened {
+        app,
+        catalog: kept.catalog,
+        search: kept.search,
+        leases: kept.leases,
+        limits: kept.limits,
+        redis: kept.redis,
+        embedded: kept.embedded,
+        simulator,
+    })
 }
 
 impl Opened {
