@@ -77,8 +77,9 @@ impl Copy {
                 self.snapshot.store(Arc::new(old.with(&heard.headings, &heard.books)));
             }
             let mut levels = self.levels.write().unwrap_or_else(PoisonError::into_inner);
-            if whole {
-                levels.clear();
+            if whole || !heard.books.is_empty() {
+                let now = self.snapshot();
+                levels.retain(|edition, _| !whole && now.book_of(*edition).is_some());
             }
             levels.extend(heard.levels);
             drop(levels);

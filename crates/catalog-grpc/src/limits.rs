@@ -6,8 +6,10 @@ use std::time::Duration;
 pub const COPY_AGE_MAX: Duration = Duration::from_secs(30);
 /// How often a copy asks what has changed: what a shopper does not notice. An ask without news is a few bytes.
 pub const REFRESH: Duration = Duration::from_millis(250);
-/// How long the other node may take for each part of an answer, and for any other call with all its tries. Shoppers wait for it.
+/// How long the other node may take for each part of an answer, and for a question with all its tries. Shoppers wait for it.
 pub const CALL_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long a save may take: a batch of books is written in one piece, and a shopkeeper waits longer than a shopper.
+pub const SAVE_TIME_MAX: Duration = Duration::from_secs(15);
 /// How long a connection may take to be made: within a shop's own network, longer is never.
 pub const CONNECT_MAX: Duration = Duration::from_secs(1);
 /// A connection that is silent is asked for a sign of life this often, and given up when none comes.
@@ -27,6 +29,8 @@ pub const PARTS_MAX: usize = 16_384;
 pub const FOLLOWERS_MAX: usize = 64;
 /// Calls under way on one connection: a node's own calls are fewer (`outbound`).
 pub const STREAMS_MAX: u32 = 128;
+/// Searches at once by looking at every book of a copy: each takes a core for as long as it lasts.
+pub const OWN_SEARCHES_MAX: usize = 2;
 /// Lines of a price history in one answer.
 pub const PRICES_MAX: usize = 1000;
 /// Books in one call of BookWorm's: more than a basket holds.

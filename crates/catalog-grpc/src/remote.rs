@@ -4,7 +4,9 @@ use crate::copy::Copy;
 use crate::follow::Follower;
 use crate::generated::catalog::catalog_client::CatalogClient;
 use crate::generated::catalog::{PricesRequest, RememberedRequest, SearchRequest};
-use crate::limits::{CALL_TIME_MAX, CONNECT_MAX, COPY_AGE_MAX, MESSAGE_BYTES_MAX, PING_EVERY, PING_TIME_MAX, REFRESH};
+use crate::limits::{
+    CALL_TIME_MAX, CONNECT_MAX, COPY_AGE_MAX, MESSAGE_BYTES_MAX, OWN_SEARCHES_MAX, PING_EVERY, PING_TIME_MAX, REFRESH, SAVE_TIME_MAX,
+};
 use crate::message::{Nonsense, book_id, read_answer, read_price_line, read_save_response, save_request};
 use crate::status::failed;
 use crate::token::{Shown, Token};
@@ -18,8 +20,9 @@ use domain::time::Timestamp;
 use outbound::{Calls, Patience, Repeat};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::AbortHandle;
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::time::{Instant, timeout};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
@@ -39,13 +42,17 @@ pub struct RemoteCatalogSettings {
     pub copy_age_max: Duration,
     /// How often it is asked what has changed.
     pub refresh: Duration,
+    /// With questions.
     pub patience: Patience,
+    /// How long a save may take.
+    pub save_within: Duration,
 }
 
 impl RemoteCatalogSettings {
     pub fn new(url: &str, token: Token) -> Self {
         let patience = Patience { timeout: CALL_TIME_MAX, ..Patience::default() };
-        Self { url: url.to_owned(), token, copy_age_max: COPY_AGE_MAX, refresh: REFRESH, patience }
+        let (url, save_within) = (url.to_owned(), SAVE_TIME_MAX);
+        Self { url, token, copy_age_max: COPY_AGE_MAX, refresh: REFRESH, patience, save_within }
     }
 }
 
@@ -60,8 +67,10 @@ pub struct NoAddress;
 pub struct RemoteCatalog {
     copy: Arc<Copy>,
     connection: Connection,
-    catalog: Calls,
-    search: Calls,
+    questions: Calls,
+    searches: Calls,
+    saves: Calls,
+    own_searches: Arc<Semaphore>,
     within: Duration,
     _following: Arc<Following>,
 }
@@ -76,7 +85,7 @@ impl Drop for Following {
 
 impl std::fmt::Debug for RemoteCatalog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RemoteCatalog").field("calls", &self.catalog).finish_non_exhaustive()
+        f.debug_struct("RemoteCatalog").field("questions", &self.questions).finish_non_exhaustive()
     }
 }
 
@@ -86,7 +95,7 @@ impl RemoteCatalog {
     /// # Errors
     /// The address is not `http://HOST:PORT`.
     pub fn connect(settings: RemoteCatalogSettings) -> Result<Self, NoAddress> {
-        let RemoteCatalogSettings { url, token, copy_age_max, refresh, patience } = settings;
+        let RemoteCatalogSettings { url, token, copy_age_max, refresh, patience, save_within } = settings;
         let connection = CatalogClient::with_interceptor(channel(&url)?, Shown(token))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
@@ -95,8 +104,16 @@ impl RemoteCatalog {
         let follower = Follower { copy: Arc::clone(&copy), connection: connection.clone(), refresh, part_within: within };
         #[expect(clippy::disallowed_methods, reason = "the copy is kept beside the requests, for as long as anybody has it")]
         let following = tokio::spawn(follower.run()).abort_handle();
-        let (catalog, search) = (Calls::new(CATALOG, patience), Calls::new(SEARCH, patience));
-        Ok(Self { copy, connection, catalog, search, within, _following: Arc::new(Following(following)) })
+        Ok(Self {
+            copy,
+            connection,
+            questions: Calls::new(CATALOG, patience),
+            searches: Calls::new(SEARCH, patience),
+            saves: Calls::new(CATALOG, Patience { timeout: save_within, ..patience }),
+            own_searches: Arc::new(Semaphore::new(OWN_SEARCHES_MAX)),
+            within,
+            _following: Arc::new(Following(following)),
+        })
     }
 
     /// Waits until all that is so now is in the copy; false when that takes longer than `within`.
@@ -156,9 +173,19 @@ impl RemoteCatalog {
 
     async fn found(&self, text: &str, limit: usize) -> Result<Vec<BookId>, PortError> {
         let request = SearchRequest { text: text.to_owned(), limit: u32::try_from(limit).unwrap_or(u32::MAX) };
-        let found = self.ask(&self.search, &request, |mut to, request| async move { to.search(request).await }).await?;
+        let found = self.ask(&self.searches, &request, |mut to, request| async move { to.search(request).await }).await?;
         let ids: Result<Vec<_>, Nonsense> = found.books.iter().map(|id| book_id(id)).collect();
         ids.map_err(|nonsense| PortError::corrupt(SEARCH, nonsense))
+    }
+}
+
+impl RemoteCatalog {
+    /// On a thread of its own, a few at a time.
+    async fn found_here(&self, text: String, limit: usize) -> Result<Vec<BookId>, PortError> {
+        let crowded = || PortError::unavailable(SEARCH, "too many searches are done on the copy");
+        let Ok(Ok(_place)) = timeout(self.within, self.own_searches.acquire()).await else { return Err(crowded()) };
+        let snapshot = self.snapshot();
+        spawn_blocking(move || memory::search(&snapshot, &text, limit)).await.map_err(|ended| PortError::unavailable(SEARCH, ended))
     }
 }
 
@@ -189,7 +216,7 @@ impl Catalog for RemoteCatalog {
     async fn save(&self, change: CatalogChange, now: Timestamp) -> Result<CatalogSaved, PortError> {
         let request = save_request(&change, now);
         let send = |mut to: Connection, request| async move { to.save(request).await };
-        let response = self.call(&self.catalog, Repeat::IfUnheard, &request, send).await?;
+        let response = self.call(&self.saves, Repeat::IfUnheard, &request, send).await?;
         let saved = read_save_response(response).map_err(|nonsense| PortError::unknown(CATALOG, PortErrorKind::Corrupt, nonsense))?;
         if matches!(saved, CatalogSaved::Done) {
             self.copy.caught_up(self.within).await;
@@ -199,13 +226,13 @@ impl Catalog for RemoteCatalog {
 
     async fn prices(&self, edition: EditionId, before: Option<u64>, limit: usize) -> Result<Vec<(u64, PriceLine)>, PortError> {
         let request = PricesRequest { edition: edition.to_string(), before, limit: u32::try_from(limit).unwrap_or(u32::MAX) };
-        let prices = self.ask(&self.catalog, &request, |mut to, request| async move { to.prices(request).await }).await?;
+        let prices = self.ask(&self.questions, &request, |mut to, request| async move { to.prices(request).await }).await?;
         prices.lines.into_iter().map(|line| read_price_line(line).map_err(unreadable)).collect()
     }
 
     async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {
         let request = RememberedRequest { key: key.to_vec() };
-        let remembered = self.ask(&self.catalog, &request, |mut to, request| async move { to.remembered(request).await }).await?;
+        let remembered = self.ask(&self.questions, &request, |mut to, request| async move { to.remembered(request).await }).await?;
         remembered.answer.map(read_answer).transpose().map_err(unreadable)
     }
 }
@@ -221,6 +248,6 @@ impl SearchIndex for RemoteCatalog {
             }
         }
         self.freshness().ensure(Freshness::Stale)?;
-        Ok(memory::search(&self.snapshot(), text, limit))
+        self.found_here(text.to_owned(), limit).await
     }
 }

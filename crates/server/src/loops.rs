@@ -1,5 +1,6 @@
 //! What goes on beside the requests: the jobs of a worker, each in a loop of its own, and what a node looks after for itself.
 
+use app::ports::{Catalog, Freshness};
 use app::{App, Error, TEND_PAUSE, Work, Worker};
 use bus_rabbit::RabbitSettings;
 use catalog_grpc::Served;
@@ -62,6 +63,29 @@ impl Loops {
         });
     }
 
+    /// Whether anything is known of a catalog that another node holds. That it grows old is no reason to send requests elsewhere.
+    pub fn watch_catalog(&mut self, catalog: &Arc<dyn Catalog>, edge: &Arc<Edge>) {
+        let (catalog, edge, mut ticks) = (Arc::clone(catalog), Arc::clone(edge), self.every(ENGINES_PAUSE));
+        // At once, so that this node is not ready before.
+        let look = move || edge.set_reached("catalog", catalog.freshness() > Freshness::Unknown);
+        look();
+        self.tasks.spawn(async move {
+            while ticks.next(false).await {
+                look();
+            }
+        });
+    }
+
+    /// Serves the catalog to other nodes.
+    pub fn serve_catalog(&mut self, listener: TcpListener, served: Served) {
+        let stop = self.stop.subscribe();
+        self.tasks.spawn(async move {
+            if let Err(error) = catalog_grpc::serve(listener, served, stop).await {
+                tracing::error!(%error, "the catalog is no longer served to other nodes");
+            }
+        });
+    }
+
     /// The jobs that all workers share out.
     pub async fn work(&mut self, app: &Arc<App>, edge: &Arc<Edge>, worker: Worker) {
         let worker = Arc::new(worker);
@@ -88,16 +112,6 @@ impl Loops {
         self.tasks.spawn(async move {
             if let Err(error) = bus_rabbit::consume(app, rabbit, stop).await {
                 tracing::error!(%error, "nobody takes in what other systems say");
-            }
-        });
-    }
-
-    /// Serves the catalog to other nodes.
-    pub fn serve_catalog(&mut self, listener: TcpListener, served: Served) {
-        let stop = self.stop.subscribe();
-        self.tasks.spawn(async move {
-            if let Err(error) = catalog_grpc::serve(listener, served, stop).await {
-                tracing::error!(%error, "the catalog is not served to other nodes any more");
             }
         });
     }

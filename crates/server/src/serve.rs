@@ -8,6 +8,7 @@ use crate::start::{self, Opened};
 use crate::world::SystemClock;
 use app::ports::Clock;
 use app::{AddItem, App, BookQuery, Calculate, Caller, Notice};
+use catalog_grpc::{Served, Token};
 use domain::person::Country;
 use domain::pricing::Destination;
 use domain::quantity::Quantity;
@@ -61,7 +62,8 @@ async fn serve(settings: &Settings, dir: &Path) -> Result<(), String> {
     if first && opened.embedded.is_some() {
         welcome(&app, listen, dir).await?;
     }
-    let loops = loops(settings, &opened, &edge).await?;
+    let catalog = catalog_listener(settings).await?;
+    let loops = loops(settings, &opened, &edge, catalog).await;
     edge.set_ready(true);
     tracing::info!(%listen, data_dir = %dir.display(), "ready");
     let poisoned = Arc::new(AtomicBool::new(false));
@@ -76,11 +78,18 @@ async fn serve(settings: &Settings, dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
-async fn loops(settings: &Settings, opened: &Opened, edge: &Arc<Edge>) -> Result<Loops, String> {
+async fn loops(settings: &Settings, opened: &Opened, edge: &Arc<Edge>, catalog: Option<(TcpListener, Token)>) -> Loops {
     let mut loops = Loops::new();
     loops.look_after(edge);
     if settings.store.is_shared() {
         loops.watch_engines(&opened.app, edge);
+    }
+    if settings.catalog.is_elsewhere() {
+        loops.watch_catalog(&opened.catalog, edge);
+    }
+    if let Some((listener, token)) = catalog {
+        let served = Served { catalog: Arc::clone(&opened.catalog), search: Arc::clone(&opened.search), token };
+        loops.serve_catalog(listener, served);
     }
     if settings.has_role(Role::Worker) {
         loops.work(&opened.app, edge, opened.worker(settings)).await;
@@ -88,13 +97,16 @@ async fn loops(settings: &Settings, opened: &Opened, edge: &Arc<Edge>) -> Result
             loops.listen(&opened.app, rabbit);
         }
     }
-    if settings.has_role(Role::Catalog)
-        && let Some(address) = settings.catalog.listen()?
-    {
-        let listener = TcpListener::bind(address).await.map_err(|e| format!("catalog.listen: {address}: {e}"))?;
-        loops.serve_catalog(listener, opened.served(settings)?);
-    }
-    Ok(loops)
+    loops
+}
+
+/// Where the catalog is served to other nodes, if it is.
+async fn catalog_listener(settings: &Settings) -> Result<Option<(TcpListener, Token)>, String> {
+    let Some((listen, token)) = settings.catalog.served()? else { return Ok(None) };
+    let listener = TcpListener::bind(listen).await.map_err(|e| format!("catalog.listen: {listen}: {e}"))?;
+    let listen = listener.local_addr().map_err(|e| e.to_string())?;
+    tracing::info!(%listen, "the catalog is served to other nodes");
+    Ok(Some((listener, token)))
 }
 
 /// The built-in provider tells the shop in process, before the customer goes back to it.

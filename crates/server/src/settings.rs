@@ -1,9 +1,11 @@
 //! Configuration: the embedded defaults, then a file, then `CARTWRIGHT_…` variables, then flags. An unknown
 //! key anywhere is an error. What is secret prints as `***` by its type.
 
+mod catalog;
 mod engines;
 
-pub use engines::{BusAt, CatalogAt, Role, Store};
+pub use catalog::CatalogAt;
+pub use engines::{BusAt, Role, Store};
 
 use app::TimeZone;
 use app::{Policy, TaxFallback};
@@ -253,6 +255,7 @@ impl Settings {
             settings.roles = flags.roles.iter().copied().collect();
         }
         settings.check_engines()?;
+        settings.check_catalog()?;
         settings.currency()?;
         settings.time_zone()?;
         settings.webhook_secrets()?;
@@ -413,6 +416,28 @@ mod tests {
             (&[PG, REDIS, KEY], "start `cartwright payment-simulator`"),
             (&[PG, REDIS, PAID[0], PAID[1]], "token_key"),
             (&[PG, REDIS, PAID[0], PAID[1], KEY, ("CARTWRIGHT_STORE__POSTGRES_CONNECTIONS_MAX", "1")], "at least 2"),
+        ] {
+            let error = load(variables).expect_err(message);
+            assert!(error.contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_catalog_is_here_or_elsewhere() {
+        let (url, listen) = (("CARTWRIGHT_CATALOG__URL", "http://catalog:8070"), ("CARTWRIGHT_CATALOG__LISTEN", "127.0.0.1:0"));
+        let token = ("CARTWRIGHT_CATALOG__TOKEN", "nodes-of-one-shop");
+        let shared = [PG, REDIS, PAID[0], PAID[1], KEY];
+        let served = load(&[listen, token]).expect("one process may serve its catalog, if only to BookWorm");
+        assert!(!served.catalog.is_elsewhere() && served.catalog.served().expect("valid").is_some());
+        assert!(!served.print().contains(token.1));
+        assert!(load(&[&shared[..], &[url, token]].concat()).expect("valid").catalog.is_elsewhere());
+        for (variables, message) in [
+            (&[listen][..], "catalog.token"),
+            (&[listen, ("CARTWRIGHT_CATALOG__TOKEN", "short")], "catalog.token"),
+            (&[("CARTWRIGHT_CATALOG__LISTEN", "8070"), token], "catalog.listen: `8070`"),
+            (&[url, token], "only to a node of the same store.postgres_url"),
+            (&[&shared[..], &[url, listen, token]].concat(), "elsewhere, or serves it"),
+            (&[&shared[..], &[listen, token, ("CARTWRIGHT_ROLES", "edge")]].concat(), "is the role catalog"),
         ] {
             let error = load(variables).expect_err(message);
             assert!(error.contains(message), "{error}");

@@ -10,7 +10,7 @@ use app::ports::{
 use app::snapshot::Snapshot;
 use app::{App, BookQuery, Error, Ports, Work, Worker};
 use bus_rabbit::RabbitBus;
-use catalog_grpc::{RemoteCatalog, Served};
+use catalog_grpc::RemoteCatalog;
 use domain::refusal::Refusal;
 use domain::text::Text;
 use expressions::Cel;
@@ -30,7 +30,7 @@ const DEMO_CATALOG: &str = include_str!("../../../fixtures/catalog/books.jsonl")
 pub struct Opened {
     pub app: Arc<App>,
     pub catalog: Arc<dyn Catalog>,
-    search: Arc<dyn SearchIndex>,
+    pub search: Arc<dyn SearchIndex>,
     pub leases: Arc<dyn Leases>,
     /// Of all nodes together, where there may be several.
     pub limits: Option<Arc<dyn SharedLimits>>,
@@ -58,6 +58,14 @@ struct Kept {
 }
 
 impl Kept {
+    /// With the catalog left to another node, when the shop says so.
+    fn with_catalog(self, settings: &Settings) -> Result<Self, String> {
+        let Some(elsewhere) = settings.catalog.elsewhere()? else { return Ok(self) };
+        let remote = RemoteCatalog::connect(elsewhere).map_err(|e| format!("configuration: catalog.url: {e}"))?;
+        let remote = Arc::new(remote);
+        Ok(Self { catalog: remote.clone(), search: remote, ..self })
+    }
+
     async fn open(settings: &Settings, dir: &Path) -> Result<Self, String> {
         match settings.store.postgres() {
             Some(postgres) => Self::shared(settings, postgres).await,
@@ -65,26 +73,19 @@ impl Kept {
         }
     }
 
-    /// Carts and sessions in Redis, all else in PostgreSQL; the catalog too, unless another node has it.
+    /// Carts and sessions in Redis, all else in PostgreSQL.
     async fn shared(settings: &Settings, postgres: PgSettings) -> Result<Self, String> {
         let (postgres, redis) = tokio::join!(PgStore::connect(postgres), RedisStore::connect(settings.store.redis()));
         let postgres = Arc::new(postgres.map_err(|e| format!("store.postgres_url: {e}"))?);
         let redis = Arc::new(redis.map_err(|e| format!("store.redis_urls: {e}"))?);
         let limits = limits(settings).await?;
-        let (catalog, search): (Arc<dyn Catalog>, Arc<dyn SearchIndex>) = match settings.catalog.remote()? {
-            None => (postgres.clone(), postgres.clone()),
-            Some(remote) => {
-                let remote = Arc::new(RemoteCatalog::connect(remote).map_err(|e| format!("catalog.url: {e}"))?);
-                (remote.clone(), remote)
-            }
-        };
         Ok(Self {
             carts: redis.clone(),
             sessions: redis.clone(),
             ledger: postgres.clone(),
-            catalog,
+            catalog: postgres.clone(),
             prices: postgres.clone(),
-            search,
+            search: postgres.clone(),
             redis: Some(RedisStore::clone(&redis)),
             outboxes: vec![redis, postgres.clone()],
             leases: postgres,
@@ -115,7 +116,7 @@ impl Kept {
 
 /// Opens the store, in `dir` unless it is elsewhere, and builds the application on it, for shoppers who reach it at `origin`.
 pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opened, String> {
-    let kept = Kept::open(settings, dir).await?;
+    let kept = Kept::open(settings, dir).await?.with_catalog(settings)?;
     let simulator = match settings.payments.provider {
         Provider::Simulator => Some(simulator(dir, settings.payments.timeout.0, origin)?),
         Provider::Http => None,
@@ -154,11 +155,6 @@ pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opene
 }
 
 impl Opened {
-    /// The catalog for other nodes.
-    pub fn served(&self, settings: &Settings) -> Result<Served, String> {
-        Ok(Served { catalog: Arc::clone(&self.catalog), search: Arc::clone(&self.search), token: settings.catalog.token()? })
-    }
-
     /// This node's part of the work, under a name that no other process has.
     pub fn worker(&self, settings: &Settings) -> Worker {
         let mut chance = [0; 4];
@@ -196,6 +192,10 @@ fn simulator(dir: &Path, timeout: Duration, origin: &str) -> Result<PaymentSimul
 impl Opened {
     /// Fills a store that has nothing; says whether it put the demo catalog there. Nodes that start at once take turns.
     pub async fn first_start(&self, settings: &Settings) -> Result<bool, String> {
+        if settings.catalog.is_elsewhere() {
+            // It is for the node that holds the catalog.
+            return Ok(false);
+        }
         let app = &self.app;
         let empty = BookQuery { limit: 1, ..BookQuery::default() };
         let first = settings.demo_catalog && app.books(&empty).await.map_err(|e| e.to_string())?.total == 0;

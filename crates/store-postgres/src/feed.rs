@@ -78,7 +78,6 @@ struct Line {
 }
 
 impl Reader {
-    #[expect(clippy::disallowed_methods, reason = "a broken connection is not opened again at once")]
     async fn run(mut self, first: Line) {
         let (mut line, mut failures) = (Ok(first), 0_u32);
         loop {
@@ -101,7 +100,7 @@ impl Reader {
                 tracing::warn!(%fault, failures, ?age, "catalog, prices and stock are not followed");
             }
             let wait = RECONNECT_AFTER.saturating_mul(failures).min(RECONNECT_AFTER_MAX);
-            sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            pause(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
             if self.asked.is_closed() {
                 return;
             }
@@ -115,7 +114,7 @@ impl Reader {
             tokio::select! {
                 asked = self.asked.recv_many(&mut self.waiting, ASKS_MAX) => if asked == 0 { return Ok(()) },
                 () = line.woken.notified() => {}
-                () = sleep(POLL) => {}
+                () = pause(POLL) => {}
             }
             line.snapshot = within(self.patience, self.read(&line.client, Extent::Since, queries::feed::since, &[&line.snapshot])).await?;
             self.answer();
@@ -165,6 +164,11 @@ impl Reader {
         self.copy.read(began, extent, news);
         Ok(snapshot)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "between two reads the reader waits")]
+async fn pause(span: Duration) {
+    sleep(span).await;
 }
 
 async fn within<T>(patience: Duration, read: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {

@@ -5,7 +5,7 @@ use crate::commit::Made;
 use crate::copies::Stamp;
 use crate::hash::{Found, Stored, WriteName};
 use crate::keys::{parse_member, partitions};
-use crate::limits::{CANDIDATES, CART_GRACE};
+use crate::limits::{CANDIDATES_MIN, CART_GRACE};
 use crate::part::{Delete, Op, Part, Put, Seal, bytes, fields};
 use crate::servers::GivenUp;
 use app::ports::{Answer, CartChange, CartWrite, Carts, Fresh, PortError, Saved};
@@ -185,14 +185,18 @@ impl RedisStore {
 
     async fn expired_carts(&self, now: Timestamp, limit: usize) -> Result<Vec<Arc<Cart>>, GivenUp> {
         let keys = self.keys();
-        let found = self.overdue(|p| keys.carts_by_expiry(p), now, limit).await?;
-        let reads: Vec<_> = found.iter().map(|(p, id)| (*p, cmd("HGETALL").arg(keys.cart(CartId(*id))).take())).collect();
         let mut expired = Vec::new();
-        for ((partition, id), read) in found.into_iter().zip(self.servers().call_all(&reads).await) {
-            match found_cart(read?)? {
-                Some(found) if !found.stored.cart.is_live(now) => expired.push(found.stored.cart),
-                Some(_) => {}
-                None => self.drop_from(keys.carts_by_expiry(partition), partition, id).await?,
+        for some in self.overdue(|p| keys.carts_by_expiry(p), now, limit).await?.chunks(limit.max(CANDIDATES_MIN)) {
+            let reads: Vec<_> = some.iter().map(|(p, id)| (*p, cmd("HGETALL").arg(keys.cart(CartId(*id))).take())).collect();
+            for ((partition, id), read) in some.iter().zip(self.servers().call_all(&reads).await) {
+                match found_cart(read?)? {
+                    Some(found) if !found.stored.cart.is_live(now) => expired.push(found.stored.cart),
+                    Some(_) => {}
+                    None => self.drop_from(keys.carts_by_expiry(*partition), *partition, *id).await?,
+                }
+            }
+            if expired.len() >= limit {
+                break;
             }
         }
         expired.sort_by_key(|cart| (cart.expires_at, cart.id));
@@ -200,17 +204,16 @@ impl RedisStore {
         Ok(expired)
     }
 
-    /// What may have expired by `now`, by an index of hours: the longest expired first.
+    /// What may have expired by `now`: what expired the longest ago first, as far as an index tells.
     pub(crate) async fn overdue(
         &self,
         index: impl Fn(Partition) -> String,
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<(Partition, u128)>, GivenUp> {
-        let most = limit.saturating_mul(CANDIDATES);
         let ask = |p: Partition| -> Cmd {
             let mut ask = cmd("ZRANGEBYSCORE");
-            ask.arg(index(p)).arg("-inf").arg(now.0).arg("WITHSCORES").arg("LIMIT").arg(0).arg(most);
+            ask.arg(index(p)).arg("-inf").arg(now.0).arg("WITHSCORES").arg("LIMIT").arg(0).arg(limit.max(CANDIDATES_MIN));
             ask
         };
         let questions: Vec<_> = partitions().map(|p| (p, ask(p))).collect();
@@ -219,12 +222,11 @@ impl RedisStore {
             let Some(told) = told else { continue };
             let scored: Vec<(Vec<u8>, f64)> = redis::from_redis_value(told).map_err(|e| GivenUp::nonsense(e.to_string()))?;
             for (id, score) in scored {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "hours in microseconds, exact below 2^53")]
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "microseconds are exact below 2^53")]
                 candidates.extend(parse_member(&id).map(|id| (score.max(0.0) as u64, id, *partition)));
             }
         }
         candidates.sort_unstable();
-        candidates.truncate(most);
         Ok(candidates.into_iter().map(|(_, id, partition)| (partition, id)).collect())
     }
 

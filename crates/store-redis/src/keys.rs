@@ -64,12 +64,12 @@ impl Keys {
         self.key('e', partition, "")
     }
 
-    /// A sorted set: carts by the hour they expire in.
+    /// A sorted set: carts by when they expire at the earliest.
     pub fn carts_by_expiry(&self, partition: Partition) -> String {
         self.key('x', partition, "c")
     }
 
-    /// A sorted set: sessions by the hour they expire in.
+    /// A sorted set: sessions by when they expire at the earliest.
     pub fn sessions_by_expiry(&self, partition: Partition) -> String {
         self.key('x', partition, "s")
     }

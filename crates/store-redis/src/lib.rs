@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How the store is reached and how patient it is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RedisSettings {
     /// `redis://user:password@host:port` or `rediss://…`. Of a cluster, one or several of its servers.
     pub urls: Vec<String>,
@@ -56,6 +56,13 @@ pub struct RedisSettings {
     pub replicas_acknowledged: u32,
     /// Refuses servers without an append-only file, rather than warning of them.
     pub require_aof: bool,
+}
+
+/// Addresses hold passwords.
+impl std::fmt::Debug for RedisSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisSettings").field("servers", &self.urls.len()).field("prefix", &self.prefix).finish_non_exhaustive()
+    }
 }
 
 impl Default for RedisSettings {

@@ -83,9 +83,9 @@ local function taken(change, op)
     end
   end
   local key = string.sub(op.key, 1, -#op.member - 1) .. other
-  local expires = redis.call('HGET', key, 'x')
-  if expires then
-    if change.now < tonumber(expires) then
+  local had = redis.call('HMGET', key, 'x', 'o')
+  if had[1] then
+    if had[2] == op.owner and change.now < tonumber(had[1]) then
       return { 'owner', other }
     end
   elseif op.other ~= key then
@@ -156,11 +156,12 @@ local function put(op, args)
   end
   local history = string.sub(op.entry .. op.history, 1, HISTORY)
   redis.call('HSET', op.key, 'v', op.version, 'x', op.expires, 'w', history, unpack(args, op.first, op.last))
-  -- What goes by the time of expiry goes by its hour, so that most changes leave it alone.
-  local hour = math.floor(tonumber(op.expires) / HOUR)
-  if whole or math.floor(tonumber(op.had_expires) / HOUR) ~= hour then
+  -- What goes by the time of expiry is moved when its hour changes, so that most changes leave it alone: an index tells
+  -- when something expires at the earliest, never too late.
+  local now, had = tonumber(op.expires), tonumber(op.had_expires)
+  if whole or now < had or math.floor(now / HOUR) ~= math.floor(had / HOUR) then
     redis.call('PEXPIRE', op.key, op.ttl)
-    redis.call('ZADD', op.index, string.format('%.0f', hour * HOUR), op.member)
+    redis.call('ZADD', op.index, op.expires, op.member)
     if op.owner then
       redis.call('SET', op.owner, op.member, 'PX', op.ttl)
     end

@@ -9,6 +9,9 @@ const SOURCE: &str = concat!(include_str!("library.lua"), include_str!("limits.l
 /// What stands for the digest in the text.
 const PLACE: &str = "@VERSION@";
 
+/// Refusals of whatever writes.
+const WITHOUT_ROOM: [&str; 3] = ["OOM", "MISCONF", "NOREPLICAS"];
+
 pub struct Library {
     version: String,
     text: String,
@@ -29,6 +32,8 @@ impl Library {
     pub async fn load(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
         match cmd("FUNCTION").arg("LOAD").arg(&self.text).query_async::<String>(connection).await {
             Err(error) if error.to_string().contains("already exists") => Ok(()),
+            // A server without room takes no functions, and answers those who read. Whether it has them, a call will tell.
+            Err(error) if error.code().is_some_and(|code| WITHOUT_ROOM.contains(&code)) => Ok(()),
             loaded => loaded.map(drop),
         }
     }

@@ -47,8 +47,9 @@ pub const KNOWN_TOKENS: usize = 100_000;
 /// A relay asks every partition for this part of what it wants, at least: events are spread over many of them.
 pub const PENDING_SHARE: usize = 16;
 pub const PENDING_MIN: usize = 8;
-/// Candidates looked at for each expired cart or session that is wanted: some of an hour have not expired yet.
-pub const CANDIDATES: usize = 4;
+/// Carts and sessions of each partition that a sweep looks at, at least: of those that may have expired some were touched
+/// later in the same hour, and they must not hide the others.
+pub const CANDIDATES_MIN: usize = 256;
 /// Answers about limits that are late in a row, before nobody asks any more: one may be chance.
 pub const LIMITS_FAILURES_MAX: u32 = 3;
 /// How long limits that were late are left alone before they are probed, and how long a probe may take to connect.

@@ -175,7 +175,8 @@ impl Node {
         let (line, open) = self.open().await.map_err(Failed::NotSent)?;
         let asked = Instant::now();
         let sent = open.connection.clone().req_packed_command(command).await;
-        sent.inspect(|_| self.heard.answered(asked)).map_err(|error| self.failed(line, &open, error))
+        let answered = sent.inspect(|_| self.heard.answered(asked)).and_then(Value::extract_error);
+        answered.map_err(|error| self.failed(line, &open, error))
     }
 
     /// Sends a command that writes, and waits until so many replicas have it.
@@ -206,15 +207,15 @@ impl Node {
     }
 
     fn failed(&self, line: &Line, open: &Arc<Open>, error: RedisError) -> Failed {
-        if is_refusal(&error) {
-            return Failed::Refused(error);
-        }
-        // The next one to come opens another. Whoever is slower than that leaves the new one alone.
-        if !error.is_timeout() {
+        let refused = is_refusal(&error);
+        // The next one to come opens another: a name may lead to another server by now. Whoever is slower than that leaves
+        // the new one alone.
+        let of_no_use = if refused { is_read_only(&error) } else { !error.is_timeout() };
+        if of_no_use {
             self.dialer.lost_touch();
             line.open.rcu(|current| current.as_ref().filter(|now| !Arc::ptr_eq(now, open)).cloned());
         }
-        Failed::Lost(error)
+        if refused { Failed::Refused(error) } else { Failed::Lost(error) }
     }
 
     async fn open(&self) -> Result<(&Line, Arc<Open>), Unreachable> {
@@ -270,6 +271,21 @@ pub enum Failed {
     Refused(RedisError),
     /// No answer: nobody knows whether it was done.
     Lost(RedisError),
+}
+
+impl Failed {
+    /// No answer, or a function that broke off: it never does, but if it did, nobody would know how far it came.
+    pub fn may_be_done(&self) -> bool {
+        match self {
+            Self::NotSent(_) => false,
+            Self::Refused(error) => error.code() == Some("ERR") && !crate::library::is_missing(error),
+            Self::Lost(_) => true,
+        }
+    }
+}
+
+fn is_read_only(error: &RedisError) -> bool {
+    error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly)
 }
 
 /// The server has answered, with an error.

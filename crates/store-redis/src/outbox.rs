@@ -50,28 +50,51 @@ fn entries(partition: Partition, told: Value) -> Option<Vec<Entry>> {
     told.into_iter().map(entry).collect()
 }
 
+/// What was found, and where to go on in the partitions that have more.
+#[derive(Default)]
+struct Waiting {
+    entries: Vec<Entry>,
+    more: Vec<(Partition, Place)>,
+}
+
 impl RedisStore {
-    /// A share from every partition. Beyond the end of a share that was cut off nothing is told yet, so that older events
-    /// come first as far as the servers' clocks agree; those of one subject always come in their sequence.
+    /// A share from every partition; when that is not enough, more from those that have more. Beyond the place where
+    /// one was cut off nothing is told yet, so that older events come first as far as the servers' clocks agree; those
+    /// of one subject always come in their sequence.
     async fn waiting(&self, limit: usize) -> Result<Vec<Entry>, GivenUp> {
         let share = limit.div_ceil(PENDING_SHARE).max(PENDING_MIN).min(limit);
-        let ask = |p| cmd("XRANGE").arg(self.keys().events(p)).arg("-").arg("+").arg("COUNT").arg(share).take();
-        let questions: Vec<_> = partitions().map(|p| (p, ask(p))).collect();
-        let mut waiting = Vec::new();
-        let mut until = (u64::MAX, u64::MAX);
+        let mut found = self.read_events(partitions().map(|p| (p, (0, 0))).collect(), share).await?;
+        if found.entries.len() < limit && !found.more.is_empty() {
+            let rest = self.read_events(found.more, limit).await?;
+            found.entries.extend(rest.entries);
+            found.more = rest.more;
+        }
+        let until = found.more.iter().map(|(_, place)| *place).min().unwrap_or((u64::MAX, u64::MAX));
+        let mut entries = found.entries;
+        entries.retain(|entry| entry.place <= until);
+        entries.sort_by_key(|entry| (entry.place, entry.partition));
+        entries.truncate(limit);
+        Ok(entries)
+    }
+
+    /// At most `share` events of each partition after a place.
+    async fn read_events(&self, from: Vec<(Partition, Place)>, share: usize) -> Result<Waiting, GivenUp> {
+        let ask = |(partition, (milliseconds, number)): (Partition, Place)| {
+            let after = format!("({milliseconds}-{number}");
+            (partition, cmd("XRANGE").arg(self.keys().events(partition)).arg(after).arg("+").arg("COUNT").arg(share).take())
+        };
+        let questions: Vec<_> = from.into_iter().map(ask).collect();
+        let mut waiting = Waiting::default();
         for (told, (partition, _)) in self.servers().ask_all(&questions).await?.into_iter().zip(&questions) {
             let Some(told) = told else { continue };
             let entries = entries(*partition, told).ok_or_else(|| GivenUp::nonsense("a stream of events cannot be read"))?;
             if let Some(last) = entries.last()
                 && entries.len() == share
             {
-                until = until.min(last.place);
+                waiting.more.push((*partition, last.place));
             }
-            waiting.extend(entries);
+            waiting.entries.extend(entries);
         }
-        waiting.retain(|entry| entry.place <= until);
-        waiting.sort_by_key(|entry| (entry.place, entry.partition));
-        waiting.truncate(limit);
         Ok(waiting)
     }
 

@@ -110,7 +110,7 @@ impl Servers {
         };
         servers.is_cluster = servers.ask_whether_cluster().await?;
         if servers.is_cluster {
-            servers.learn().await.map_err(OpenError::Unreachable)?;
+            servers.learn(None).await.map_err(OpenError::Unreachable)?;
         }
         for node in servers.masters() {
             node.send(&cmd("PING")).await.map_err(OpenError::from)?;
@@ -191,7 +191,7 @@ impl Servers {
                 Ok(value) => return Ok(Reply { value, repeated }),
                 Err(failed) => failed,
             };
-            repeated |= matches!(failed, Failed::Lost(_));
+            repeated |= failed.may_be_done();
             let then = self.then(&node, &failed);
             if let Then::GiveUp(kind) = then {
                 return Err(given_up(kind, repeated, failed));
@@ -207,7 +207,7 @@ impl Servers {
                 }
                 Then::LoadLibrary => node.load_library().await.is_ok(),
                 Then::Moved(None) | Then::Ask(None) | Then::Relearn => {
-                    drop(self.learn().await);
+                    drop(self.learn(Some(&node)).await);
                     false
                 }
                 Then::Wait | Then::GiveUp(_) => false,
@@ -289,7 +289,8 @@ impl Servers {
                     (ErrorKind::Server(ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown | ServerErrorKind::ReadOnly), _) => {
                         Then::Relearn
                     }
-                    (_, Some("OOM")) => Then::GiveUp(PortErrorKind::Full),
+                    // No room in memory, or none on the disk for the append-only file.
+                    (_, Some("OOM" | "MISCONF")) => Then::GiveUp(PortErrorKind::Full),
                     (_, Some("BUSY" | "NOREPLICAS")) => Then::Wait,
                     _ if library::is_missing(error) => Then::LoadLibrary,
                     _ => Then::GiveUp(PortErrorKind::Unavailable),
@@ -309,8 +310,9 @@ impl Servers {
         });
     }
 
-    /// Asks any server for the layout; whoever comes while it is asked for waits and goes by the same answer.
-    async fn learn(&self) -> Result<(), String> {
+    /// Asks any server for the layout, the doubtful one last; whoever comes while it is asked for waits and goes by the
+    /// same answer.
+    async fn learn(&self, doubtful: Option<&Arc<Node>>) -> Result<(), String> {
         if !self.is_cluster {
             return Ok(());
         }
@@ -321,6 +323,7 @@ impl Servers {
         }
         let mut candidates = self.masters();
         candidates.extend(self.seeds.iter().map(|seed| self.node(seed)));
+        candidates.sort_by_key(|node| doubtful.is_some_and(|doubtful| Arc::ptr_eq(doubtful, node)));
         let mut why = String::from("there is no server to ask");
         for node in candidates {
             match node.send(cmd("CLUSTER").arg("SLOTS")).await {

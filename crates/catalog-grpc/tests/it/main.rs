@@ -4,4 +4,5 @@ mod bookworm;
 mod conforms;
 mod nodes;
 mod outage;
+mod over_rest;
 mod served;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Three books with three copies each.
-async fn stocked() -> MemoryStore {
+pub async fn stocked() -> MemoryStore {
     let store = MemoryStore::new().with_rules(rules());
     let stock = (1..=3).map(|n| moved(n, StockChange::Count(3), "first")).collect();
     let change = CatalogChange { stock, ..new_books((1..=3).map(book)) };
@@ -26,7 +26,7 @@ async fn stocked() -> MemoryStore {
 }
 
 /// The node without the catalog.
-fn shop(store: &MemoryStore, remote: &RemoteCatalog) -> App {
+pub fn shop(store: &MemoryStore, remote: &RemoteCatalog) -> App {
     let shared = Arc::new(store.clone());
     let ports = Ports {
         carts: shared.clone(),

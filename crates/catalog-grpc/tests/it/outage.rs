@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// Takes connections and says nothing.
+#[expect(clippy::disallowed_methods, reason = "it listens until its test ends it")]
 async fn mute() -> (SocketAddr, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -27,7 +28,7 @@ async fn mute() -> (SocketAddr, tokio::task::JoinHandle<()>) {
 fn impatient(address: SocketAddr) -> RemoteCatalogSettings {
     let patience =
         Patience { timeout: Duration::from_millis(100), retries_max: 0, breaker_calls: 4, breaker_pause: PATIENCE, ..Patience::default() };
-    RemoteCatalogSettings { patience, ..settings(address) }
+    RemoteCatalogSettings { patience, save_within: patience.timeout, ..settings(address) }
 }
 
 async fn asked(remote: &RemoteCatalog) -> PortError {

@@ -30,6 +30,7 @@ impl Node {
         Self::start_at("127.0.0.1:0".parse().expect("an address"), served).await
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a node of a test ends with it")]
     pub async fn start_at(address: SocketAddr, served: Served) -> Self {
         let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -65,6 +66,7 @@ pub fn settings(address: SocketAddr) -> RemoteCatalogSettings {
 }
 
 /// Waits for what is bound to come.
+#[expect(clippy::disallowed_methods, reason = "it comes from another task")]
 pub async fn until(what: impl Fn() -> bool) {
     let come = async {
         while !what() {

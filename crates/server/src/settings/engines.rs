@@ -1,10 +1,8 @@
 //! Where things are kept, how they are told, and what a node does of it.
 
-use super::{Hidden, Provider, Settings};
+use super::{Provider, Settings};
 use bus_rabbit::RabbitSettings;
-use catalog_grpc::{RemoteCatalogSettings, Token};
 use serde::{Deserialize, Serialize, Serializer};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use store_postgres::PgSettings;
 use store_redis::RedisSettings;
@@ -48,38 +46,6 @@ pub struct BusAt {
     pub urls: Vec<Address>,
     pub prefix: String,
     pub source: String,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct CatalogAt {
-    pub url: String,
-    pub listen: String,
-    pub token: Hidden,
-}
-
-impl CatalogAt {
-    /// Where this node serves its catalog to others, if it does.
-    pub fn listen(&self) -> Result<Option<SocketAddr>, String> {
-        let address = || {
-            self.listen
-                .parse()
-                .map_err(|_| format!("configuration: catalog.listen: `{}` is not an address such as 0.0.0.0:8081", self.listen))
-        };
-        if self.listen.is_empty() { Ok(None) } else { address().map(Some) }
-    }
-
-    /// Where the catalog is, if another node has it.
-    pub fn remote(&self) -> Result<Option<RemoteCatalogSettings>, String> {
-        if self.url.is_empty() { Ok(None) } else { Ok(Some(RemoteCatalogSettings::new(&self.url, self.token()?))) }
-    }
-
-    pub fn token(&self) -> Result<Token, String> {
-        let token = self.token.told().and_then(Token::parse);
-        token.ok_or_else(|| {
-            "configuration: catalog.token: the secret that nodes of one shop show each other, at least 16 visible characters".to_owned()
-        })
-    }
 }
 
 /// An address that may have a password in it, which is not shown; empty when there is none.
@@ -183,10 +149,7 @@ impl Settings {
         postgres_read_url.check("store.postgres_read_url", &["postgres", "postgresql"])?;
         redis_urls.iter().try_for_each(|url| url.check("store.redis_urls", &["redis", "rediss"]))?;
         self.bus.urls.iter().try_for_each(|url| url.check("bus.urls", &["amqp", "amqps"]))?;
-        let (shared, remote) = (self.store.is_shared(), self.catalog.remote()?.is_some());
-        if self.catalog.listen()?.is_some() {
-            self.catalog.token()?;
-        }
+        let shared = self.store.is_shared();
         let wrong = [
             (
                 shared == redis_urls.is_empty() || redis_urls.iter().any(|url| url.told().is_none()),
@@ -196,14 +159,6 @@ impl Settings {
             (self.store.redis_prefix.is_empty() || self.bus.prefix.is_empty(), "store.redis_prefix and bus.prefix: at least one character"),
             (*postgres_connections_max < 2, "store.postgres_connections_max: at least 2"),
             (self.node.chars().count() > 50, "node: at most 50 characters"),
-            (
-                remote && self.has_role(Role::Catalog) && shared,
-                "catalog.url: a node whose roles include catalog has the catalog itself; leave it out of roles",
-            ),
-            (
-                remote && !shared,
-                "catalog.url: a store in data_dir has its catalog there; a remote one needs store.postgres_url and store.redis_urls",
-            ),
             (self.roles.is_empty(), "roles: a node has at least one of edge, worker, catalog"),
             (
                 !shared && self.roles.len() < 3,

@@ -21,7 +21,7 @@ impl Column {
     pub fn try_start(self, dir: &Path, variables: &[(&str, &str)]) -> Result<Shop, String> {
         match self {
             Self::Embedded => Shop::try_start(dir, variables),
-            Self::AtScale => scale::try_start(&binary(), dir, variables),
+            Self::AtScale => scale::try_start(scale::engines(), &binary(), dir, variables),
         }
     }
 

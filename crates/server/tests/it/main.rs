@@ -4,12 +4,15 @@
 mod column;
 mod commands;
 mod crashes;
+mod degradation;
 mod deploy;
 mod disks;
+mod distant;
 mod fail_points;
 mod histories;
 mod hostile;
 mod linear;
+mod nodes;
 mod payments;
 mod promises;
 mod recovery;

@@ -17,9 +17,10 @@ pub const NODES: usize = 3;
 
 /// What `./dev cluster` says of itself.
 pub struct Engines {
-    pub folder: PathBuf,
+    folder: PathBuf,
     all: Value,
-    _used: File,
+    /// Held for as long as they are used; of those that belong to one test there is none.
+    _used: Option<File>,
 }
 
 /// The engines that all tests of a run share.
@@ -42,7 +43,7 @@ impl Engines {
         loop {
             lock.lock_shared().expect("locked");
             if let Some(all) = running(&folder) {
-                return Self { folder, all, _used: lock };
+                return Self { folder, all, _used: Some(lock) };
             }
             lock.unlock().expect("unlocked");
             lock.lock().expect("locked");
@@ -52,6 +53,18 @@ impl Engines {
             }
             lock.unlock().expect("unlocked");
         }
+    }
+
+    /// Engines that one test may break, in this folder; ended when this is dropped.
+    pub fn of_one(folder: PathBuf) -> Broken {
+        dev(&["cluster", "--without-nodes"], &folder);
+        let all = running(&folder).expect("just started");
+        Broken(Self { folder, all, _used: None })
+    }
+
+    /// Does something to processes of theirs: `kill`, `stop`, `pause`, `resume`, `start`.
+    pub fn dev(&self, action: &str, processes: &[&str]) {
+        dev(&[&[action], processes].concat(), &self.folder);
     }
 
     fn text(&self, key: &str) -> &str {
@@ -78,6 +91,23 @@ impl Engines {
     }
 }
 
+/// Engines that end when this is dropped.
+pub struct Broken(Engines);
+
+impl std::ops::Deref for Broken {
+    type Target = Engines;
+
+    fn deref(&self) -> &Engines {
+        &self.0
+    }
+}
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        dev(&["down"], &self.0.folder);
+    }
+}
+
 fn running(folder: &Path) -> Option<Value> {
     let all: Value = serde_json::from_slice(&fs::read(folder.join("cluster.json")).ok()?).ok()?;
     let reached = |key: &str| {
@@ -89,19 +119,19 @@ fn running(folder: &Path) -> Option<Value> {
 }
 
 /// What a store at scale is called in the shared engines: decided once for each data directory.
-fn name_of(dir: &Path) -> String {
+fn name_of(engines: &Engines, dir: &Path) -> String {
     let file = dir.join("name-at-scale");
     fs::read_to_string(&file).unwrap_or_else(|_| {
         let name = format!("t{:016x}", RandomState::new().hash_one(dir));
-        engines().new_database(&name);
+        engines.new_database(&name);
         fs::write(&file, &name).expect("written");
         name
     })
 }
 
 /// The variables of a node of the store of this directory.
-pub fn variables(dir: &Path) -> Vec<(String, String)> {
-    let (engines, name) = (engines(), name_of(dir));
+pub fn variables(engines: &Engines, dir: &Path) -> Vec<(String, String)> {
+    let name = name_of(engines, dir);
     let [postgres, postgres_read] = engines.postgres(&name);
     let key = dir.join("token-key.pk8");
     [
@@ -120,10 +150,15 @@ pub fn variables(dir: &Path) -> Vec<(String, String)> {
 }
 
 /// Starts a payment provider, three nodes, and what shares requests out to them.
-pub fn try_start(binary: &Path, dir: &Path, more: &[(&str, &str)]) -> Result<Shop, String> {
+pub fn try_start(engines: &Engines, binary: &Path, dir: &Path, more: &[(&str, &str)]) -> Result<Shop, String> {
+    try_start_with(engines, binary, dir, more, &[])
+}
+
+/// The same, with something that only the first node is told.
+pub fn try_start_with(engines: &Engines, binary: &Path, dir: &Path, more: &[(&str, &str)], first: &[(&str, &str)]) -> Result<Shop, String> {
     let ledger = dir.join("payment-simulator.jsonl");
     let provider = Provider::start("127.0.0.1:0", &["payment-simulator", "--ledger", ledger.to_str().expect("text")]);
-    let shared = variables(dir);
+    let shared = variables(engines, dir);
     let start = |n: usize| -> Result<(Child, SocketAddr), String> {
         let mut node = Command::new(binary)
             .env_clear()
@@ -134,6 +169,7 @@ pub fn try_start(binary: &Path, dir: &Path, more: &[(&str, &str)]) -> Result<Sho
             .env("CARTWRIGHT_PAYMENTS__URL", provider.url())
             .env("CARTWRIGHT_NODE", format!("node-{n}"))
             .envs(more.iter().copied())
+            .envs(first.iter().copied().filter(|_| n == 1))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -146,7 +182,7 @@ pub fn try_start(binary: &Path, dir: &Path, more: &[(&str, &str)]) -> Result<Sho
     })?;
     let (nodes, listen): (Vec<_>, Vec<_>) = started.into_iter().unzip();
     let (balancer, address) = balance(dir, &listen);
-    Ok(Shop::of(nodes, address, vec![Box::new(provider), Box::new(Ended(balancer))]))
+    Ok(Shop::of(nodes, listen, address, vec![Box::new(provider), Box::new(Ended(balancer))]))
 }
 
 /// A process that ends when this is dropped.

@@ -20,6 +20,8 @@ pub struct Shop {
     nodes: Vec<Child>,
     /// Where requests are answered: by the process, or by what shares them out.
     pub listen: SocketAddr,
+    /// Where each node does.
+    addresses: Vec<SocketAddr>,
     _beside: Vec<Box<dyn Any + Send + Sync>>,
 }
 
@@ -60,17 +62,24 @@ impl Shop {
             .spawn()
             .expect("the binary starts");
         let listen = ready(&mut child)?;
-        Ok(Self::of(vec![child], listen, vec![]))
+        Ok(Self::of(vec![child], vec![listen], listen, vec![]))
     }
 
-    pub fn of(nodes: Vec<Child>, listen: SocketAddr, beside: Vec<Box<dyn Any + Send + Sync>>) -> Self {
-        Self { nodes, listen, _beside: beside }
+    pub fn of(nodes: Vec<Child>, addresses: Vec<SocketAddr>, listen: SocketAddr, beside: Vec<Box<dyn Any + Send + Sync>>) -> Self {
+        Self { nodes, listen, addresses, _beside: beside }
+    }
+
+    /// One of the nodes, past what shares requests out.
+    pub fn node(&self, n: usize) -> String {
+        self.addresses[n].to_string()
     }
 
     /// As a power switch would, but for the page cache.
     pub fn kill(mut self) {
         self.nodes.iter_mut().for_each(|node| node.kill().expect("killed"));
-        self.nodes.iter_mut().for_each(|node| drop(node.wait().expect("ended")));
+        for node in &mut self.nodes {
+            node.wait().expect("ended");
+        }
     }
 
     /// The same to one of the nodes; the others go on.

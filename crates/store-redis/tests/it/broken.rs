@@ -16,6 +16,14 @@ use store_redis::{RedisSettings, RedisStore};
 /// Steps of a merge: begin, prepare, commit, finish, forget.
 const STEPS: i64 = 5;
 
+/// An answer to the customer, where the customer's things lie.
+fn merged_answer() -> Answer {
+    let answer = answer(1, "merged", at(1));
+    let mut mark = answer.mark;
+    mark.key[0] = customer("alice").partition().0;
+    Answer { mark, ..answer }
+}
+
 /// What a customer's cart and a guest's are, and the change that merges one into the other.
 struct Merge {
     target: Cart,
@@ -33,7 +41,7 @@ impl Merge {
         let deleted = source.end(CartEvent::Deleted { merged_into: Some(target.id) }, at(1));
         let change = CartChange {
             outbox: merged.events.into_iter().chain([deleted]).collect(),
-            answers: vec![answer(81, "merged", at(1))],
+            answers: vec![merged_answer()],
             ..cart_writes([put_cart(&merged.cart, target.version.0), delete_cart(source.id.0, source.version.0)])
         };
         Self { target, source, merged: merged.cart, change }
@@ -56,7 +64,7 @@ async fn load(on: &RedisStore, id: CartId) -> Option<Cart> {
 }
 
 async fn remembered(on: &RedisStore) -> Option<Answer> {
-    Carts::answer(on, [81; 16]).await.expect("a store that works")
+    Carts::answer(on, merged_answer().mark.key).await.expect("a store that works")
 }
 
 async fn events(on: &RedisStore) -> Vec<Outgoing> {
@@ -181,15 +189,15 @@ async fn a_change_whose_connection_breaks_is_made_once() {
             let merge = Merge::new();
             let proxy = Proxy::to(server.port).await;
             let store = connect(proxy.url(), &prefix, Duration::from_secs(4)).await;
-            let created = cart_of(3, guest(3), START);
+            let created = cart_of(1, guest(1), START);
             let grown = changed(&created.cart, &[add(9, 2)], at(1));
             let ended = created.cart.end(CartEvent::Deleted { merged_into: None }, at(1));
             merge.set_up(&store).await;
             let mut expected = Vec::new();
             for change in [
-                CartChange { answers: vec![answer(3, "created", START)], ..save_cart(&created, 0) },
+                CartChange { answers: vec![answer(1, "created", START)], ..save_cart(&created, 0) },
                 save_cart(&grown, created.cart.version.0),
-                CartChange { outbox: vec![ended], ..cart_writes([delete_cart(3, grown.cart.version.0)]) },
+                CartChange { outbox: vec![ended], ..cart_writes([delete_cart(1, grown.cart.version.0)]) },
                 merge.change.clone(),
             ] {
                 expected.extend(change.outbox.clone());
@@ -200,7 +208,7 @@ async fn a_change_whose_connection_breaks_is_made_once() {
             proxy.fail_after(i64::MAX, cut, false);
             recover(&server, &prefix).await;
             assert_eq!(load(&store, merge.target.id).await.as_ref(), Some(&merge.merged), "{case}");
-            assert_eq!((load(&store, merge.source.id).await, load(&store, CartId(3)).await), (None, None), "{case}");
+            assert_eq!((load(&store, merge.source.id).await, load(&store, CartId(1)).await), (None, None), "{case}");
             assert_eq!(events(&store).await, sorted(&expected), "{case}");
         }
     }
@@ -268,4 +276,46 @@ async fn merges_that_cross_come_to_an_end() {
     }
     assert!(merges > 0);
     assert_eq!((left, copies), (6 - merges, 6), "{outcomes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_is_waited_for_and_the_save_is_made_once() {
+    let server = Server::start(&[]);
+    let settings = RedisSettings { response_timeout: Duration::from_millis(200), patience: Duration::from_secs(20), ..server.settings() };
+    let store = RedisStore::connect(settings).await.expect("a store");
+    let created = cart_of(1, guest(1), START);
+    done(store.save(save_cart(&created, 0), START).await);
+    let next = changed(&created.cart, &[add(2, 1)], at(1));
+    server.signal("STOP");
+    let (saved, ()) = tokio::join!(store.save(save_cart(&next, created.cart.version.0), at(1)), async {
+        wait(Duration::from_millis(900)).await;
+        server.signal("CONT");
+    });
+    done(saved);
+    assert_eq!(load(&store, CartId(1)).await, Some(next.cart));
+    assert_eq!(events(&store).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_longest_cart_is_saved_whole_and_then_changed_by_its_difference() {
+    let server = Server::start(&[]);
+    let store = server.store().await;
+    let mut cart = cart_of(1, guest(1), START).cart;
+    let most = u128::try_from(domain::limits::CART_ITEMS_MAX).expect("a small number");
+    let more: Vec<_> = (2..=most).map(|n| add(n, 1)).collect();
+    for some in more.chunks(domain::limits::OPERATIONS_MAX) {
+        cart = changed(&cart, some, at(1)).cart;
+    }
+    done(store.save(cart_writes([put_cart(&cart, 0)]), at(1)).await);
+    assert_eq!(server.store().await.load(CartId(1), Fresh::Now, at(1)).await.expect("a store that works").as_deref(), Some(&cart));
+    let written = async || -> u64 {
+        let told: String = server.ask(redis::cmd("INFO").arg("persistence")).await;
+        let size = told.lines().find_map(|line| line.strip_prefix("aof_current_size:")).expect("a size");
+        size.trim().parse().expect("a number")
+    };
+    let before = written().await;
+    let next = changed(&cart, &[add(7, 1)], at(1));
+    done(store.save(save_cart(&next, cart.version.0), at(1)).await);
+    assert!(written().await - before < 2000, "one item and the head of it, and an event");
+    assert_eq!(load(&store, CartId(1)).await, Some(next.cart));
 }
