@@ -111,7 +111,7 @@ async fn everything(store: &RedisStore) {
 }
 
 /// What the documentation says a store's user needs.
-const RIGHTS: &str = "~cw:* resetchannels -@all +hello +ping +info +asking +wait +time +cluster|slots +function|load +fcall +get +set +del \
+const RIGHTS: &str = "~cw:* resetchannels -@all +hello +ping +info +asking +wait +time +client|tracking +cluster|slots +function|load +fcall +get +set +del \
                       +exists +hget +hmget +hset +hsetnx +hdel +hlen +hexists +hgetall +pexpire +zadd +zrem +zrangebyscore +xadd +xrange +xdel";
 
 #[tokio::test]

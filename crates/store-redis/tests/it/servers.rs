@@ -128,7 +128,9 @@ impl Cluster {
     pub async fn start(masters: usize, replicas: usize) -> Self {
         let server = |_| {
             let bus = free_port().to_string();
-            Server::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port", &bus])
+            // On a busy machine a replica's data is soon old by its clock, and it would not take over.
+            let cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-replica-validity-factor", "0"];
+            Server::start(&[&cluster[..], &["--repl-diskless-sync-delay", "0", "--cluster-port", &bus]].concat())
         };
         let servers: Vec<_> = (0..masters * (1 + replicas)).map(server).collect();
         let addresses = servers.iter().map(|server| format!("127.0.0.1:{}", server.port));
