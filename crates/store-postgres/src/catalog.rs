@@ -176,7 +176,7 @@ impl Catalog for PgStore {
 
     async fn prices(&self, edition: EditionId, before: Option<u64>, most: usize) -> Result<Vec<(u64, PriceLine)>, PortError> {
         let found =
-            self.primary().read(queries::catalog::price_lines, &[&Id(edition.0), &before.map_or(i64::MAX, int), &limit(most)]).await;
+            self.replica().read(queries::catalog::price_lines, &[&Id(edition.0), &before.map_or(i64::MAX, int), &limit(most)]).await;
         let line = |row: &Row| Ok((uint(row.try_get("place")?), records::decode_price_line(row.try_get("body")?)?));
         found.and_then(|rows| rows.iter().map(line).collect()).map_err(|fault| fault.without_effect(PORT))
     }

@@ -185,7 +185,7 @@ impl Prices for PgStore {
 
     async fn codes(&self, promotion: &PromotionId, after: Option<&CouponCode>, most: usize) -> Result<Vec<Issued>, PortError> {
         let after = after.map(ToString::to_string).unwrap_or_default();
-        let found = self.primary().read(queries::prices::codes, &[&promotion.as_str(), &after, &limit(most)]).await;
+        let found = self.replica().read(queries::prices::codes, &[&promotion.as_str(), &after, &limit(most)]).await;
         let issued = |rows: Vec<Row>| rows.iter().filter_map(|row| issued(row).transpose()).collect();
         found.and_then(issued).map_err(|fault| fault.without_effect(PORT))
     }
@@ -201,9 +201,9 @@ impl Prices for PgStore {
         let (before, most) = (before.map_or(i64::MAX, int), limit(most));
         let found = match of {
             Some(RuleKey { kind, id }) => {
-                self.primary().read(queries::prices::audit_of, &[&kind.as_str(), &id.as_str(), &before, &most]).await
+                self.replica().read(queries::prices::audit_of, &[&kind.as_str(), &id.as_str(), &before, &most]).await
             }
-            None => self.primary().read(queries::prices::audit, &[&before, &most]).await,
+            None => self.replica().read(queries::prices::audit, &[&before, &most]).await,
         };
         found.and_then(|rows| rows.iter().map(audited).collect()).map_err(|fault| fault.without_effect(PORT))
     }

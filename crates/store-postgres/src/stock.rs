@@ -3,7 +3,8 @@
 use crate::columns::{Id, Parameter, parameters, uint};
 use domain::ids::EditionId;
 use domain::refusal::Short;
-use domain::stock::{StockChange, StockLevel, StockMove};
+use domain::stock::{StockLevel, StockMove};
+use records::encode_stock_change;
 
 /// Where moves have led.
 pub type Levels = Vec<(EditionId, StockLevel)>;
@@ -23,7 +24,7 @@ impl Moves {
         let mut moves: Vec<_> = moves.into_iter().enumerate().collect();
         moves.sort_by_key(|(_, one)| one.edition);
         let each = || moves.iter().map(|(_, one)| one);
-        let (kinds, ns) = each().map(|one| kind(one.change)).unzip();
+        let (kinds, ns) = each().map(|one| encode_stock_change(one.change)).unzip();
         Self {
             editions: each().map(|one| Id(one.edition.0)).collect(),
             subjects: each().map(|one| one.edition.to_string()).collect(),
@@ -63,24 +64,12 @@ impl Moves {
         for two in answer.chunks_exact(2) {
             let Some((place, one)) = self.numbered(two[0]) else { continue };
             if short.iter().all(|(_, told)| told.edition != one.edition) {
-                let wanted = u32::try_from(kind(one.change).1.unsigned_abs()).unwrap_or(u32::MAX);
+                let wanted = u32::try_from(encode_stock_change(one.change).1.unsigned_abs()).unwrap_or(u32::MAX);
                 let available = u32::try_from(two[1]).unwrap_or(0);
                 short.push((*place, Short { edition: one.edition, sku: None, wanted, available }));
             }
         }
         short.sort_by_key(|(place, _)| *place);
         short.into_iter().map(|(_, short)| short).collect()
-    }
-}
-
-/// How a change is kept, and how many it is about.
-fn kind(change: StockChange) -> (&'static str, i64) {
-    match change {
-        StockChange::Reserve(n) => ("reserve", n.into()),
-        StockChange::Release(n) => ("release", n.into()),
-        StockChange::Consume(n) => ("consume", n.into()),
-        StockChange::Return(n) => ("return", n.into()),
-        StockChange::Receive(n) => ("receive", n.into()),
-        StockChange::Count(n) => ("count", n.into()),
     }
 }

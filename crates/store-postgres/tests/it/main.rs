@@ -1,11 +1,13 @@
 //! Every sentence of the ports this store implements, on a real server; and what only a store on a server has to do.
 
 mod copies;
+mod indexes;
 mod joined;
 mod leased;
 mod many;
 mod search;
 mod servers;
+mod sound;
 mod start;
 
 conformance::ledger!(joined::subject().await);
