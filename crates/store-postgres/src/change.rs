@@ -18,7 +18,7 @@ macro_rules! parameters {
 }
 
 pub struct Encoded {
-    /// All but the first, which is the id of the commit.
+    /// All but the first two: the id of the commit, and whether it is done carefully.
     parameters: Vec<Parameter>,
     stock: Moves,
     uses: Vec<UseMove>,
@@ -70,6 +70,8 @@ impl Encoded {
             stock.kinds.clone(),
             stock.ns.clone(),
             stock.causes.clone(),
+            stock.on_hand.clone(),
+            stock.reserved.clone(),
             uses.iter().map(|step| step.counter.to_string()).collect::<Vec<_>>(),
             uses.iter().map(|step| by(step.change)).collect::<Vec<_>>(),
             uses.iter().map(|step| most(step.change)).collect::<Vec<_>>(),
@@ -80,18 +82,24 @@ impl Encoded {
         Self { parameters, stock, uses, answer }
     }
 
-    pub fn parameters<'a>(&'a self, commit: &'a Id) -> Vec<&'a (dyn ToSql + Sync)> {
-        let others = self.parameters.iter().map(|one| &**one as &(dyn ToSql + Sync));
-        [commit as &(dyn ToSql + Sync)].into_iter().chain(others).collect()
+    /// Whether the database may do it at once, which is good for the usual change.
+    pub fn is_usual(&self) -> bool {
+        self.stock.are_differences()
     }
 
-    /// What the row says.
-    pub fn outcome(&self, row: &Row) -> Result<Outcome, Fault> {
+    pub fn parameters<'a>(&'a self, commit: &'a Id, carefully: &'a bool) -> Vec<&'a (dyn ToSql + Sync)> {
+        let others = self.parameters.iter().map(|one| &**one as &(dyn ToSql + Sync));
+        [commit as &(dyn ToSql + Sync), carefully].into_iter().chain(others).collect()
+    }
+
+    /// What the row says; nothing when it has to be done carefully.
+    pub fn outcome(&self, row: &Row) -> Result<Option<Outcome>, Fault> {
         let committed = match row.try_get::<_, Option<&str>>("outcome")? {
             None => {
                 let levels: Option<Vec<i64>> = row.try_get("levels")?;
-                return Ok((Committed::Done, self.stock.levels(&levels.unwrap_or_default())));
+                return Ok(Some((Committed::Done, self.stock.levels(&levels.unwrap_or_default()))));
             }
+            Some("carefully") => return Ok(None),
             Some("answered") => Committed::Answered(self.first(row)?),
             Some("checkout conflict") => Committed::CheckoutConflict,
             Some("cart taken") => Committed::CartTaken(CheckoutId(row.try_get::<_, Id>("taken")?.0)),
@@ -101,7 +109,7 @@ impl Encoded {
             Some("used up") => Committed::UsedUp(self.used_up(row.try_get("used_up")?).counter.clone()),
             Some(other) => return Err(Fault::Unheard(other.to_owned())),
         };
-        Ok((committed, Vec::new()))
+        Ok(Some((committed, Vec::new())))
     }
 
     fn first(&self, row: &Row) -> Result<Answer, Fault> {

@@ -7,7 +7,7 @@
 use crate::change::{Encoded, Outcome};
 use crate::columns::Id;
 use crate::fault::Fault;
-use crate::limits::{RESOLVE_AFTER, RESOLVE_TRIES_MAX, RETRY_AFTER, TRIES_MAX};
+use crate::limits::{RESOLVE_AFTER, RESOLVE_EVERY, RETRY_AFTER, TRIES_MAX};
 use crate::pool::Connections;
 use crate::queries;
 use app::ports::Committed;
@@ -22,11 +22,20 @@ pub async fn commit(to: &Connections, change: &Encoded, now: Timestamp) -> Resul
 }
 
 async fn attempt(to: &Connections, change: &Encoded, id: Id) -> Result<Outcome, Fault> {
-    match to.row(queries::ledger::commit, &change.parameters(&id)).await {
-        Ok(row) => change.outcome(&row.ok_or(Fault::Undone)?),
+    let usual = change.is_usual();
+    match ask(to, change, id, !usual).await {
+        // Undone; now with a look at what is in the way.
+        Ok(None) if usual => ask(to, change, id, true).await?.ok_or(Fault::Undone),
+        outcome => outcome?.ok_or(Fault::Undone),
+    }
+}
+
+async fn ask(to: &Connections, change: &Encoded, id: Id, carefully: bool) -> Result<Option<Outcome>, Fault> {
+    match to.row(queries::ledger::commit, &change.parameters(&id, &carefully)).await {
+        Ok(row) => row.map_or(Ok(None), |row| change.outcome(&row)),
         Err(fault) if fault.may_have_happened() => match happened(to, id).await {
             // The levels are not known from here.
-            Ok(true) => Ok((Committed::Done, Vec::new())),
+            Ok(true) => Ok(Some((Committed::Done, Vec::new()))),
             Ok(false) => Err(Fault::Undone),
             Err(_) => Err(fault),
         },
@@ -36,9 +45,9 @@ async fn attempt(to: &Connections, change: &Encoded, id: Id) -> Result<Outcome, 
 
 /// Whether the commit of this id happened; never says no to one that still may.
 async fn happened(to: &Connections, id: Id) -> Result<bool, Fault> {
-    let patience = ExponentialBuilder::new().with_min_delay(RESOLVE_AFTER).with_max_times(RESOLVE_TRIES_MAX).with_jitter();
+    let patience = ExponentialBuilder::new().with_min_delay(RESOLVE_AFTER).with_max_delay(RESOLVE_EVERY).without_max_times().with_jitter();
     let ask = || async { Ok(to.rows(queries::ledger::did_it_happen, &[&id]).await?[0].try_get(0)?) };
-    ask.retry(patience).await
+    tokio::time::timeout(to.resolve_max, ask.retry(patience)).await.unwrap_or(Err(Fault::Silent))
 }
 
 /// Its first 48 bits are the time in milliseconds, so that old ones lie together.

@@ -13,6 +13,9 @@ pub struct Moves {
     pub kinds: Vec<&'static str>,
     pub ns: Vec<i64>,
     pub causes: Vec<String>,
+    /// What the moves do to what is on hand and to what is reserved.
+    pub on_hand: Vec<i64>,
+    pub reserved: Vec<i64>,
 }
 
 impl Moves {
@@ -21,14 +24,22 @@ impl Moves {
         moves.sort_by_key(|(_, one)| one.edition);
         let each = || moves.iter().map(|(_, one)| one);
         let (kinds, ns) = each().map(|one| kind(one.change)).unzip();
+        let (on_hand, reserved) = each().map(|one| difference(one.change).unwrap_or_default()).unzip();
         Self {
             editions: each().map(|one| Id(one.edition.0)).collect(),
             subjects: each().map(|one| one.edition.to_string()).collect(),
             kinds,
             ns,
             causes: each().map(|one| one.cause.clone()).collect(),
+            on_hand,
+            reserved,
             moves,
         }
+    }
+
+    /// Whether all of them are differences, which can be made at once.
+    pub fn are_differences(&self) -> bool {
+        self.moves.iter().all(|(_, one)| difference(one.change).is_some())
     }
 
     fn numbered(&self, number: i64) -> Option<&(usize, StockMove)> {
@@ -70,5 +81,17 @@ fn kind(change: StockChange) -> (&'static str, i64) {
         StockChange::Return(n) => ("return", n.into()),
         StockChange::Receive(n) => ("receive", n.into()),
         StockChange::Count(n) => ("count", n.into()),
+    }
+}
+
+/// What a change does to what is on hand and to what is reserved, if that does not depend on how much there is.
+fn difference(change: StockChange) -> Option<(i64, i64)> {
+    match change {
+        StockChange::Reserve(n) => Some((0, n.into())),
+        StockChange::Release(n) => Some((0, -i64::from(n))),
+        StockChange::Consume(n) => Some((-i64::from(n), -i64::from(n))),
+        StockChange::Return(n) => Some((i64::from(n), 0)),
+        StockChange::Receive(n) => Some((n.into(), 0)),
+        StockChange::Count(_) => None,
     }
 }
