@@ -91,7 +91,7 @@ async fn a_commit_that_was_found_not_to_have_happened_never_will() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_became_of_a_commit_is_unknown_only_when_nobody_can_be_asked() {
     let database = Database::fresh();
-    let before = PgStore::connect(self::settings(&database)).await.expect("a store");
+    let before = PgStore::connect(settings(&database)).await.expect("a store");
     done(commit(&before, receive("before")).await);
     for (cut, copies) in [(Cut::Before, 1), (Cut::Answer, 2)] {
         let proxy = Proxy::start(database.port()).await;
@@ -103,7 +103,7 @@ async fn what_became_of_a_commit_is_unknown_only_when_nobody_can_be_asked() {
         assert_eq!(lost.did_it_happen, DidItHappen::Unknown, "{lost}");
         let refused = commit(&store, receive("refused")).await.expect_err("nobody there");
         assert_eq!((refused.kind, refused.did_it_happen), (PortErrorKind::Unavailable, DidItHappen::No), "{refused}");
-        let again = PgStore::connect(self::settings(&database)).await.expect("a store");
+        let again = PgStore::connect(settings(&database)).await.expect("a store");
         assert_eq!(on_hand(&again).await, copies, "{cut:?}");
     }
 }
