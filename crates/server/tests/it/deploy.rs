@@ -11,7 +11,9 @@ fn folder() -> PathBuf {
 
 fn compose() -> Value {
     let text = std::fs::read_to_string(folder().join("compose.yaml")).expect("a file");
-    serde_norway::from_str(&text).expect("YAML")
+    let mut yaml: serde_norway::Value = serde_norway::from_str(&text).expect("YAML");
+    yaml.apply_merge().expect("merges");
+    serde_json::to_value(yaml).expect("as JSON")
 }
 
 /// A text with something in place of each `${NAME:?}`.

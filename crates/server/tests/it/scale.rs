@@ -82,7 +82,7 @@ impl Engines {
     /// A database of the shared PostgreSQL, for reads that may be stale too.
     pub fn postgres(&self, database: &str) -> [String; 2] {
         ["postgres", "postgres_read"].map(|key| {
-            let (server, _) = self.text(key).rsplit_once('/').expect("an address with a database");
+            let (server, _) = self.text(key).rsplit_once('/').expect("a database");
             format!("{server}/{database}")
         })
     }
