@@ -82,12 +82,6 @@ impl Shop {
         }
     }
 
-    /// The same to one of the nodes; the others go on.
-    pub fn kill_node(&mut self, n: usize) {
-        self.nodes[n].kill().expect("killed");
-        self.nodes[n].wait().expect("ended");
-    }
-
     /// Stands still until what is given back is dropped; its clients wait.
     pub fn pause(&self) -> Paused<'_> {
         self.signal("-STOP");
