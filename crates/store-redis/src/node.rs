@@ -134,13 +134,13 @@ pub struct Node {
     /// For writes that wait for replicas: whatever comes behind one of them on its connection waits, too.
     waiting: Vec<Line>,
     turn: AtomicUsize,
-    pub heard: Heard,
 }
 
 #[derive(Default)]
 struct Line {
     open: ArcSwapOption<Open>,
     dialing: Mutex<Failures>,
+    heard: Heard,
 }
 
 struct Open {
@@ -170,7 +170,12 @@ impl Node {
     pub fn new(address: Address, dialer: Arc<Dialer>) -> Self {
         let lines = || (0..dialer.connections).map(|_| Line::default()).collect();
         let (lines, waiting) = (lines(), lines());
-        Self { address, dialer, lines, waiting, turn: AtomicUsize::new(0), heard: Heard::never() }
+        Self { address, dialer, lines, waiting, turn: AtomicUsize::new(0) }
+    }
+
+    /// Whether every connection that is read by has brought an answer within the last moment: each brings its own news.
+    pub fn is_heard(&self) -> bool {
+        self.lines.iter().all(|line| line.heard.lately())
     }
 
     /// Sends a command on one of the connections.
@@ -178,7 +183,7 @@ impl Node {
         let (line, open) = self.open(&self.lines).await.map_err(Failed::NotSent)?;
         let asked = Instant::now();
         let sent = open.connection.clone().req_packed_command(command).await;
-        let answered = sent.inspect(|_| self.heard.answered(asked)).and_then(Value::extract_error);
+        let answered = sent.inspect(|_| line.heard.answered(asked)).and_then(Value::extract_error);
         answered.map_err(|error| self.failed(line, &open, error))
     }
 

@@ -154,9 +154,14 @@ impl Servers {
         Arc::clone(&self.layout.load().0[usize::from(partition.0)])
     }
 
+    /// Whether writes wait for replicas, on connections of their own.
+    pub fn wait_for_replicas(&self) -> bool {
+        self.replicas.is_some()
+    }
+
     /// Whether the server of a partition was heard of within the last moment.
     pub fn heard_lately(&self, partition: Partition) -> bool {
-        self.layout.load().0[usize::from(partition.0)].heard.lately()
+        self.layout.load().0[usize::from(partition.0)].is_heard()
     }
 
     /// Asks the server of a partition.
