@@ -159,7 +159,9 @@ async fn restock(url: &str, admin: &Token) -> Result<(), Failure> {
 async fn payments(url: &str, admin: &Token, ledger: &str) -> Result<String, Failure> {
     let text = std::fs::read_to_string(ledger)?;
     let mut charges: BTreeMap<String, (i64, String)> = BTreeMap::new();
-    for line in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+    // That a notice was heard changes no charge.
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|line| line["change"] != "told");
+    for line in lines {
         let charge = charges.entry(line["key"].as_str().unwrap_or_default().to_owned()).or_default();
         charge.0 = line["amount"][0].as_i64().unwrap_or(charge.0);
         line["change"].as_str().unwrap_or_default().clone_into(&mut charge.1);
