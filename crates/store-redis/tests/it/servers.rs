@@ -146,12 +146,14 @@ impl Cluster {
         cluster
     }
 
-    /// Waits until everybody knows everybody.
+    /// Waits until everybody knows everybody, and each replica has what its master has: before that it cannot take over.
     async fn settle(&self) {
         for server in &self.servers {
             for round in 0.. {
                 let told: String = server.ask(redis::cmd("CLUSTER").arg("INFO")).await;
-                if told.contains("cluster_state:ok") && told.contains(&format!("cluster_known_nodes:{}", self.servers.len())) {
+                let replication: String = server.ask(redis::cmd("INFO").arg("replication")).await;
+                let in_step = !replication.contains("master_link_status:down");
+                if in_step && told.contains("cluster_state:ok") && told.contains(&format!("cluster_known_nodes:{}", self.servers.len())) {
                     break;
                 }
                 assert!(round < 200, "the cluster does not come up: {told}");
