@@ -13,6 +13,14 @@ pub struct Binding {
     pub routing_key: String,
 }
 
+impl Binding {
+    /// `EXCHANGE:ROUTING_KEY`, or `EXCHANGE` for the key `order.placed`.
+    pub fn parse(text: &str) -> Self {
+        let (exchange, routing_key) = text.rsplit_once(':').unwrap_or((text, "order.placed"));
+        Self { exchange: exchange.trim().to_owned(), routing_key: routing_key.trim().to_owned() }
+    }
+}
+
 impl RabbitSettings {
     /// The topic exchange of the shop's events.
     pub(crate) fn events(&self) -> String {
@@ -103,4 +111,22 @@ pub fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {
 
 pub fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_orders_are_told_is_an_exchange_and_a_key() {
+        for (text, exchange, routing_key) in [
+            ("till.events", "till.events", "order.placed"),
+            ("till.events:order.#", "till.events", "order.#"),
+            ("a:b:c", "a:b", "c"),
+            (" till : placed ", "till", "placed"),
+        ] {
+            let expected = Binding { exchange: exchange.to_owned(), routing_key: routing_key.to_owned() };
+            assert_eq!(Binding::parse(text), expected, "{text}");
+        }
+    }
 }

@@ -32,7 +32,8 @@ pub fn failed(status: Status) -> Failed {
         Code::DataLoss if nothing_happened => Failed::refused(PortErrorKind::Corrupt, status),
         Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => Failed::refused(PortErrorKind::Unavailable, status),
         Code::InvalidArgument | Code::OutOfRange => Failed::nonsense(status),
-        Code::DeadlineExceeded => Failed::on_the_way(PortErrorKind::Timeout, status),
+        // The transport has the deadline as well, and says it in its own way.
+        Code::DeadlineExceeded | Code::Cancelled => Failed::on_the_way(PortErrorKind::Timeout, status),
         _ => Failed::on_the_way(PortErrorKind::Unavailable, status),
     }
 }

@@ -19,6 +19,8 @@ mod order;
 mod price;
 mod rule;
 mod session;
+pub mod sound;
+mod stock;
 mod stored;
 
 pub use cart::{decode_cart, encode_cart};
@@ -31,6 +33,7 @@ pub use event::{decode_outgoing, encode_outgoing, encode_said};
 pub use order::{decode_order, decode_recorded, encode_order, encode_recorded};
 pub use rule::{decode_audited, decode_kept, decode_price_line, encode_audited, encode_kept, encode_price_line};
 pub use session::{decode_session, encode_session};
+pub use stock::{decode_stock_change, encode_stock_change};
 
 /// A record that cannot be read: damaged, or written by a newer version.
 #[derive(Debug, thiserror::Error)]

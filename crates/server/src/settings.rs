@@ -341,7 +341,12 @@ impl Settings {
 
 /// Lists in variables are written with commas.
 fn with_lists(environment: Environment) -> Environment {
-    environment.list_separator(",").with_list_parse_key("roles").with_list_parse_key("store.redis_urls").with_list_parse_key("bus.urls")
+    environment
+        .list_separator(",")
+        .with_list_parse_key("roles")
+        .with_list_parse_key("store.redis_urls")
+        .with_list_parse_key("bus.urls")
+        .with_list_parse_key("bus.orders")
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ impl Encoded {
                 Moved::To(level) => levels.push((stock_move.edition, level)),
                 Moved::Before => {}
                 Moved::Short { available } => {
-                    let wanted = u32::try_from(stock::kind(stock_move.change).1.unsigned_abs()).unwrap_or(u32::MAX);
+                    let wanted = u32::try_from(records::encode_stock_change(stock_move.change).1.unsigned_abs()).unwrap_or(u32::MAX);
                     short.push(Short { edition: stock_move.edition, sku: None, wanted, available });
                 }
             }

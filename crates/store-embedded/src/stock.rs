@@ -5,7 +5,7 @@ use crate::fault::Fault;
 use crate::writer::Turn;
 use domain::event::{Event, Outgoing, StockEvent, Subject};
 use domain::ids::EditionId;
-use domain::stock::{StockChange, StockLevel, StockMove};
+use domain::stock::{StockLevel, StockMove};
 use domain::time::Timestamp;
 use foldhash::HashMap;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -40,38 +40,12 @@ pub fn levels(on: &Connection) -> rusqlite::Result<HashMap<EditionId, StockLevel
     rows.collect()
 }
 
-/// How a change is kept in the ledger, and how many it is about.
-pub fn kind(change: StockChange) -> (&'static str, i64) {
-    match change {
-        StockChange::Reserve(n) => ("reserve", n.into()),
-        StockChange::Release(n) => ("release", n.into()),
-        StockChange::Consume(n) => ("consume", n.into()),
-        StockChange::Return(n) => ("return", n.into()),
-        StockChange::Receive(n) => ("receive", n.into()),
-        StockChange::Count(n) => ("count", n.into()),
-    }
-}
-
-/// The change a line of the ledger tells of.
-pub fn change_of(kind: &str, n: i64) -> Option<StockChange> {
-    let count = u32::try_from(n);
-    match kind {
-        "reserve" => count.ok().map(StockChange::Reserve),
-        "release" => count.ok().map(StockChange::Release),
-        "consume" => count.ok().map(StockChange::Consume),
-        "return" => count.ok().map(StockChange::Return),
-        "receive" => i32::try_from(n).ok().map(StockChange::Receive),
-        "count" => count.ok().map(StockChange::Count),
-        _ => None,
-    }
-}
-
 /// Applies a move with its line in the ledger and its event.
 pub fn apply(turn: &Turn<'_>, stock_move: &StockMove, now: Timestamp) -> Result<Moved, Fault> {
     let edition = stock_move.edition.0.to_be_bytes();
     let before = level(turn, stock_move.edition)?;
     let after = before.after(stock_move.change);
-    let (kind, n) = kind(stock_move.change);
+    let (kind, n) = records::encode_stock_change(stock_move.change);
     let line = "INSERT INTO stock_moves (cause, edition, kind, n, sequence, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
     if change(turn, line, (&stock_move.cause, edition, kind, n, int(before.moves + 1), now.0))? == 0 {
         return Ok(Moved::Before);

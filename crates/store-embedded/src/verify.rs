@@ -4,13 +4,11 @@
 use crate::columns::{Decode, uint};
 use crate::fault::Fault;
 use crate::{OpenError, chain, existing, migrate, prices, stock};
-use domain::ids::OrderId;
+use domain::ids::{EditionId, OrderId};
 use domain::order::Order;
-use domain::pricing::{Deed, Rule};
-use domain::stock::StockLevel;
 use records::Damaged;
+use records::sound::{Moves, Rules, order_of};
 use rusqlite::{Connection, Row};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 /// The format from which on uses are counted by more than coupons.
@@ -168,34 +166,23 @@ impl Check<'_> {
     pub fn folded(&self, order: [u8; 16]) -> rusqlite::Result<Option<Order>> {
         let mut statement = self.on.prepare_cached("SELECT body FROM order_events WHERE order_id = ?1 ORDER BY sequence")?;
         let mut history = statement.query([order])?;
-        let mut folded = None;
+        let mut events: Vec<Vec<u8>> = Vec::new();
         while let Some(row) = history.next()? {
-            folded = decoded(row, 0, records::decode_recorded).ok().and_then(|event| Order::evolve(folded, &event));
+            events.push(row.get(0)?);
         }
-        Ok(folded)
+        Ok(order_of(events.iter().map(Vec::as_slice)))
     }
 
     /// A level is what its moves say, so what is reserved is what moves have reserved and not given back.
     pub fn levels(&mut self) -> rusqlite::Result<()> {
-        let mut folded: HashMap<_, StockLevel> = HashMap::new();
+        let mut moves = Moves::default();
         let mut statement = self.on.prepare("SELECT edition, kind, n, sequence, cause FROM stock_moves ORDER BY edition, sequence")?;
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
-            let edition = domain::ids::EditionId(u128::from_be_bytes(row.get(0)?));
-            let (kind, n, sequence, cause): (String, i64, i64, String) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
-            let level = folded.entry(edition).or_default();
-            match stock::change_of(&kind, n).and_then(|change| level.after(change).ok()) {
-                Some(after) if after.moves == uint(sequence) => *level = after,
-                _ => self.wrong.push(format!("{edition}: the move of {cause} is not possible on {level:?}")),
-            }
+            let (kind, cause): (String, String) = (row.get(1)?, row.get(4)?);
+            moves.moved(EditionId(u128::from_be_bytes(row.get(0)?)), (&kind, row.get(2)?), uint(row.get(3)?), &cause);
         }
-        let stored = stock::levels(self.on)?;
-        for edition in stored.keys().chain(folded.keys().filter(|e| !stored.contains_key(e))) {
-            let (level, moves) = (stored.get(edition), folded.get(edition));
-            if level != moves {
-                self.wrong.push(format!("{edition}: the level is {level:?}, its moves lead to {moves:?}"));
-            }
-        }
+        self.wrong.extend(moves.compare(stock::levels(self.on)?));
         Ok(())
     }
 
@@ -222,63 +209,26 @@ impl Check<'_> {
         verified.codes = self.count("codes")?;
         self.records("rule_audit", records::decode_audited)?;
         self.records("price_lines", records::decode_price_line)?;
-        let kept = self.kept_rules()?;
-        self.audited_rules(&kept)?;
-        self.named_codes(&kept)?;
+        self.rules()?;
         self.batches()
     }
 
-    /// Every rule that can be read, by its columns, which are what it says.
-    fn kept_rules(&mut self) -> rusqlite::Result<BTreeMap<(String, String), Rule>> {
-        let mut kept = BTreeMap::new();
+    fn rules(&mut self) -> rusqlite::Result<()> {
+        let mut rules = Rules::default();
         let mut statement = self.on.prepare("SELECT body, kind, id, version FROM rules")?;
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
-            let columns: (String, String, u64) = (row.get(1)?, row.get(2)?, uint(row.get(3)?));
-            // A record that cannot be read was told before.
-            let Ok(rule) = decoded(row, 0, records::decode_kept) else { continue };
-            let key = rule.rule.key();
-            let told = (key.kind.as_str().to_owned(), key.id.to_string(), rule.version.0);
-            if columns != told {
-                self.wrong.push(format!("a rule's columns are {columns:?}, it says {told:?}"));
-            }
-            kept.insert((told.0, told.1), rule.rule);
+            let body = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+            rules.kept((row.get(1)?, row.get(2)?, uint(row.get(3)?)), body);
         }
-        Ok(kept)
-    }
-
-    /// A rule is what its last line in the audit says, and one that was deleted is not there.
-    fn audited_rules(&mut self, kept: &BTreeMap<(String, String), Rule>) -> rusqlite::Result<()> {
-        let mut last: BTreeMap<(String, String), Rule> = BTreeMap::new();
         let mut statement = self.on.prepare("SELECT body FROM rule_audit ORDER BY sequence")?;
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
-            let Ok(line) = decoded(row, 0, records::decode_audited) else { continue };
-            let key = (line.key.kind.as_str().to_owned(), line.key.id.to_string());
-            match line.deed {
-                Deed::Put { after, .. } => drop(last.insert(key, *after)),
-                Deed::Deleted { .. } => drop(last.remove(&key)),
-                Deed::Issued { .. } => {}
-            }
+            rules.audited(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?);
         }
-        for (kind, id) in kept.keys().chain(last.keys().filter(|key| !kept.contains_key(*key))) {
-            let key = (kind.clone(), id.clone());
-            if kept.get(&key) != last.get(&key) {
-                self.wrong.push(format!("{kind} {id} is not what was decided last"));
-            }
-        }
-        Ok(())
-    }
-
-    /// The codes that rules name are the ones that lead to them.
-    fn named_codes(&mut self, kept: &BTreeMap<(String, String), Rule>) -> rusqlite::Result<()> {
-        let named: BTreeSet<(String, String)> =
-            kept.iter().flat_map(|((_, id), rule)| rule.codes().iter().map(|code| (code.to_string(), id.clone()))).collect();
         let mut statement = self.on.prepare("SELECT code, promotion FROM codes WHERE batch IS NULL")?;
-        let stored = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<BTreeSet<_>, _>>()?;
-        for (code, promotion) in named.symmetric_difference(&stored) {
-            self.wrong.push(format!("the code {code} and the promotion {promotion} do not name each other"));
-        }
+        let codes = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+        self.wrong.extend(rules.compare(&codes));
         Ok(())
     }
 

@@ -136,6 +136,17 @@ CREATE TABLE leases (
     last_slot bigint
 ) WITH (fillfactor = 50);
 
+-- Records are compressed fast where the server can.
+DO $$ BEGIN
+    ALTER TABLE checkouts ALTER body SET COMPRESSION lz4;
+    ALTER TABLE orders ALTER body SET COMPRESSION lz4;
+    ALTER TABLE order_events ALTER body SET COMPRESSION lz4;
+    ALTER TABLE answers ALTER body SET COMPRESSION lz4;
+    ALTER TABLE outbox ALTER events SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN
+    -- As it was built.
+END $$;
+
 -- Puts the events of a transaction into the outbox: the last thing it does, when it holds its other locks. So of two
 -- transactions about one subject the later one has the later position.
 CREATE FUNCTION send(p_events bytea[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -145,6 +156,49 @@ BEGIN
         PERFORM pg_current_xact_id();
         INSERT INTO outbox (events) VALUES (p_events);
     END IF;
+END $$;
+
+-- The event of a move, as the `records` crate writes it; a test compares them.
+CREATE FUNCTION stock_event(
+    p_subject text, p_kind text, p_n bigint, p_cause text, p_on_hand bigint, p_reserved bigint, p_moves bigint, p_now bigint
+) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+    SELECT convert_to(format(
+        '{"v":1,"id":"%1$s.%2$s","subject":"%1$s","sequence":%2$s,"time":%3$s,"type":"stock.%4$s","data":{"n":%5$s,"cause":%6$s,"on_hand":%7$s,"reserved":%8$s,"moves":%2$s}}',
+        p_subject, p_moves, p_now,
+        CASE p_kind
+            WHEN 'reserve' THEN 'reserved' WHEN 'release' THEN 'released' WHEN 'consume' THEN 'consumed'
+            WHEN 'return' THEN 'returned' WHEN 'receive' THEN 'received' WHEN 'count' THEN 'counted' END,
+        p_n, to_json(p_cause), p_on_hand, p_reserved), 'UTF8')
+$$;
+
+-- `move_stock` for the usual case, with as few statements as there can be: every level has its row, none refuses, no
+-- cause was applied before. In any other it raises CW002 or a unique violation, and the caller undoes the transaction and does it
+-- carefully. A change of a level is given as two differences.
+CREATE FUNCTION move_stock_at_once(
+    p_editions uuid[], p_subjects text[], p_kinds text[], p_ns bigint[], p_causes text[], p_on_hand bigint[], p_reserved bigint[],
+    p_now bigint, OUT events bytea[], OUT levels bigint[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    sequences bigint[];
+    a bigint;
+    b bigint;
+    c bigint;
+BEGIN
+    FOR i IN 1 .. cardinality(p_editions) LOOP
+        UPDATE stock SET on_hand = on_hand + p_on_hand[i], reserved = reserved + p_reserved[i], moves = moves + 1
+        WHERE edition = p_editions[i] AND reserved + p_reserved[i] BETWEEN 0 AND on_hand + p_on_hand[i]
+            AND on_hand + p_on_hand[i] <= 4294967295
+        RETURNING on_hand, reserved, moves INTO a, b, c;
+        IF NOT FOUND THEN
+            RAISE SQLSTATE 'CW002';
+        END IF;
+        sequences[i] := c;
+        levels := levels || ARRAY[i, a, b, c];
+        events := events || stock_event(p_subjects[i], p_kinds[i], p_ns[i], p_causes[i], a, b, c, p_now);
+    END LOOP;
+    INSERT INTO stock_moves (cause, edition, kind, n, sequence, at)
+    SELECT cause, edition, kind, n, sequence, p_now
+    FROM unnest(p_causes, p_editions, p_kinds, p_ns, sequences) moved (cause, edition, kind, n, sequence);
 END $$;
 
 -- Moves stock, in the order given, which has to be by edition; `subjects` are the editions' public names. Gives the events of
@@ -157,11 +211,13 @@ CREATE FUNCTION move_stock(
 DECLARE
     level record;
     available bigint;
+    locked boolean;
 BEGIN
     events := '{}';
     levels := '{}';
     short := '{}';
     FOR i IN 1 .. cardinality(p_editions) LOOP
+        locked := false;
         LOOP
             WITH moved AS (
                 UPDATE stock SET
@@ -193,23 +249,22 @@ BEGIN
             )
             SELECT * INTO level FROM moved;
             EXIT WHEN FOUND;
-            -- Its cause was applied before, or nothing of it ever moved, or there is too little.
+            -- Its cause was applied before, or there is too little, or no row yet. Only under a lock is that certain.
             EXIT WHEN EXISTS (SELECT FROM stock_moves WHERE cause = p_causes[i] AND edition = p_editions[i]);
-            INSERT INTO stock (edition, on_hand, reserved, moves) VALUES (p_editions[i], 0, 0, 0) ON CONFLICT DO NOTHING;
-            CONTINUE WHEN FOUND;
-            SELECT on_hand - reserved INTO available FROM stock WHERE edition = p_editions[i];
-            short := short || ARRAY[i, available];
-            EXIT;
+            IF locked THEN
+                short := short || ARRAY[i, available];
+                EXIT;
+            END IF;
+            SELECT on_hand - reserved INTO available FROM stock WHERE edition = p_editions[i] FOR UPDATE;
+            locked := FOUND;
+            IF NOT locked THEN
+                INSERT INTO stock (edition, on_hand, reserved, moves) VALUES (p_editions[i], 0, 0, 0) ON CONFLICT DO NOTHING;
+            END IF;
         END LOOP;
         CONTINUE WHEN level IS NULL;
         levels := levels || ARRAY[i, level.on_hand, level.reserved, level.moves];
-        events := events || convert_to(format(
-            '{"v":1,"id":"%1$s.%2$s","subject":"%1$s","sequence":%2$s,"time":%3$s,"type":"stock.%4$s","data":{"n":%5$s,"cause":%6$s,"on_hand":%7$s,"reserved":%8$s,"moves":%2$s}}',
-            p_subjects[i], level.moves, p_now,
-            CASE p_kinds[i]
-                WHEN 'reserve' THEN 'reserved' WHEN 'release' THEN 'released' WHEN 'consume' THEN 'consumed'
-                WHEN 'return' THEN 'returned' WHEN 'receive' THEN 'received' WHEN 'count' THEN 'counted' END,
-            p_ns[i], to_json(p_causes[i]), level.on_hand, level.reserved), 'UTF8');
+        events := events || stock_event(
+            p_subjects[i], p_kinds[i], p_ns[i], p_causes[i], level.on_hand, level.reserved, level.moves, p_now);
     END LOOP;
 END $$;
 
@@ -276,34 +331,17 @@ BEGIN
     END IF;
 END $$;
 
--- Stores an order as its events leave it, and the events, each linked to the one before it. What does not hold, or null.
-CREATE FUNCTION append_order(next orders, p_expected bigint, p_events bytea[]) RETURNS text LANGUAGE plpgsql AS $$
+-- The links of events that follow one another, the first after `last`.
+CREATE FUNCTION links(p_last bytea, p_events bytea[]) RETURNS bytea[] LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    last bytea := decode(repeat('00', 32), 'hex');
+    links bytea[];
+    last bytea := p_last;
 BEGIN
-    IF p_expected = 0 THEN
-        INSERT INTO orders SELECT next.* ON CONFLICT DO NOTHING;
-        IF NOT FOUND THEN
-            RETURN CASE
-                WHEN EXISTS (SELECT FROM orders WHERE id = next.id) THEN 'order conflict'
-                WHEN EXISTS (SELECT FROM orders WHERE checkout = next.checkout AND status <> 'failed') THEN 'order conflict'
-                ELSE 'number taken' END;
-        END IF;
-    ELSE
-        UPDATE orders SET
-            version = next.version, status = next.status, payment = next.payment, alarm_at = coalesce(next.alarm_at, alarm_at),
-            body = next.body
-        WHERE id = next.id AND version = p_expected;
-        IF NOT FOUND THEN
-            RETURN 'order conflict';
-        END IF;
-        SELECT link INTO STRICT last FROM order_events WHERE order_id = next.id AND sequence = p_expected;
-    END IF;
     FOR i IN 1 .. cardinality(p_events) LOOP
         last := sha256(last || p_events[i]);
-        INSERT INTO order_events (order_id, sequence, body, link) VALUES (next.id, p_expected + i, p_events[i], last);
+        links[i] := last;
     END LOOP;
-    RETURN NULL;
+    RETURN links;
 END $$;
 
 -- Whether a transaction that nobody was told of was committed; if not, it never will be.
@@ -353,9 +391,10 @@ BEGIN
     RETURN forgotten;
 END $$;
 
--- Makes every line of a change true, or none and says which does not hold: `Ledger::commit`, in one call.
+-- Makes every line of a change true, or none and says which does not hold: `Ledger::commit`, in one call. The usual one is
+-- done at once; where that does not hold, the outcome is `carefully`, and the same is asked for again.
 CREATE FUNCTION commit_change(
-    p_commit uuid, p_now bigint,
+    p_commit uuid, p_carefully boolean, p_now bigint,
     p_answer_key uuid, p_answer_fingerprint uuid, p_answer_at bigint, p_answer_body bytea,
     p_checkout_id uuid, p_checkout_expected bigint, p_checkout_version bigint, p_checkout_cart uuid, p_checkout_owner bytea,
     p_checkout_created_at bigint, p_checkout_live boolean, p_checkout_done boolean, p_checkout_due_at bigint, p_checkout_body bytea,
@@ -363,6 +402,7 @@ CREATE FUNCTION commit_change(
     p_order_placed_at bigint, p_order_status text, p_order_payment text, p_order_body bytea, p_order_events bytea[],
     p_alarm_order uuid, p_alarm_at bigint,
     p_stock_editions uuid[], p_stock_subjects text[], p_stock_kinds text[], p_stock_ns bigint[], p_stock_causes text[],
+    p_stock_on_hand bigint[], p_stock_reserved bigint[],
     p_use_counters text[], p_use_by bigint[], p_use_limits bigint[], p_use_causes text[],
     p_notice text, p_outbox bytea[],
     OUT outcome text, OUT first_fingerprint uuid, OUT first_at bigint, OUT first_body bytea,
@@ -370,9 +410,10 @@ CREATE FUNCTION commit_change(
 ) LANGUAGE plpgsql AS $$
 DECLARE
     first answers;
-    events bytea[] := '{}';
+    events bytea[];
 BEGIN
-    INSERT INTO commits (id) VALUES (p_commit);
+    -- Before the position is drawn: see how the outbox is read.
+    PERFORM pg_current_xact_id();
     IF p_answer_key IS NOT NULL THEN
         first := remember(p_answer_key, p_answer_fingerprint, p_answer_at, p_answer_body);
         IF first.key IS NOT NULL THEN
@@ -391,12 +432,35 @@ BEGIN
             RAISE SQLSTATE 'CW001';
         END IF;
     END IF;
-    IF p_order_id IS NOT NULL THEN
-        outcome := append_order(
-            ROW(p_order_id, p_order_version, p_order_number, p_order_checkout, p_order_owner, p_order_placed_at, p_order_status,
-                p_order_payment, CASE WHEN p_alarm_order = p_order_id THEN p_alarm_at END, p_order_body),
-            p_order_expected, p_order_events);
-        IF outcome IS NOT NULL THEN
+    IF p_order_expected = 0 THEN
+        WITH placed AS (
+            INSERT INTO orders (id, version, number, checkout, owner, placed_at, status, payment, alarm_at, body) VALUES (
+                p_order_id, p_order_version, p_order_number, p_order_checkout, p_order_owner, p_order_placed_at, p_order_status,
+                p_order_payment, CASE WHEN p_alarm_order = p_order_id THEN p_alarm_at END, p_order_body)
+            ON CONFLICT DO NOTHING RETURNING id
+        )
+        INSERT INTO order_events (order_id, sequence, body, link) SELECT id, sequence, body, link
+        FROM placed, unnest(p_order_events, links(decode(repeat('00', 32), 'hex'), p_order_events)) WITH ORDINALITY event (body, link, sequence);
+        IF NOT FOUND THEN
+            outcome := CASE
+                WHEN EXISTS (SELECT FROM orders WHERE id = p_order_id) THEN 'order conflict'
+                WHEN EXISTS (SELECT FROM orders WHERE checkout = p_order_checkout AND status <> 'failed') THEN 'order conflict'
+                ELSE 'number taken' END;
+            RAISE SQLSTATE 'CW001';
+        END IF;
+    ELSIF p_order_expected > 0 THEN
+        WITH appended AS (
+            UPDATE orders SET
+                version = p_order_version, status = p_order_status, payment = p_order_payment, body = p_order_body,
+                alarm_at = CASE WHEN p_alarm_order = p_order_id THEN p_alarm_at ELSE alarm_at END
+            WHERE id = p_order_id AND version = p_order_expected RETURNING id
+        )
+        INSERT INTO order_events (order_id, sequence, body, link) SELECT id, p_order_expected + sequence, body, link
+        FROM appended, unnest(p_order_events, links(
+            (SELECT link FROM order_events WHERE order_id = p_order_id AND sequence = p_order_expected), p_order_events
+        )) WITH ORDINALITY event (body, link, sequence);
+        IF NOT FOUND THEN
+            outcome := 'order conflict';
             RAISE SQLSTATE 'CW001';
         END IF;
     END IF;
@@ -404,8 +468,13 @@ BEGIN
         UPDATE orders SET alarm_at = p_alarm_at WHERE id = p_alarm_order;
     END IF;
     IF cardinality(p_stock_editions) > 0 THEN
-        SELECT moved.events, moved.levels, moved.short INTO events, levels, short
-        FROM move_stock(p_stock_editions, p_stock_subjects, p_stock_kinds, p_stock_ns, p_stock_causes, p_now) moved;
+        IF p_carefully THEN
+            SELECT moved.events, moved.levels, moved.short INTO events, levels, short
+            FROM move_stock(p_stock_editions, p_stock_subjects, p_stock_kinds, p_stock_ns, p_stock_causes, p_now) moved;
+        ELSE
+            SELECT moved.events, moved.levels INTO events, levels FROM move_stock_at_once(
+                p_stock_editions, p_stock_subjects, p_stock_kinds, p_stock_ns, p_stock_causes, p_stock_on_hand, p_stock_reserved, p_now) moved;
+        END IF;
         IF cardinality(short) > 0 THEN
             outcome := 'stock short';
             RAISE SQLSTATE 'CW001';
@@ -421,7 +490,14 @@ BEGIN
     IF p_notice IS NOT NULL THEN
         INSERT INTO notices (id, at) VALUES (p_notice, p_now) ON CONFLICT DO NOTHING;
     END IF;
-    PERFORM send(p_outbox || events);
-EXCEPTION WHEN SQLSTATE 'CW001' THEN
-    -- Undone; the outcome says why.
+    WITH committed AS (INSERT INTO commits (id) VALUES (p_commit))
+    INSERT INTO outbox (events) SELECT told FROM (VALUES (p_outbox || events)) new (told) WHERE cardinality(told) > 0;
+EXCEPTION
+    WHEN SQLSTATE 'CW001' THEN
+        -- Undone; the outcome says why.
+    WHEN SQLSTATE 'CW002' OR unique_violation THEN
+        IF p_carefully THEN
+            RAISE;
+        END IF;
+        outcome := 'carefully';
 END $$;

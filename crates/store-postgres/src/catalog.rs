@@ -1,6 +1,6 @@
 //! Books and headings in the database, and the snapshot of them in memory.
 
-use crate::columns::{Id, Parameter, int, limit, parameters, uint};
+use crate::columns::{Id, Parameter, int, lent, limit, parameters, uint};
 use crate::commit::{Write, commit};
 use crate::fault::Fault;
 use crate::limits::COPY_AGE_MAX;
@@ -17,6 +17,7 @@ use domain::stock::StockLevel;
 use domain::time::Timestamp;
 use std::sync::Arc;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 const PORT: &str = "catalog";
 
@@ -117,19 +118,19 @@ impl Write for Saving {
     const QUERY: &str = queries::catalog::save;
     type Outcome = (CatalogSaved, Levels);
 
-    fn parameters(&self) -> &[Parameter] {
-        &self.parameters
+    fn parameters<'a>(&'a self, _: &'a bool) -> Vec<&'a (dyn ToSql + Sync)> {
+        lent(&self.parameters).collect()
     }
 
     fn happened(&self) -> Self::Outcome {
         (CatalogSaved::Done, Levels::new())
     }
 
-    fn outcome(&self, row: &Row) -> Result<Self::Outcome, Fault> {
+    fn outcome(&self, row: &Row) -> Result<Option<Self::Outcome>, Fault> {
         let saved = match row.try_get::<_, Option<&str>>("outcome")? {
             None => {
                 let levels: Option<Vec<i64>> = row.try_get("levels")?;
-                return Ok((CatalogSaved::Done, self.stock.levels(&levels.unwrap_or_default())));
+                return Ok(Some((CatalogSaved::Done, self.stock.levels(&levels.unwrap_or_default()))));
             }
             Some("answered") => CatalogSaved::Answered(answers::first(self.answer.as_ref(), row)?),
             Some("conflict") => CatalogSaved::Conflict,
@@ -144,7 +145,7 @@ impl Write for Saving {
             }
             Some(other) => return Err(Fault::Unheard(other.to_owned())),
         };
-        Ok((saved, Levels::new()))
+        Ok(Some((saved, Levels::new())))
     }
 }
 
@@ -176,7 +177,7 @@ impl Catalog for PgStore {
 
     async fn prices(&self, edition: EditionId, before: Option<u64>, most: usize) -> Result<Vec<(u64, PriceLine)>, PortError> {
         let found =
-            self.primary().read(queries::catalog::price_lines, &[&Id(edition.0), &before.map_or(i64::MAX, int), &limit(most)]).await;
+            self.replica().read(queries::catalog::price_lines, &[&Id(edition.0), &before.map_or(i64::MAX, int), &limit(most)]).await;
         let line = |row: &Row| Ok((uint(row.try_get("place")?), records::decode_price_line(row.try_get("body")?)?));
         found.and_then(|rows| rows.iter().map(line).collect()).map_err(|fault| fault.without_effect(PORT))
     }

@@ -1,6 +1,6 @@
 //! A change as the database's `commit_change` takes it, its records made where the caller is; and what comes of it.
 
-use crate::columns::{Id, Parameter, int, owner_key, parameters};
+use crate::columns::{Id, Parameter, int, lent, owner_key, parameters};
 use crate::commit::Write;
 use crate::fault::Fault;
 use crate::stock::{Levels, Moves};
@@ -9,9 +9,10 @@ use app::ports::{Answer, Change, Committed, UseChange, UseMove};
 use domain::ids::CheckoutId;
 use domain::time::Timestamp;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 pub struct Encoded {
-    /// All but the first, which is the id of the commit.
+    /// All but the first two: the id of the commit, and whether it is done carefully.
     parameters: Vec<Parameter>,
     stock: Moves,
     uses: Vec<UseMove>,
@@ -60,6 +61,8 @@ impl Encoded {
             stock.kinds.clone(),
             stock.ns.clone(),
             stock.causes.clone(),
+            stock.on_hand.clone(),
+            stock.reserved.clone(),
             uses.iter().map(|step| step.counter.to_string()).collect::<Vec<_>>(),
             uses.iter().map(|step| by(step.change)).collect::<Vec<_>>(),
             uses.iter().map(|step| most(step.change)).collect::<Vec<_>>(),
@@ -81,20 +84,25 @@ impl Write for Encoded {
     /// And the levels it left, unless nobody said.
     type Outcome = (Committed, Option<Levels>);
 
-    fn parameters(&self) -> &[Parameter] {
-        &self.parameters
+    fn is_usual(&self) -> bool {
+        self.stock.are_differences()
+    }
+
+    fn parameters<'a>(&'a self, carefully: &'a bool) -> Vec<&'a (dyn ToSql + Sync)> {
+        [carefully as &(dyn ToSql + Sync)].into_iter().chain(lent(&self.parameters)).collect()
     }
 
     fn happened(&self) -> Self::Outcome {
         (Committed::Done, self.stock.is_empty().then(Levels::new))
     }
 
-    fn outcome(&self, row: &Row) -> Result<Self::Outcome, Fault> {
+    fn outcome(&self, row: &Row) -> Result<Option<Self::Outcome>, Fault> {
         let committed = match row.try_get::<_, Option<&str>>("outcome")? {
             None => {
                 let levels: Option<Vec<i64>> = row.try_get("levels")?;
-                return Ok((Committed::Done, Some(self.stock.levels(&levels.unwrap_or_default()))));
+                return Ok(Some((Committed::Done, Some(self.stock.levels(&levels.unwrap_or_default())))));
             }
+            Some("carefully") => return Ok(None),
             Some("answered") => Committed::Answered(answers::first(self.answer.as_ref(), row)?),
             Some("checkout conflict") => Committed::CheckoutConflict,
             Some("cart taken") => Committed::CartTaken(CheckoutId(row.try_get::<_, Id>("taken")?.0)),
@@ -104,7 +112,7 @@ impl Write for Encoded {
             Some("used up") => Committed::UsedUp(self.used_up(row.try_get("used_up")?).counter.clone()),
             Some(other) => return Err(Fault::Unheard(other.to_owned())),
         };
-        Ok((committed, None))
+        Ok(Some((committed, None)))
     }
 }
 

@@ -16,6 +16,11 @@ macro_rules! parameters {
 }
 pub(crate) use parameters;
 
+/// Values as a query takes them.
+pub fn lent(parameters: &[Parameter]) -> impl Iterator<Item = &(dyn ToSql + Sync)> {
+    parameters.iter().map(|one| &**one as &(dyn ToSql + Sync))
+}
+
 /// An id as the database's `uuid`: sixteen bytes, big endian, so that they sort as in the domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(pub u128);

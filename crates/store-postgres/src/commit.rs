@@ -4,9 +4,9 @@
 //! if it is there, it happened; if not, the question itself writes it down as undone, and the transaction, should it still be
 //! on its way, fails on it. So there is always an answer, also from a replica that has taken over, and it does not change.
 
-use crate::columns::{Id, Parameter};
+use crate::columns::Id;
 use crate::fault::Fault;
-use crate::limits::{RESOLVE_AFTER, RESOLVE_TRIES_MAX, RETRY_AFTER, TRIES_MAX};
+use crate::limits::{RESOLVE_AFTER, RESOLVE_EVERY, RETRY_AFTER, TRIES_MAX};
 use crate::pool::Connections;
 use crate::queries;
 use backon::{ExponentialBuilder, Retryable};
@@ -20,11 +20,16 @@ pub trait Write {
     const QUERY: &str;
     type Outcome;
 
-    /// All parameters but the first.
-    fn parameters(&self) -> &[Parameter];
+    /// Whether the database may do it at once, which is good for the usual change.
+    fn is_usual(&self) -> bool {
+        false
+    }
 
-    /// What the database's answer says.
-    fn outcome(&self, row: &Row) -> Result<Self::Outcome, Fault>;
+    /// All parameters but the first.
+    fn parameters<'a>(&'a self, carefully: &'a bool) -> Vec<&'a (dyn ToSql + Sync)>;
+
+    /// What the database's answer says; nothing when it has to be done carefully.
+    fn outcome(&self, row: &Row) -> Result<Option<Self::Outcome>, Fault>;
 
     /// What is known when nobody says more than that it happened.
     fn happened(&self) -> Self::Outcome;
@@ -34,16 +39,24 @@ pub trait Write {
 pub async fn commit<W: Write>(to: &Connections, write: &W, now: Timestamp) -> Result<W::Outcome, Fault> {
     let tries = ExponentialBuilder::new().with_min_delay(RETRY_AFTER).with_max_times(TRIES_MAX - 1).with_jitter();
     let once = || attempt(to, write, Id(commit_id(now)));
-    once.retry(tries).when(|fault| fault.is_lost_race() || matches!(fault, Fault::Undone)).await
+    once.retry(tries).when(|fault| matches!(fault, Fault::Undone)).await
 }
 
 async fn attempt<W: Write>(to: &Connections, write: &W, id: Id) -> Result<W::Outcome, Fault> {
-    let others = write.parameters().iter().map(|one| &**one as &(dyn ToSql + Sync));
-    let parameters: Vec<_> = [&id as &(dyn ToSql + Sync)].into_iter().chain(others).collect();
+    let usual = write.is_usual();
+    match ask(to, write, id, !usual).await {
+        // Undone; now with a look at what is in the way.
+        Ok(None) if usual => ask(to, write, id, true).await?.ok_or(Fault::Undone),
+        outcome => outcome?.ok_or(Fault::Undone),
+    }
+}
+
+async fn ask<W: Write>(to: &Connections, write: &W, id: Id, carefully: bool) -> Result<Option<W::Outcome>, Fault> {
+    let parameters: Vec<_> = [&id as &(dyn ToSql + Sync)].into_iter().chain(write.parameters(&carefully)).collect();
     match to.row(W::QUERY, &parameters).await {
-        Ok(row) => write.outcome(&row.ok_or(Fault::Undone)?),
+        Ok(row) => row.map_or(Ok(None), |row| write.outcome(&row)),
         Err(fault) if fault.may_have_happened() => match happened(to, id).await {
-            Ok(true) => Ok(write.happened()),
+            Ok(true) => Ok(Some(write.happened())),
             Ok(false) => Err(Fault::Undone),
             Err(_) => Err(fault),
         },
@@ -53,9 +66,9 @@ async fn attempt<W: Write>(to: &Connections, write: &W, id: Id) -> Result<W::Out
 
 /// Whether the commit of this id happened; never says no to one that still may.
 async fn happened(to: &Connections, id: Id) -> Result<bool, Fault> {
-    let patience = ExponentialBuilder::new().with_min_delay(RESOLVE_AFTER).with_max_times(RESOLVE_TRIES_MAX).with_jitter();
+    let patience = ExponentialBuilder::new().with_min_delay(RESOLVE_AFTER).with_max_delay(RESOLVE_EVERY).without_max_times().with_jitter();
     let ask = || async { Ok(to.rows(queries::ledger::did_it_happen, &[&id]).await?[0].try_get(0)?) };
-    ask.retry(patience).await
+    tokio::time::timeout(to.resolve_max, ask.retry(patience)).await.unwrap_or(Err(Fault::Silent))
 }
 
 /// Its first 48 bits are the time in milliseconds, so that old ones lie together.

@@ -1,13 +1,13 @@
 //! What can go wrong below the ports, and what it means for those who wait.
 
 use app::ports::{DidItHappen, PortError, PortErrorKind};
-use deadpool_postgres::{PoolError, TimeoutType};
+use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::error::{Severity, SqlState};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// No connection: nothing was asked of the server.
-    #[error("no connection to the database: {0}")]
+    #[error("no connection to the database: {}", within(.0).map_or_else(|| .0.to_string(), told))]
     Pool(#[from] PoolError),
     /// The server said no, or the connection broke.
     #[error("{}", told(.0))]
@@ -30,12 +30,20 @@ fn told(error: &tokio_postgres::Error) -> String {
     error.as_db_error().map_or_else(|| error.to_string(), |db| format!("{} ({})", db.message(), db.code().code()))
 }
 
+/// What the server or the network said when a connection was to be made ready.
+fn within(error: &PoolError) -> Option<&tokio_postgres::Error> {
+    match error {
+        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => Some(error),
+        _ => None,
+    }
+}
+
 impl Fault {
     pub fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Sql(error) => error.code(),
-            Self::Pool(PoolError::Backend(error)) => error.code(),
-            Self::Pool(_) | Self::Silent | Self::Undone | Self::Unheard(_) | Self::Damaged(_) => None,
+            Self::Pool(error) => within(error)?.code(),
+            Self::Silent | Self::Undone | Self::Unheard(_) | Self::Damaged(_) => None,
         }
     }
 

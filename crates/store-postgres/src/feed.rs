@@ -200,7 +200,7 @@ impl News {
     }
 }
 
-fn level(row: &Row) -> Result<StockLevel, Fault> {
+pub fn level(row: &Row) -> Result<StockLevel, Fault> {
     let count = |name| row.try_get::<_, i64>(name).map(|n| u32::try_from(n).expect("invariant: the table has no other counts"));
     Ok(StockLevel { on_hand: count("on_hand")?, reserved: count("reserved")?, moves: uint(row.try_get("moves")?) })
 }

@@ -16,23 +16,10 @@ use domain::pricing::{Counter, Usage};
 use domain::stock::StockLevel;
 use domain::time::Timestamp;
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 const PORT: &str = "ledger";
-
-/// The columns a filter may name, in the order of the bits of a shape.
-const NARROWING: [&str; 3] = ["owner", "status", "payment"];
-
-/// The query of each shape of a filter, so that each finds its index.
-pub static ORDERS: LazyLock<Vec<String>> = LazyLock::new(|| (0..1 << NARROWING.len()).map(orders_query).collect());
-
-fn orders_query(shape: usize) -> String {
-    let named = NARROWING.iter().enumerate().filter(|(bit, _)| shape & 1 << bit != 0).map(|(_, column)| column);
-    let narrowed: String = (5..).zip(named).map(|(n, column)| format!("AND {column} = ${n} ")).collect();
-    queries::ORDERS.replace("/* AND owner = $5 ... */", &narrowed)
-}
 
 /// The first order of a page is before this place, also where the filter names none.
 fn end(filter: &OrderFilter) -> (i64, Id) {
@@ -131,7 +118,7 @@ impl Ledger for PgStore {
         let ((before, id), most) = (end(filter), limit(most));
         let always: [&(dyn ToSql + Sync); 4] = [&from, &before, &id, &most];
         let params: Vec<_> = always.into_iter().chain(named.into_iter().flatten()).collect();
-        self.look(&ORDERS[shape], &params, |rows| records(&rows, records::decode_order)).await
+        self.look(&queries::ORDERS[shape], &params, |rows| records(&rows, records::decode_order)).await
     }
 
     async fn order_events(&self, id: OrderId) -> Result<Vec<Recorded>, PortError> {

@@ -26,8 +26,10 @@ mod search;
 mod settings;
 mod stock;
 mod tls;
+mod verify;
 
 pub use settings::PgSettings;
+pub use verify::{Verified, VerifyError};
 
 use crate::copy::Copy;
 use crate::feed::Feed;

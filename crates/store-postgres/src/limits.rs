@@ -26,10 +26,12 @@ pub const MIGRATION_WAIT_MAX: Duration = Duration::from_mins(10);
 pub const TRIES_MAX: usize = 5;
 /// Before the second try; doubled from there, with jitter.
 pub const RETRY_AFTER: Duration = Duration::from_millis(2);
-/// How often the database is asked what became of a commit, and how long it waits before the second time; doubled from there
-/// with jitter. Together some ten seconds: a server restarts in that time, and a replica takes over.
-pub const RESOLVE_TRIES_MAX: usize = 8;
-pub const RESOLVE_AFTER: Duration = Duration::from_millis(50);
+/// How long a node tries to find out what became of a commit whose connection broke: a server restarts in that time, and a
+/// replica takes over.
+pub const RESOLVE_MAX: Duration = Duration::from_secs(10);
+/// How long it waits before it asks again; doubled from there up to the second, with jitter.
+pub const RESOLVE_AFTER: Duration = Duration::from_millis(20);
+pub const RESOLVE_EVERY: Duration = Duration::from_secs(1);
 /// A read is tried once more on another connection when its own turns out to be broken: a server that was restarted breaks all.
 pub const READ_TRIES_MAX: usize = 3;
 /// Ids of commits that are forgotten at a time: there are more of them than of answers.

@@ -1,7 +1,6 @@
 //! The connections to one server: few, each with its patience set and every query prepared.
 
 use crate::fault::Fault;
-use crate::ledger::ORDERS;
 use crate::limits::{ANSWER_SLACK, IDLE_IN_TRANSACTION_MAX, KEEPALIVE_IDLE, READ_TRIES_MAX, RETRY_AFTER, TRIES_MAX};
 use crate::{OpenError, PgSettings, queries, tls};
 use backon::{ExponentialBuilder, Retryable};
@@ -21,6 +20,8 @@ pub struct Connections {
     pool: Pool,
     /// How long an answer may take.
     patience: Duration,
+    /// How long it may take to find out what became of a write.
+    pub resolve_max: Duration,
 }
 
 /// What every connection has: its name, its patience, a way to find out that nobody is there any more.
@@ -58,7 +59,7 @@ impl Connections {
             .post_create(prepare)
             .build()
             .expect("invariant: there is a runtime for the timeouts");
-        Ok(Self { pool, patience: settings.statement_max + ANSWER_SLACK })
+        Ok(Self { pool, patience: settings.statement_max + ANSWER_SLACK, resolve_max: settings.resolve_max })
     }
 
     pub async fn get(&self) -> Result<Object, Fault> {
@@ -124,7 +125,6 @@ fn tries(max: usize) -> ExponentialBuilder {
 
 /// Every query at once: one round trip.
 async fn prepare(client: &ClientWrapper) -> Result<(), HookError> {
-    let all = queries::ALL.iter().copied().chain(ORDERS.iter().map(String::as_str));
-    let prepared = try_join_all(all.map(|query| client.prepare_cached(query))).await;
+    let prepared = try_join_all(queries::all().map(|query| client.prepare_cached(query))).await;
     prepared.map(drop).map_err(HookError::Backend)
 }

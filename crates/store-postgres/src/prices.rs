@@ -1,6 +1,6 @@
 //! Rules, their audit and issued codes in the database, and the pricebook of the rules in memory.
 
-use crate::columns::{Id, Parameter, int, limit, parameters, uint};
+use crate::columns::{Id, Parameter, int, lent, limit, parameters, uint};
 use crate::commit::{Write, commit};
 use crate::fault::Fault;
 use crate::{PgStore, answers, queries};
@@ -12,6 +12,7 @@ use domain::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 const PORT: &str = "prices";
 
@@ -112,16 +113,16 @@ impl Write for Saving {
     const QUERY: &str = queries::prices::save;
     type Outcome = PricesSaved;
 
-    fn parameters(&self) -> &[Parameter] {
-        &self.parameters
+    fn parameters<'a>(&'a self, _: &'a bool) -> Vec<&'a (dyn ToSql + Sync)> {
+        lent(&self.parameters).collect()
     }
 
     fn happened(&self) -> PricesSaved {
         PricesSaved::Done
     }
 
-    fn outcome(&self, row: &Row) -> Result<PricesSaved, Fault> {
-        Ok(match row.try_get::<_, Option<&str>>("outcome")? {
+    fn outcome(&self, row: &Row) -> Result<Option<PricesSaved>, Fault> {
+        let saved = match row.try_get::<_, Option<&str>>("outcome")? {
             None => PricesSaved::Done,
             Some("answered") => PricesSaved::Answered(answers::first(self.answer.as_ref(), row)?),
             Some("conflict") => PricesSaved::Conflict,
@@ -129,7 +130,8 @@ impl Write for Saving {
                 PricesSaved::CodeTaken(CouponCode::parse(row.try_get("taken")?).expect("invariant: it is one of those that were given"))
             }
             Some(other) => return Err(Fault::Unheard(other.to_owned())),
-        })
+        };
+        Ok(Some(saved))
     }
 }
 
@@ -185,7 +187,7 @@ impl Prices for PgStore {
 
     async fn codes(&self, promotion: &PromotionId, after: Option<&CouponCode>, most: usize) -> Result<Vec<Issued>, PortError> {
         let after = after.map(ToString::to_string).unwrap_or_default();
-        let found = self.primary().read(queries::prices::codes, &[&promotion.as_str(), &after, &limit(most)]).await;
+        let found = self.replica().read(queries::prices::codes, &[&promotion.as_str(), &after, &limit(most)]).await;
         let issued = |rows: Vec<Row>| rows.iter().filter_map(|row| issued(row).transpose()).collect();
         found.and_then(issued).map_err(|fault| fault.without_effect(PORT))
     }
@@ -201,9 +203,9 @@ impl Prices for PgStore {
         let (before, most) = (before.map_or(i64::MAX, int), limit(most));
         let found = match of {
             Some(RuleKey { kind, id }) => {
-                self.primary().read(queries::prices::audit_of, &[&kind.as_str(), &id.as_str(), &before, &most]).await
+                self.replica().read(queries::prices::audit_of, &[&kind.as_str(), &id.as_str(), &before, &most]).await
             }
-            None => self.primary().read(queries::prices::audit, &[&before, &most]).await,
+            None => self.replica().read(queries::prices::audit, &[&before, &most]).await,
         };
         found.and_then(|rows| rows.iter().map(audited).collect()).map_err(|fault| fault.without_effect(PORT))
     }

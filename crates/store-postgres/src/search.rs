@@ -71,7 +71,7 @@ fn fold(c: char) -> Option<char> {
 impl SearchIndex for PgStore {
     async fn matches(&self, text: &str, most: usize) -> Result<Vec<BookId>, PortError> {
         let Some(query) = query(text) else { return Ok(Vec::new()) };
-        let found = self.primary().rows(queries::search::matches, &[&query, &limit(most)]).await;
+        let found = self.primary().read(queries::search::matches, &[&query, &limit(most)]).await;
         let found = found.map_err(|fault| fault.without_effect(PORT))?;
         Ok(found.iter().map(|row| BookId(row.get::<_, Id>(0).0)).collect())
     }

@@ -4,6 +4,7 @@ use crate::columns::{Id, Parameter, parameters, uint};
 use domain::ids::EditionId;
 use domain::refusal::Short;
 use domain::stock::{StockChange, StockLevel, StockMove};
+use records::encode_stock_change;
 
 /// Where moves have led.
 pub type Levels = Vec<(EditionId, StockLevel)>;
@@ -16,6 +17,9 @@ pub struct Moves {
     pub kinds: Vec<&'static str>,
     pub ns: Vec<i64>,
     pub causes: Vec<String>,
+    /// What the moves do to what is on hand and to what is reserved.
+    pub on_hand: Vec<i64>,
+    pub reserved: Vec<i64>,
 }
 
 impl Moves {
@@ -23,13 +27,16 @@ impl Moves {
         let mut moves: Vec<_> = moves.into_iter().enumerate().collect();
         moves.sort_by_key(|(_, one)| one.edition);
         let each = || moves.iter().map(|(_, one)| one);
-        let (kinds, ns) = each().map(|one| kind(one.change)).unzip();
+        let (kinds, ns) = each().map(|one| encode_stock_change(one.change)).unzip();
+        let (on_hand, reserved) = each().map(|one| difference(one.change).unwrap_or_default()).unzip();
         Self {
             editions: each().map(|one| Id(one.edition.0)).collect(),
             subjects: each().map(|one| one.edition.to_string()).collect(),
             kinds,
             ns,
             causes: each().map(|one| one.cause.clone()).collect(),
+            on_hand,
+            reserved,
             moves,
         }
     }
@@ -41,6 +48,11 @@ impl Moves {
     /// As `move_stock` takes them.
     pub fn parameters(&self) -> Vec<Parameter> {
         parameters![self.editions.clone(), self.subjects.clone(), self.kinds.clone(), self.ns.clone(), self.causes.clone()]
+    }
+
+    /// Whether all of them are differences, which can be made at once.
+    pub fn are_differences(&self) -> bool {
+        self.moves.iter().all(|(_, one)| difference(one.change).is_some())
     }
 
     fn numbered(&self, number: i64) -> Option<&(usize, StockMove)> {
@@ -63,7 +75,7 @@ impl Moves {
         for two in answer.chunks_exact(2) {
             let Some((place, one)) = self.numbered(two[0]) else { continue };
             if short.iter().all(|(_, told)| told.edition != one.edition) {
-                let wanted = u32::try_from(kind(one.change).1.unsigned_abs()).unwrap_or(u32::MAX);
+                let wanted = u32::try_from(encode_stock_change(one.change).1.unsigned_abs()).unwrap_or(u32::MAX);
                 let available = u32::try_from(two[1]).unwrap_or(0);
                 short.push((*place, Short { edition: one.edition, sku: None, wanted, available }));
             }
@@ -73,14 +85,14 @@ impl Moves {
     }
 }
 
-/// How a change is kept, and how many it is about.
-fn kind(change: StockChange) -> (&'static str, i64) {
+/// What a change does to what is on hand and to what is reserved, if that does not depend on how much there is.
+fn difference(change: StockChange) -> Option<(i64, i64)> {
     match change {
-        StockChange::Reserve(n) => ("reserve", n.into()),
-        StockChange::Release(n) => ("release", n.into()),
-        StockChange::Consume(n) => ("consume", n.into()),
-        StockChange::Return(n) => ("return", n.into()),
-        StockChange::Receive(n) => ("receive", n.into()),
-        StockChange::Count(n) => ("count", n.into()),
+        StockChange::Reserve(n) => Some((0, n.into())),
+        StockChange::Release(n) => Some((0, -i64::from(n))),
+        StockChange::Consume(n) => Some((-i64::from(n), -i64::from(n))),
+        StockChange::Return(n) => Some((i64::from(n), 0)),
+        StockChange::Receive(n) => Some((n.into(), 0)),
+        StockChange::Count(_) => None,
     }
 }

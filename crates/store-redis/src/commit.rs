@@ -55,6 +55,8 @@ impl RedisStore {
                 parts => self.transact(parts, attempt.write, now).await?,
             };
             attempt.stamps = match (&*parts, &ended.outcome) {
+                // News of it would come on a connection that is not listened to.
+                _ if self.servers().wait_for_replicas() => Stamps::default(),
                 ([_], Outcome::Done) => writing.done(),
                 ([_], _) => writing.nothing(),
                 // Seals come and go.

@@ -124,7 +124,7 @@ impl Changes {
     }
 }
 
-/// When a server was last heard of: at a time before its last answer was asked for.
+/// When a connection was last heard of: at a time before its last answer was asked for.
 #[derive(Debug)]
 pub struct Heard {
     start: Instant,
@@ -132,11 +132,14 @@ pub struct Heard {
     last: AtomicU64,
 }
 
-impl Heard {
-    pub fn never() -> Self {
+/// Never yet.
+impl Default for Heard {
+    fn default() -> Self {
         Self { start: Instant::now(), last: AtomicU64::new(0) }
     }
+}
 
+impl Heard {
     /// An answer has come to what was asked at this time.
     pub fn answered(&self, asked: Instant) {
         // One more than have passed: zero is never.
@@ -399,7 +402,8 @@ mod tests {
         let here = |changes: &Changes| {
             changes.changed_here(7, changes.stamp(7));
         };
-        let events: [(&str, &dyn Fn(&Changes), bool); 5] = [
+        type Happens<'a> = &'a dyn Fn(&Changes);
+        let events: [(&str, Happens<'_>, bool); 5] = [
             ("nothing", &|_| {}, true),
             ("another node's change", &|changes| changes.changed(7), false),
             ("this node's change", &here, false),

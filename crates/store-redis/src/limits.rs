@@ -55,3 +55,6 @@ pub const LIMITS_FAILURES_MAX: u32 = 3;
 /// How long limits that were late are left alone before they are probed, and how long a probe may take to connect.
 pub const LIMITS_PROBE_PAUSE: Duration = Duration::from_millis(250);
 pub const LIMITS_PROBE_TIME_MAX: Duration = Duration::from_secs(1);
+/// This part of the time a try may take is left to the replicas: they follow within milliseconds or not at all, and the next
+/// write on the connection waits for them, too.
+pub const REPLICAS_SHARE: u32 = 10;

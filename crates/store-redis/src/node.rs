@@ -131,14 +131,16 @@ pub struct Node {
     pub address: Address,
     dialer: Arc<Dialer>,
     lines: Vec<Line>,
+    /// For writes that wait for replicas: whatever comes behind one of them on its connection waits, too.
+    waiting: Vec<Line>,
     turn: AtomicUsize,
-    pub heard: Heard,
 }
 
 #[derive(Default)]
 struct Line {
     open: ArcSwapOption<Open>,
     dialing: Mutex<Failures>,
+    heard: Heard,
 }
 
 struct Open {
@@ -166,16 +168,22 @@ pub fn jittered(pause: Duration) -> Duration {
 
 impl Node {
     pub fn new(address: Address, dialer: Arc<Dialer>) -> Self {
-        let lines = (0..dialer.connections).map(|_| Line::default()).collect();
-        Self { address, dialer, lines, turn: AtomicUsize::new(0), heard: Heard::never() }
+        let lines = || (0..dialer.connections).map(|_| Line::default()).collect();
+        let (lines, waiting) = (lines(), lines());
+        Self { address, dialer, lines, waiting, turn: AtomicUsize::new(0) }
+    }
+
+    /// Whether every connection that is read by has brought an answer within the last moment: each brings its own news.
+    pub fn is_heard(&self) -> bool {
+        self.lines.iter().all(|line| line.heard.lately())
     }
 
     /// Sends a command on one of the connections.
     pub async fn send(&self, command: &Cmd) -> Result<Value, Failed> {
-        let (line, open) = self.open().await.map_err(Failed::NotSent)?;
+        let (line, open) = self.open(&self.lines).await.map_err(Failed::NotSent)?;
         let asked = Instant::now();
         let sent = open.connection.clone().req_packed_command(command).await;
-        let answered = sent.inspect(|_| self.heard.answered(asked)).and_then(Value::extract_error);
+        let answered = sent.inspect(|_| line.heard.answered(asked)).and_then(Value::extract_error);
         answered.map_err(|error| self.failed(line, &open, error))
     }
 
@@ -185,7 +193,7 @@ impl Node {
         pipeline.ignore_errors();
         pipeline.add_command(command.clone());
         pipeline.cmd("WAIT").arg(replicas.count).arg(u64::try_from(replicas.timeout.as_millis()).unwrap_or(u64::MAX));
-        let replies = self.send_all(&pipeline).await?;
+        let replies = self.send_on(&self.waiting, &pipeline).await?;
         let [value, Value::Int(have)] = <[Value; 2]>::try_from(replies).map_err(|_| Failed::Lost(too_few(0, replicas)))? else {
             return Err(Failed::Lost(too_few(0, replicas)));
         };
@@ -195,14 +203,18 @@ impl Node {
 
     /// Sends commands together; one that the server refuses is among the replies.
     pub async fn send_all(&self, commands: &Pipeline) -> Result<Vec<Value>, Failed> {
-        let (line, open) = self.open().await.map_err(Failed::NotSent)?;
+        self.send_on(&self.lines, commands).await
+    }
+
+    async fn send_on(&self, lines: &[Line], commands: &Pipeline) -> Result<Vec<Value>, Failed> {
+        let (line, open) = self.open(lines).await.map_err(Failed::NotSent)?;
         let sent = open.connection.clone().req_packed_commands(commands, 0, commands.len()).await;
         sent.map_err(|error| self.failed(line, &open, error))
     }
 
     /// Loads the functions again.
     pub async fn load_library(&self) -> Result<(), Unreachable> {
-        let (_, open) = self.open().await?;
+        let (_, open) = self.open(&self.lines).await?;
         Ok(self.dialer.library.load(&mut open.connection.clone()).await?)
     }
 
@@ -218,8 +230,8 @@ impl Node {
         if refused { Failed::Refused(error) } else { Failed::Lost(error) }
     }
 
-    async fn open(&self) -> Result<(&Line, Arc<Open>), Unreachable> {
-        let line = &self.lines[self.turn.fetch_add(1, Ordering::Relaxed) % self.lines.len()];
+    async fn open<'a>(&self, lines: &'a [Line]) -> Result<(&'a Line, Arc<Open>), Unreachable> {
+        let line = &lines[self.turn.fetch_add(1, Ordering::Relaxed) % lines.len()];
         if let Some(open) = line.open.load_full() {
             return Ok((line, open));
         }

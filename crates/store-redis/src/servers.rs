@@ -3,7 +3,7 @@
 
 use crate::copies::Changes;
 use crate::library;
-use crate::limits::{LAYOUT_PAUSE, PARTITIONS, PAUSE_MAX, PAUSE_MIN, REDIRECTS_MAX};
+use crate::limits::{LAYOUT_PAUSE, PARTITIONS, PAUSE_MAX, PAUSE_MIN, REDIRECTS_MAX, REPLICAS_SHARE};
 use crate::node::{Address, Dialer, Failed, Node, Replicas, Unreachable, jittered};
 use crate::slots::slot;
 use crate::{OpenError, RedisSettings};
@@ -106,7 +106,7 @@ impl Servers {
             is_cluster: false,
             patience: settings.patience,
             replicas: (settings.replicas_acknowledged > 0)
-                .then_some(Replicas { count: settings.replicas_acknowledged, timeout: settings.response_timeout / 2 }),
+                .then_some(Replicas { count: settings.replicas_acknowledged, timeout: settings.response_timeout / REPLICAS_SHARE }),
         };
         servers.is_cluster = servers.ask_whether_cluster().await?;
         if servers.is_cluster {
@@ -154,9 +154,14 @@ impl Servers {
         Arc::clone(&self.layout.load().0[usize::from(partition.0)])
     }
 
+    /// Whether writes wait for replicas, on connections of their own.
+    pub fn wait_for_replicas(&self) -> bool {
+        self.replicas.is_some()
+    }
+
     /// Whether the server of a partition was heard of within the last moment.
     pub fn heard_lately(&self, partition: Partition) -> bool {
-        self.layout.load().0[usize::from(partition.0)].heard.lately()
+        self.layout.load().0[usize::from(partition.0)].is_heard()
     }
 
     /// Asks the server of a partition.

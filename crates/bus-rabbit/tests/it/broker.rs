@@ -7,10 +7,12 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer, ExchangeKind};
+use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -23,17 +25,14 @@ const USUAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Add
 pub struct Place {
     pub settings: RabbitSettings,
     pub address: SocketAddr,
-    /// Started when nobody listens on the usual port.
+    /// Nobody else's.
     pub own: Option<OwnBroker>,
 }
 
 impl Place {
     pub async fn new() -> Self {
-        if TcpStream::connect_timeout(&USUAL, Duration::from_secs(1)).is_ok() {
-            return Self::at(USUAL, None);
-        }
-        let broker = OwnBroker::start();
-        Self::at(broker.address(), Some(broker))
+        let usual = TcpStream::connect_timeout(&USUAL, Duration::from_secs(1)).is_ok();
+        Self::at(if usual { USUAL } else { *SHARED }, None)
     }
 
     pub fn private() -> Self {
@@ -135,6 +134,39 @@ pub async fn consume(channel: &Channel, queue: &str) -> Consumer {
     channel.basic_consume(queue.into(), "test".into(), options, FieldTable::default()).await.expect("a consumer")
 }
 
+/// The broker that all tests of a run share when nobody listens on the usual port. It ends by itself when they have ended.
+static SHARED: LazyLock<SocketAddr> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rabbit");
+    let lock = File::options().append(true).create(true).open(folder.with_added_extension("lock")).expect("a lock");
+    loop {
+        lock.lock_shared().expect("locked");
+        if let Some(address) = running(&folder) {
+            // Held as long as this process lives.
+            std::mem::forget(lock);
+            return address;
+        }
+        lock.unlock().expect("unlocked");
+        lock.lock().expect("locked");
+        if running(&folder).is_none() {
+            dev(&["down"], &folder);
+            dev(&["cluster", "--only", "rabbit", "--without-nodes", "--while-used"], &folder);
+        }
+        lock.unlock().expect("unlocked");
+    }
+});
+
+fn dev(arguments: &[&str], folder: &Path) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dev");
+    let done = Command::new(script).args(arguments).arg("--dir").arg(folder).stdout(Stdio::null()).output().expect("./dev runs");
+    assert!(done.status.success(), "./dev {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn running(folder: &Path) -> Option<SocketAddr> {
+    let all: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("cluster.json")).ok()?).ok()?;
+    let address = all["rabbit"].as_str()?.rsplit('@').next()?.split('/').next()?.parse().ok()?;
+    (all["ready"] == true && TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()).then_some(address)
+}
+
 /// A broker with a directory and ports of its own.
 pub struct OwnBroker {
     dir: TempDir,
@@ -152,8 +184,8 @@ impl OwnBroker {
     pub fn start() -> Self {
         assert!(Path::new(SERVER).exists(), "RabbitMQ is missing: install the package rabbitmq-server");
         let dir = tempfile::tempdir().expect("a directory");
-        std::fs::write(dir.path().join("rabbitmq.conf"), "").expect("written");
-        std::fs::write(dir.path().join("plugins"), "[].").expect("written");
+        fs::write(dir.path().join("rabbitmq.conf"), "").expect("written");
+        fs::write(dir.path().join("plugins"), "[].").expect("written");
         let [port, distribution, epmd_port] = free_ports();
         let mut epmd = Command::new("epmd");
         epmd.args(["-port", &epmd_port.to_string(), "-address", "127.0.0.1"]).stdout(Stdio::null()).stderr(Stdio::null());

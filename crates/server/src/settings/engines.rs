@@ -1,7 +1,7 @@
 //! Where things are kept, how they are told, and what a node does of it.
 
 use super::{Provider, Settings};
-use bus_rabbit::RabbitSettings;
+use bus_rabbit::{Binding, RabbitSettings};
 use serde::{Deserialize, Serialize, Serializer};
 use std::path::PathBuf;
 use store_postgres::PgSettings;
@@ -46,6 +46,7 @@ pub struct BusAt {
     pub urls: Vec<Address>,
     pub prefix: String,
     pub source: String,
+    pub orders: Vec<String>,
 }
 
 /// An address that may have a password in it, which is not shown; empty when there is none.
@@ -134,7 +135,9 @@ impl Settings {
     /// The bus of other systems, if there is one.
     pub fn rabbit(&self) -> Option<RabbitSettings> {
         let urls: Vec<_> = self.bus.urls.iter().filter_map(|url| url.told().map(str::to_owned)).collect();
-        let named = |usual| RabbitSettings { prefix: self.bus.prefix.clone(), source: self.bus.source.clone(), ..usual };
+        let BusAt { prefix, source, orders, .. } = &self.bus;
+        let orders = orders.iter().map(|text| Binding::parse(text)).collect();
+        let named = |usual| RabbitSettings { prefix: prefix.clone(), source: source.clone(), orders, ..usual };
         (!urls.is_empty()).then(|| named(RabbitSettings::new(urls)))
     }
 

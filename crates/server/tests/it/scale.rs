@@ -211,12 +211,13 @@ fn balance(dir: &Path, nodes: &[SocketAddr]) -> (Child, SocketAddr) {
     let path = dir.join("haproxy.cfg");
     fs::write(&path, config.stdout).expect("written");
     let log = || File::create(dir.join("haproxy.log")).expect("a log");
-    let balancer = Command::new("haproxy").args(["-db", "-f"]).arg(&path).stdout(log()).stderr(log()).spawn().expect("HAProxy starts");
+    let mut balancer = Command::new("haproxy").args(["-db", "-f"]).arg(&path).stdout(log()).stderr(log()).spawn().expect("HAProxy starts");
     for _ in 0..400 {
         if TcpStream::connect(port).is_ok() {
             return (balancer, port);
         }
         thread::sleep(Duration::from_millis(10));
     }
+    balancer.kill().and_then(|()| balancer.wait()).expect("ended");
     panic!("HAProxy does not listen: {}", fs::read_to_string(dir.join("haproxy.log")).unwrap_or_default());
 }

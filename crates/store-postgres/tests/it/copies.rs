@@ -37,18 +37,18 @@ pub async fn soon(what: &str, holds: impl Fn() -> bool) {
 
 /// A connection of the test's own.
 #[expect(clippy::disallowed_methods, reason = "the connection ends with the test")]
-async fn client(database: &Database) -> Client {
+pub async fn client(database: &Database) -> Client {
     let (client, connection) = tokio_postgres::connect(&database.url(), NoTls).await.expect("a connection");
     tokio::spawn(connection);
     client
 }
 
-async fn save(on: &PgStore, change: CatalogChange) {
+pub async fn save(on: &PgStore, change: CatalogChange) {
     let saved = Catalog::save(on, change, START).await.expect("a store that works");
     assert!(matches!(saved, CatalogSaved::Done), "{saved:?}");
 }
 
-async fn save_rule(on: &PgStore, write: RuleWrite) {
+pub async fn save_rule(on: &PgStore, write: RuleWrite) {
     let why = Why { actor: Actor::System, reason: None };
     let saved = Prices::save(on, PriceChange { rules: vec![write], ..PriceChange::by(why) }, START).await.expect("a store that works");
     assert!(matches!(saved, PricesSaved::Done), "{saved:?}");

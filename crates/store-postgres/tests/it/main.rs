@@ -1,11 +1,19 @@
 //! Every sentence of the ports this store implements, on a real server; and what only a store on a server has to do.
 
+mod concurrent;
 mod copies;
+mod faults;
+mod indexes;
 mod joined;
 mod leased;
 mod many;
+mod orderly;
+mod plans;
+mod proxy;
 mod search;
 mod servers;
+mod sound;
+mod sql;
 mod start;
 
 conformance::ledger!(joined::subject().await);

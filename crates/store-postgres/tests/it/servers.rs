@@ -4,8 +4,9 @@
 //! Where it is not installed, the server that `CARTWRIGHT_TEST_POSTGRES` names is used.
 #![expect(clippy::disallowed_methods, reason = "tests run processes and read their environment")]
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -55,8 +56,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes one and starts it.
-    fn make(bin: &Path, dir: &Path, settings: &[&str]) -> Self {
+    /// Makes one with these files (from, name in its directory) and starts it.
+    fn make(bin: &Path, dir: &Path, files: &[(&Path, &str)], settings: &[&str]) -> Self {
         let server = Self { bin: bin.to_owned(), dir: dir.to_owned(), port: free_port() };
         // As `postgres` in a directory of its own, whoever made the directory around it.
         if is_root() {
@@ -70,6 +71,14 @@ impl Server {
         let path = data.join("postgresql.conf");
         let conf = fs::read_to_string(&path).expect("a configuration") + "\n" + &lines + "\n";
         fs::write(&path, conf).expect("a configuration");
+        for (from, name) in files {
+            let to = data.join(name);
+            fs::copy(from, &to).expect("a copy");
+            fs::set_permissions(&to, Permissions::from_mode(0o600)).expect("its permissions");
+            if is_root() {
+                run(Command::new("chown").arg("postgres").arg(&to));
+            }
+        }
         server.start();
         server
     }
@@ -105,9 +114,13 @@ pub struct Private {
 
 impl Private {
     pub fn start(settings: &[&str]) -> Self {
+        Self::with_files(&[], settings)
+    }
+
+    pub fn with_files(files: &[(&Path, &str)], settings: &[&str]) -> Self {
         let bin = binaries().expect("PostgreSQL is installed (Debian: postgresql)");
         let dir = tempfile::Builder::new().prefix("cartwright-pg-").tempdir().expect("a temporary directory");
-        Self { server: Server::make(&bin, dir.path(), settings), _dir: dir }
+        Self { server: Server::make(&bin, dir.path(), files, settings), _dir: dir }
     }
 }
 
@@ -154,7 +167,7 @@ fn share(bin: &Path) -> Shared {
         drop(fs::remove_dir_all(&dir));
         fs::create_dir(&dir).expect("a directory");
         let server =
-            Server::make(bin, &dir, &["fsync = off", "full_page_writes = off", "synchronous_commit = off", "max_wal_size = 512MB"]);
+            Server::make(bin, &dir, &[], &["fsync = off", "full_page_writes = off", "synchronous_commit = off", "max_wal_size = 512MB"]);
         fs::write(dir.join("port"), server.port.to_string()).expect("a file");
         end_when_unused(&server, &dir);
         server.port
@@ -176,9 +189,10 @@ fn end_when_unused(server: &Server, dir: &Path) {
         done"#;
     let stop = command(&server.bin, "pg_ctl");
     let mut keeper = Command::new("setsid");
-    keeper.args(["sh", "-c", script]).arg(dir).arg(stop.get_program()).args(stop.get_args());
+    // Forked, so that there is nobody to wait for.
+    keeper.args(["--fork", "sh", "-c", script]).arg(dir).arg(stop.get_program()).args(stop.get_args());
     keeper.args(["stop", "-s", "-m", "immediate", "-D"]).arg(server.data());
-    keeper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("setsid and flock (util-linux)");
+    keeper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().expect("setsid and flock (util-linux)");
 }
 
 /// A database of one test, on the shared server.
@@ -198,6 +212,10 @@ impl Database {
 
     pub fn url(&self) -> String {
         format!("{}/{}", self.base, self.name)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.base.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a url that ends with its port")
     }
 }
 

@@ -1,7 +1,7 @@
 //! Servers that will do and servers that will not, and what becomes of one that has no room, forgets, or asks who is there.
 
 use crate::servers::{Server, free_port};
-use app::ports::{Carts, DidItHappen, Fresh, Outbox, PortErrorKind, Saved};
+use app::ports::{Carts, DidItHappen, FailuresMax, Fresh, Outbox, PortErrorKind, Quota, Room, Saved, SharedLimits};
 use conformance::fixtures::add;
 use conformance::fixtures::{
     START, at, cart_of, cart_writes, changed, customer, delete_cart, digest, guest, put_cart, save_cart, session, session_event,
@@ -10,8 +10,10 @@ use domain::cart::{Command, Strategy};
 use domain::ids::{CartId, SessionId};
 use domain::session::SessionEvent;
 use redis::cmd;
+use std::num::NonZeroU32;
 use std::process::Command as Process;
-use store_redis::{OpenError, RedisSettings, RedisStore};
+use std::time::Duration;
+use store_redis::{OpenError, RedisLimits, RedisSettings, RedisStore};
 use tempfile::TempDir;
 
 #[tokio::test]
@@ -111,8 +113,9 @@ async fn everything(store: &RedisStore) {
 }
 
 /// What the documentation says a store's user needs.
-const RIGHTS: &str = "~cw:* resetchannels -@all +hello +ping +info +asking +wait +time +cluster|slots +function|load +fcall +get +set +del \
-                      +exists +hget +hmget +hset +hsetnx +hdel +hlen +hexists +hgetall +pexpire +zadd +zrem +zrangebyscore +xadd +xrange +xdel";
+const RIGHTS: &str = "~cw:* resetchannels -@all +hello +ping +info +asking +wait +time +client|tracking +cluster|slots +function|load +fcall \
+                      +get +set +del +exists +hget +hmget +hset +hsetnx +hdel +hlen +hexists +hgetall +pexpire +zadd +zrem +zcard +zscore \
+                      +zrange +zrangebyscore +zremrangebyscore +xadd +xrange +xdel";
 
 #[tokio::test]
 async fn a_user_with_few_rights_and_a_password_is_enough_over_tls_and_a_stranger_is_not_trusted() {
@@ -133,6 +136,15 @@ async fn a_user_with_few_rights_and_a_password_is_enough_over_tls_and_a_stranger
         ..RedisSettings::default()
     };
     everything(&RedisStore::connect(settings.clone()).await.expect("a store")).await;
+    let limits = RedisLimits::connect(settings.clone(), Duration::from_secs(20)).await.expect("limits");
+    let hour = Duration::from_secs(3600);
+    let max = FailuresMax { amount: 1, window: hour };
+    limits.spend("a", Quota { amount: NonZeroU32::MIN, span: hour }).await.expect("an answer");
+    for (ticket, room) in [([1; 16], Room::There), ([2; 16], Room::Perhaps)] {
+        assert_eq!(limits.admit("a", ticket, max, hour).await.expect("an answer"), room);
+    }
+    limits.settle("a", Some([1; 16]), Some([3; 16]), hour).await.expect("an answer");
+    assert!(matches!(limits.admit("a", [2; 16], max, hour).await.expect("an answer"), Room::None(_)));
 
     let other = TempDir::new().expect("a temporary directory");
     let strangers = RedisSettings { ca_file: Some(certificates(&other)), ..settings.clone() };

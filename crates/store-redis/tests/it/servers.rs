@@ -128,7 +128,9 @@ impl Cluster {
     pub async fn start(masters: usize, replicas: usize) -> Self {
         let server = |_| {
             let bus = free_port().to_string();
-            Server::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port", &bus])
+            // On a busy machine a replica's data is soon old by its clock, and it would not take over.
+            let cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-replica-validity-factor", "0"];
+            Server::start(&[&cluster[..], &["--repl-diskless-sync-delay", "0", "--cluster-port", &bus]].concat())
         };
         let servers: Vec<_> = (0..masters * (1 + replicas)).map(server).collect();
         let addresses = servers.iter().map(|server| format!("127.0.0.1:{}", server.port));
@@ -144,12 +146,14 @@ impl Cluster {
         cluster
     }
 
-    /// Waits until everybody knows everybody.
+    /// Waits until everybody knows everybody, and each replica has what its master has: before that it cannot take over.
     async fn settle(&self) {
         for server in &self.servers {
             for round in 0.. {
                 let told: String = server.ask(redis::cmd("CLUSTER").arg("INFO")).await;
-                if told.contains("cluster_state:ok") && told.contains(&format!("cluster_known_nodes:{}", self.servers.len())) {
+                let replication: String = server.ask(redis::cmd("INFO").arg("replication")).await;
+                let in_step = !replication.contains("master_link_status:down");
+                if in_step && told.contains("cluster_state:ok") && told.contains(&format!("cluster_known_nodes:{}", self.servers.len())) {
                     break;
                 }
                 assert!(round < 200, "the cluster does not come up: {told}");
