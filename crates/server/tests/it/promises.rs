@@ -1,7 +1,7 @@
 //! The promises of the contract, by number. `ROUNDS=100` repeats the races as often.
 
 use crate::column::Column;
-use crate::shop::{Answer, dir, key, scale, usd};
+use crate::shop::{Answer, Client, dir, key, scale, usd};
 use futures_util::future::join_all;
 use futures_util::stream::{StreamExt, iter};
 use serde_json::{Value, json};
@@ -42,6 +42,18 @@ async fn promise_1_a_hundred_concurrent_adds_leave_exactly_a_hundred_a_thousand_
     assert!(quantities.iter().all(|q| *q == 100), "{quantities:?}");
 }
 
+/// Pays. At scale another node may be at the same, or have more to do than it can: then it comes back when it is told to.
+async fn pay(column: Column, guest: &Client, checkout: &Value, key: &str) -> Answer {
+    loop {
+        let answer = guest.process(checkout, "tok_visa", key).await;
+        let again = matches!((answer.status, answer.code()), (202 | 503, _) | (_, "IDEMPOTENCY_IN_FLIGHT"));
+        if column == Column::Embedded || !again {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 async fn promise_3_sixty_four_racers_complete_one_checkout_with_one_order_one_charge_and_equal_answers(column: Column) {
     let dir = dir();
     let shop = column.start(dir.path(), &[]);
@@ -56,7 +68,7 @@ async fn promise_3_sixty_four_racers_complete_one_checkout_with_one_order_one_ch
         let racers = (0..64).map(|n| {
             let (guest, checkout) = (guest.clone(), checkout.clone());
             let key = if n % 2 == 0 { format!("shared-{round}") } else { key() };
-            async move { guest.process(&checkout, "tok_visa", &key).await.expect(200) }
+            async move { pay(column, &guest, &checkout, &key).await.expect(200) }
         });
         let mut answers = join_all(racers).await;
         answers.dedup();
@@ -91,10 +103,11 @@ async fn promise_4_of_five_hundred_buyers_of_the_last_copy_one_gets_it(column: C
             .buffer_unordered(16)
             .collect()
             .await;
-        let answers = join_all(buyers.iter().map(async |(guest, checkout)| guest.process(checkout, "tok_visa", &key()).await)).await;
+        let answers = join_all(buyers.iter().map(async |(guest, checkout)| pay(column, guest, checkout, &key()).await)).await;
         let sold = answers.iter().filter(|a| a.status == 200).count();
         let refused = answers.iter().filter(|a| a.status == 409 && a.code() == "OUT_OF_STOCK").count();
-        assert_eq!((sold, refused), (1, 499));
+        let others: Vec<_> = answers.iter().filter(|a| a.status != 409).map(|a| (a.status, a.code())).take(5).collect();
+        assert_eq!((sold, refused), (1, 499), "{others:?}");
         assert_eq!(answers.iter().find(|a| a.status == 409).map(|a| a.body["short"][0]["available"].clone()), Some(json!(0)));
         let stock =
             admin.post(&format!("/books/{book}/editions/{edition}/stock"), json!({ "delta": 0, "reason": "look" })).await.expect(200);

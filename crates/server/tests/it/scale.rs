@@ -140,7 +140,7 @@ pub fn variables(engines: &Engines, dir: &Path) -> Vec<(String, String)> {
     [
         ("STORE__POSTGRES_URL", postgres),
         ("STORE__POSTGRES_READ_URL", postgres_read),
-        ("STORE__POSTGRES_CONNECTIONS_MAX", "6".to_owned()),
+        ("STORE__POSTGRES_CONNECTIONS_MAX", "16".to_owned()),
         ("STORE__REDIS_URLS", engines.redis()),
         ("STORE__REDIS_PREFIX", format!("{name}:")),
         ("BUS__URLS", engines.rabbit().to_owned()),
