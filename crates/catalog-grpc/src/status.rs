@@ -2,8 +2,9 @@
 
 use app::ports::{DidItHappen, PortError, PortErrorKind};
 use outbound::Failed;
+use std::error::Error;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::{Code, ConnectError, Status};
+use tonic::{Code, ConnectError, Status, TimeoutExpired};
 
 /// In what a node answers when it knows that nothing has happened.
 const NOTHING_HAPPENED: &str = "cartwright-nothing-happened";
@@ -32,20 +33,18 @@ pub fn failed(status: Status) -> Failed {
         Code::DataLoss if nothing_happened => Failed::refused(PortErrorKind::Corrupt, status),
         Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => Failed::refused(PortErrorKind::Unavailable, status),
         Code::InvalidArgument | Code::OutOfRange => Failed::nonsense(status),
+        Code::DeadlineExceeded => Failed::on_the_way(PortErrorKind::Timeout, status),
         // The transport has the deadline as well, and says it in its own way.
-        Code::DeadlineExceeded | Code::Cancelled => Failed::on_the_way(PortErrorKind::Timeout, status),
+        _ if caused_by::<TimeoutExpired>(&status) => Failed::on_the_way(PortErrorKind::Timeout, status),
         _ => Failed::on_the_way(PortErrorKind::Unavailable, status),
     }
 }
 
 /// There was no connection to send it on.
 fn never_left(status: &Status) -> bool {
-    let mut cause = std::error::Error::source(status);
-    while let Some(error) = cause {
-        if error.is::<ConnectError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    caused_by::<ConnectError>(status)
+}
+
+fn caused_by<E: Error + 'static>(status: &Status) -> bool {
+    std::iter::successors(status.source(), |error| error.source()).any(|error| error.is::<E>())
 }

@@ -201,6 +201,10 @@ impl Opened {
     /// Fills a store that has nothing; says whether it put the demo catalog there. Nodes that start at once take turns.
     #[expect(clippy::disallowed_methods, reason = "a node waits for its turn to start, and for what the one before has put there")]
     pub async fn first_start(&self, settings: &Settings) -> Result<bool, String> {
+        if settings.catalog.is_elsewhere() {
+            // It is for the node that holds the catalog.
+            return Ok(false);
+        }
         if !self.lacks_books(settings).await? && self.app.has_decided_on_prices().await.map_err(|e| e.to_string())? {
             return Ok(false);
         }
@@ -231,10 +235,6 @@ impl Opened {
     }
 
     async fn fill(&self, settings: &Settings) -> Result<bool, String> {
-        if settings.catalog.is_elsewhere() {
-            // It is for the node that holds the catalog.
-            return Ok(false);
-        }
         let app = &self.app;
         let first = self.lacks_books(settings).await?;
         if first {

@@ -53,3 +53,5 @@ pub const RECONNECT_AFTER: Duration = Duration::from_millis(50);
 pub const RECONNECT_AFTER_MAX: Duration = Duration::from_secs(2);
 /// Every so many reads of the outbox, its floor is looked after.
 pub const FLOOR_EVERY: u64 = 16;
+/// Bytes of a searched word that count: the server takes 2046.
+pub const WORD_MAX: usize = 2000;

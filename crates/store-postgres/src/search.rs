@@ -3,6 +3,7 @@
 //! accents of the Latin alphabet.
 
 use crate::columns::{Id, limit};
+use crate::limits::WORD_MAX;
 use crate::{PgStore, queries};
 use app::ports::{PortError, SearchIndex};
 use async_trait::async_trait;
@@ -11,9 +12,6 @@ use domain::ids::BookId;
 use unicode_normalization::char::decompose_canonical;
 
 const PORT: &str = "search";
-
-/// Bytes of a word that count: the server takes 2046.
-const WORD_MAX: usize = 2000;
 
 /// The words of a book's own record, as the server writes a `tsvector`. A word found in the title counts most.
 pub fn book_words(book: &Book) -> String {

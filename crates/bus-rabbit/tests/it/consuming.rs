@@ -105,13 +105,24 @@ impl Shop {
 
     /// Everything that was sent is settled, and nothing of it is dead.
     async fn end(mut self) {
+        // What was heeded and could not be acknowledged comes again, to be passed over.
+        for _ in 0..1000 {
+            if self.waiting_in("inbox").await == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         self.stop.send_replace(true);
         while self.consumers.join_next().await.is_some() {}
         for queue in ["inbox", "dead"] {
-            let (name, passive) = (self.place.name(queue), QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() });
-            let declared = self.channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await.expect("a queue");
-            assert_eq!(declared.message_count(), 0, "{queue}");
+            assert_eq!(self.waiting_in(queue).await, 0, "{queue}");
         }
+    }
+
+    async fn waiting_in(&self, queue: &str) -> u32 {
+        let (name, passive) = (self.place.name(queue), QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() });
+        let declared = self.channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await.expect("a queue");
+        declared.message_count()
     }
 
     async fn events_named(&self, name: &str) -> usize {

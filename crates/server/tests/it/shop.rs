@@ -294,6 +294,9 @@ impl Client {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let body = serde_json::from_str(&text).unwrap_or_default();
         let answer = Answer { status: parts.status.as_u16(), headers: parts.headers, text, body };
+        if answer.status >= 502 && answer.text.starts_with("<html>") {
+            return Err(format!("no node is left behind the balancer: {}", answer.text));
+        }
         crate::schema::check(&method, &uri, &answer);
         Ok(answer)
     }
