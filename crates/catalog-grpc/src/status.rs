@@ -46,5 +46,12 @@ fn never_left(status: &Status) -> bool {
 }
 
 fn caused_by<E: Error + 'static>(status: &Status) -> bool {
-    std::iter::successors(status.source(), |error| error.source()).any(|error| error.is::<E>())
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<E>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
