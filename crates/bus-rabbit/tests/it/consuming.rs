@@ -105,9 +105,11 @@ impl Shop {
 
     /// Everything that was sent is settled, and nothing of it is dead.
     async fn end(mut self) {
-        // What was heeded and could not be acknowledged comes again, to be passed over.
+        // What was heeded and could not be acknowledged comes again, to be passed over; what is in hand is not counted.
+        let mut quiet = 0;
         for _ in 0..1000 {
-            if self.waiting_in("inbox").await == 0 {
+            quiet = if self.waiting_in("inbox").await == 0 { quiet + 1 } else { 0 };
+            if quiet == 50 {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
