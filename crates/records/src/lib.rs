@@ -23,6 +23,8 @@ pub mod sound;
 mod stock;
 mod stored;
 
+use domain::cart::Owner;
+
 pub use cart::{decode_cart, encode_cart};
 pub use cart_pieces::{
     decode_cart_item, decode_cart_mark, decode_cart_pieces, encode_cart_details, encode_cart_head, encode_cart_item, encode_cart_mark,
@@ -34,6 +36,14 @@ pub use order::{decode_order, decode_recorded, encode_order, encode_recorded};
 pub use rule::{decode_audited, decode_kept, decode_price_line, encode_audited, encode_kept, encode_price_line};
 pub use session::{decode_session, encode_session};
 pub use stock::{decode_stock_change, encode_stock_change};
+
+/// By what an owner's things are found: one byte of kind, then the id.
+pub fn owner_key(owner: &Owner) -> Vec<u8> {
+    match owner {
+        Owner::Guest(session) => [b"g".as_slice(), &session.0.to_be_bytes()].concat(),
+        Owner::Customer(customer) => [b"c", customer.as_str().as_bytes()].concat(),
+    }
+}
 
 /// A record that cannot be read: damaged, or written by a newer version.
 #[derive(Debug, thiserror::Error)]

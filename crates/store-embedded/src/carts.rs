@@ -3,7 +3,7 @@
 
 use crate::EmbeddedStore;
 use crate::answers;
-use crate::columns::{change, int, limit, many, one, owner_key, value};
+use crate::columns::{change, int, limit, many, one, value};
 use crate::fault::Fault;
 use crate::memory::Memory;
 use crate::writer::{Guard, Turn, Verdict, encode_all};
@@ -53,7 +53,7 @@ impl Encoded {
                 id: cart.id,
                 expected: *expected,
                 version: cart.version,
-                owner: owner_key(&cart.owner),
+                owner: records::owner_key(&cart.owner),
                 expires_at: cart.expires_at,
                 body: records::encode_cart(cart),
             }),
@@ -169,7 +169,7 @@ impl Carts for EmbeddedStore {
 
     async fn of_owner(&self, owner: &Owner, now: Timestamp) -> Result<Option<CartId>, PortError> {
         let sql = "SELECT id FROM carts WHERE owner = ?1 AND expires_at > ?2";
-        let found = self.readers().point(PORT, |on| Ok(value(on, sql, (owner_key(owner), now.0))?))?;
+        let found = self.readers().point(PORT, |on| Ok(value(on, sql, (records::owner_key(owner), now.0))?))?;
         Ok(found.map(|id| CartId(u128::from_be_bytes(id))))
     }
 

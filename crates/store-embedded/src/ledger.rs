@@ -1,6 +1,6 @@
 //! Checkouts, orders, stock, uses of promotions: one change, one transaction.
 
-use crate::columns::{change, int, limit, many, one, owner_key, uint, value};
+use crate::columns::{change, int, limit, many, one, uint, value};
 use crate::fault::Fault;
 use crate::memory::Memory;
 use crate::stock::{self, Levels, Moved};
@@ -146,7 +146,7 @@ impl CheckoutRow {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
                    ON CONFLICT (id) DO UPDATE SET version = ?2, cart = ?3, owner = ?4, live = ?6, done = ?7, due_at = ?8, body = ?9";
         let Checkout { version, created_at, state, due_at, .. } = &self.checkout;
-        let owner = owner_key(&self.checkout.owner);
+        let owner = records::owner_key(&self.checkout.owner);
         change(on, sql, (id, int(version.0), cart, owner, created_at.0, live, state.is_done(), due_at.0, &self.body))?;
         Ok(None)
     }
@@ -198,7 +198,7 @@ impl OrderRow {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         let Order { id, version, number, checkout, owner, placed_at, status, payment, .. } = &self.order;
         let (id, checkout, version) = (id.0.to_be_bytes(), checkout.0.to_be_bytes(), int(version.0));
-        let (number, owner, status, payment) = (number.to_string(), owner_key(owner), status.as_str(), payment.as_str());
+        let (number, owner, status, payment) = (number.to_string(), records::owner_key(owner), status.as_str(), payment.as_str());
         change(on, sql, (id, version, number, checkout, owner, placed_at.0, status, payment, &self.body))
     }
 
@@ -242,7 +242,7 @@ fn orders_query(filter: &OrderFilter, most: usize) -> (String, Vec<Value>) {
             values.push(value);
         }
     };
-    narrow("owner = ?", filter.owner.as_ref().map(|o| Value::Blob(owner_key(o))));
+    narrow("owner = ?", filter.owner.as_ref().map(|o| Value::Blob(records::owner_key(o))));
     narrow("status = ?", filter.status.map(|s: Status| Value::Text(s.as_str().into())));
     narrow("payment = ?", filter.payment.map(|p| Value::Text(p.as_str().into())));
     narrow("placed_at >= ?", filter.from.map(|t| Value::Integer(t.0)));
@@ -310,7 +310,7 @@ impl Ledger for EmbeddedStore {
 
     async fn checkout_of_owner(&self, owner: &Owner) -> Result<Option<Checkout>, PortError> {
         let sql = "SELECT body FROM checkouts WHERE owner = ?1 ORDER BY created_at DESC, id DESC LIMIT 1";
-        self.readers().point(PORT, |on| one(on, sql, [owner_key(owner)], records::decode_checkout))
+        self.readers().point(PORT, |on| one(on, sql, [records::owner_key(owner)], records::decode_checkout))
     }
 
     async fn due_checkouts(&self, now: Timestamp, most: usize) -> Result<Vec<Checkout>, PortError> {

@@ -64,7 +64,7 @@ mod tests {
             let id = order.id.0.to_be_bytes();
             let sql = "INSERT INTO orders (id, version, number, checkout, owner, placed_at, status, payment, body)
                        VALUES (?1, 2, ?2, ?3, ?4, ?5, 'pending', 'authorized', ?6)";
-            let owner = columns::owner_key(&order.owner);
+            let owner = records::owner_key(&order.owner);
             let body = records::encode_order(order);
             let checkout = order.checkout.0.to_be_bytes();
             old.execute(sql, params![id, order.number.to_string(), checkout, owner, order.placed_at.0, body]).expect("an order");

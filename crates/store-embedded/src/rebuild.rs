@@ -2,7 +2,7 @@
 //! orders from their events; levels of stock from their moves; reservations and uses of promotions from the orders
 //! and from the checkouts that are being paid.
 
-use crate::columns::{owner_key, uint};
+use crate::columns::uint;
 use crate::verify::{Check, VerifyError, check};
 use domain::checkout::{AfterUndo, Checkout, State};
 use domain::ids::EditionId;
@@ -174,7 +174,7 @@ impl OrderColumns {
             version: order.version.0,
             number: order.number.to_string(),
             checkout: order.checkout.0.to_be_bytes(),
-            owner: owner_key(&order.owner),
+            owner: records::owner_key(&order.owner),
             placed_at: order.placed_at.0,
             status: order.status.as_str().to_owned(),
             payment: order.payment.as_str().to_owned(),
@@ -200,7 +200,7 @@ impl CheckoutColumns {
             id: checkout.id.0.to_be_bytes(),
             version: checkout.version.0,
             cart: checkout.cart.0.to_be_bytes(),
-            owner: owner_key(&checkout.owner),
+            owner: records::owner_key(&checkout.owner),
             created_at: checkout.created_at.0,
             live: checkout.state.is_live(),
             done: checkout.state.is_done(),

@@ -1,6 +1,6 @@
 //! A change as the database's `commit_change` takes it, its records made where the caller is; and what comes of it.
 
-use crate::columns::{Id, Parameter, int, lent, owner_key, parameters};
+use crate::columns::{Id, Parameter, int, lent, parameters};
 use crate::commit::Write;
 use crate::fault::Fault;
 use crate::stock::{Levels, Moves};
@@ -37,7 +37,7 @@ impl Encoded {
             c.map(|(_, expected)| int(expected.0)),
             c.map(|(c, _)| int(c.version.0)),
             c.map(|(c, _)| Id(c.cart.0)),
-            c.map(|(c, _)| owner_key(&c.owner)),
+            c.map(|(c, _)| records::owner_key(&c.owner)),
             c.map(|(c, _)| c.created_at.0),
             c.map(|(c, _)| c.state.is_live()),
             c.map(|(c, _)| c.state.is_done()),
@@ -48,7 +48,7 @@ impl Encoded {
             next.map(|o| int(o.version.0)),
             next.map(|o| o.number.to_string()),
             next.map(|o| Id(o.checkout.0)),
-            next.map(|o| owner_key(&o.owner)),
+            next.map(|o| records::owner_key(&o.owner)),
             next.map(|o| o.placed_at.0),
             next.map(|o| o.status.as_str()),
             next.map(|o| o.payment.as_str()),

@@ -2,7 +2,6 @@
 
 use crate::fault::Fault;
 use bytes::{BufMut, BytesMut};
-use domain::cart::Owner;
 use records::Damaged;
 use std::error::Error;
 use tokio_postgres::Row;
@@ -67,14 +66,6 @@ pub fn uint(n: i64) -> u64 {
 
 pub fn limit(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-/// One byte of kind, then the id.
-pub fn owner_key(owner: &Owner) -> Vec<u8> {
-    match owner {
-        Owner::Guest(session) => [b"g".as_slice(), &session.0.to_be_bytes()].concat(),
-        Owner::Customer(customer) => [b"c", customer.as_str().as_bytes()].concat(),
-    }
 }
 
 pub type Decode<T> = fn(&[u8]) -> Result<T, Damaged>;

@@ -1,7 +1,7 @@
 //! Checkouts, orders, stock, uses of promotions: one change, one transaction, one round trip.
 
 use crate::change::Encoded;
-use crate::columns::{Id, limit, owner_key, record, records, uint};
+use crate::columns::{Id, limit, record, records, uint};
 use crate::commit::{commit, first_commit_id};
 use crate::fault::Fault;
 use crate::limits::COMMITS_FORGOTTEN_MAX;
@@ -97,7 +97,7 @@ impl Ledger for PgStore {
     }
 
     async fn checkout_of_owner(&self, owner: &Owner) -> Result<Option<Checkout>, PortError> {
-        self.read(queries::ledger::checkout_of_owner, &[&owner_key(owner)], |rows| record(&rows, records::decode_checkout)).await
+        self.read(queries::ledger::checkout_of_owner, &[&records::owner_key(owner)], |rows| record(&rows, records::decode_checkout)).await
     }
 
     async fn due_checkouts(&self, now: Timestamp, most: usize) -> Result<Vec<Checkout>, PortError> {
@@ -109,7 +109,7 @@ impl Ledger for PgStore {
     }
 
     async fn orders(&self, filter: &OrderFilter, most: usize) -> Result<Vec<Order>, PortError> {
-        let owner = filter.owner.as_ref().map(owner_key);
+        let owner = filter.owner.as_ref().map(records::owner_key);
         let (status, payment) = (filter.status.map(|s| s.as_str()), filter.payment.map(|p| p.as_str()));
         let named: [Option<&(dyn ToSql + Sync)>; 3] =
             [owner.as_ref().map(|o| o as _), status.as_ref().map(|s| s as _), payment.as_ref().map(|p| p as _)];
