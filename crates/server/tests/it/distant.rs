@@ -26,7 +26,7 @@ async fn the_catalog_is_served_to_other_nodes_and_followed_to_the_end() {
     let page = shop.client().get("/books?limit=1").await.expect(200);
     assert_eq!(page["total"].as_u64(), Some(copy.snapshot().len() as u64));
 
-    shop.admin(dir.path()).new_book("NEW-1", 1999, 10_000).await;
+    shop.admin(dir.path()).new_book("NEW-1", 1999, 7).await;
     assert!(copy.caught_up(PATIENCE).await);
     let snapshot = copy.snapshot();
     let new = snapshot.books().flat_map(|b| &b.editions).find(|e| e.sku.as_str() == "NEW-1").expect("copied");
