@@ -13,7 +13,7 @@ use crate::once::{Answered, Once, answer, before};
 use crate::ports::{Answer, CartChange, CartWrite, Fresh, PortError, PortErrorKind, Saved};
 use crate::pricing::{Shelf, Terms};
 use crate::snapshot::Snapshot;
-use domain::cart::{Cart, CartEvent, CartStatus, Command, Decided, Metadata, Note, Owner, Strategy, Warning};
+use domain::cart::{Cart, CartEvent, CartStatus, Command, Decided, Lifetimes, Metadata, Note, Owner, Strategy, Warning};
 use domain::ids::{BookId, CartId, CheckoutId, CouponCode, EditionId, ItemId, Version};
 use domain::limits::{CONFLICT_RETRIES_MAX, LANE_BATCH_MAX, OPERATIONS_MAX};
 use domain::money::Currency;
@@ -178,14 +178,11 @@ impl App {
         commands.push(Command::Coupons(open.coupons.clone()));
         let lifetimes = &self.policy.carts;
         let currency = open.currency.unwrap_or(self.policy.currency);
-        let mut decided = Cart::create(CartId::within(self.fresh_bits(now), owner.partition()), owner, currency, lifetimes, now);
-        // A new cart may be filled to the brim, though a batch is shorter.
-        for batch in commands.chunks(OPERATIONS_MAX) {
-            let next = decided.cart.decide(batch, &shelf, lifetimes, now)?;
-            decided.cart = next.cart;
-            decided.events.extend(next.events);
-        }
-        Ok(decided)
+        let id = CartId::within(self.fresh_bits(now), owner.partition());
+        let Decided { cart, mut events } = Cart::create(id, owner, currency, lifetimes, now);
+        let filled = decide_all(&cart, &commands, &shelf, lifetimes, now)?;
+        events.extend(filled.events);
+        Ok(Decided { cart: filled.cart, events })
     }
 
     /// The caller's active cart.
@@ -392,8 +389,9 @@ impl App {
             let outcomes = outcomes.collect();
             if !batch.dirty {
                 // No save will prove that this was decided on what is stored, so that is looked at.
-                let stored = self.ports.carts.load(id, Fresh::Now, now).await?.map(|cart| cart.version);
-                if stored == Some(decided_on) {
+                let is_stored =
+                    async || Ok::<_, Error>(self.ports.carts.load(id, Fresh::Now, now).await?.map(|c| c.version) == Some(decided_on));
+                if fresh == Fresh::Now || is_stored().await? {
                     return Ok(outcomes);
                 }
                 fresh = Fresh::Now;
@@ -495,13 +493,7 @@ impl Batch {
                 source.iter().map(|s| Command::Merge { source: Box::new((**s).clone()), strategy: *strategy }).collect()
             }
         };
-        let mut decided = Decided { cart: (*self.cart).clone(), events: Vec::new() };
-        // What a checkout or another shop has decided may be longer than what a client may ask for at once.
-        for batch in commands.chunks(OPERATIONS_MAX) {
-            let next = decided.cart.decide(batch, &self.shelf, &app.policy.carts, self.now)?;
-            decided.cart = next.cart;
-            decided.events.extend(next.events);
-        }
+        let mut decided = decide_all(&self.cart, &commands, &self.shelf, &app.policy.carts, self.now)?;
         if let Some(once) = &work.once {
             decided.cart.remember(once.mark);
         }
@@ -523,6 +515,19 @@ impl Batch {
         let shopper = Shopper { who: context.shopper.who, orders: context.shopper.orders, ..work.shopper.clone() };
         show(cart, &self.shelf, &self.terms, &Context { shopper, ..context }, self.now)
     }
+}
+
+/// More commands than a client may give at once: a new cart is filled to the brim, and what a checkout or another shop has decided
+/// is as long as its order.
+fn decide_all(cart: &Cart, commands: &[Command], shelf: &Shelf, lifetimes: &Lifetimes, now: Timestamp) -> Result<Decided, Refusal> {
+    let mut batches = commands.chunks(OPERATIONS_MAX);
+    let mut decided = cart.decide(batches.next().unwrap_or_default(), shelf, lifetimes, now)?;
+    for batch in batches {
+        let next = decided.cart.decide(batch, shelf, lifetimes, now)?;
+        decided.cart = next.cart;
+        decided.events.extend(next.events);
+    }
+    Ok(decided)
 }
 
 fn show(cart: Arc<Cart>, shelf: &Shelf, terms: &Terms, context: &Context, now: Timestamp) -> Result<CartView, Error> {
