@@ -5,9 +5,9 @@ use crate::settings::Settings;
 use crate::start::{self, Opened};
 use crate::taxes::{self, Reader, Wanted};
 use crate::world::SystemClock;
+use app::Imported;
 use app::ports::Clock;
 use app::snapshot::Snapshot;
-use app::{BookQuery, Imported};
 use domain::ids::CustomerId;
 use indicatif::{ProgressBar, ProgressStyle};
 use rest::auth::{DevIssuer, Role, Said};
@@ -15,6 +15,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 use store_embedded::{EmbeddedStore, Rebuilt, Verified};
+use store_postgres::{PgSettings, PgStore};
 
 /// Bad rows that are printed; the rest is counted.
 const BAD_ROWS_SHOWN: usize = 50;
@@ -80,8 +81,8 @@ pub fn issuer(settings: &Settings, dir: &Path) -> Result<DevIssuer, String> {
 pub fn check(settings: &Settings, rebuild: bool) -> Result<(), String> {
     print(&format!("# effective configuration\n{}\n", settings.print()))?;
     crate::rules::load(&settings.pricing.rules, settings.currency()?, &Snapshot::default())?;
-    if settings.store.is_shared() {
-        return check_shared(settings, rebuild);
+    if let Some(postgres) = settings.store.postgres() {
+        return check_shared(settings, postgres, rebuild);
     }
     let dir = settings.data_dir.display();
     let verified = store_embedded::verify(&settings.data_dir).map_err(|e| format!("{dir}: {e}"))?;
@@ -94,19 +95,21 @@ pub fn check(settings: &Settings, rebuild: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// A store that is elsewhere is looked after by its engines' own tools; here it is only reached.
-fn check_shared(settings: &Settings, rebuild: bool) -> Result<(), String> {
+/// Of a store that is elsewhere, carts are only reached; what is kept twice in PostgreSQL is compared, beside those who use it.
+fn check_shared(settings: &Settings, postgres: PgSettings, rebuild: bool) -> Result<(), String> {
     if rebuild {
         return Err(OF_ONE_DIRECTORY.into());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
-    let books = runtime.block_on(async {
-        let opened = open(settings).await?;
-        opened.app.reach_ledger().await.map_err(|e| e.to_string())?;
-        opened.app.reach_carts().await.map_err(|e| e.to_string())?;
-        Ok::<_, String>(opened.app.books(&BookQuery { limit: 1, ..BookQuery::default() }).await.map_err(|e| e.to_string())?.total)
+    let v = runtime.block_on(async {
+        open(settings).await?.app.reach_carts().await.map_err(|e| e.to_string())?;
+        let store = PgStore::connect(postgres).await.map_err(|e| format!("store.postgres_url: {e}"))?;
+        store.verify().await.map_err(|e| format!("store.postgres_url: {e}"))
     })?;
-    print(&format!("# store on PostgreSQL and Redis\nboth are reached and of this version's format: {books} books\n"))
+    print(&format!(
+        "# store on PostgreSQL and Redis\nRedis is reached, PostgreSQL is sound: {} checkouts, {} orders with {} events, {} books, {} stock moves, {} rules, {} codes, {} events in the outbox\n",
+        v.checkouts, v.orders, v.order_events, v.books, v.stock_moves, v.rules, v.codes, v.events
+    ))
 }
 
 pub fn backup(settings: &Settings, target: &Path) -> Result<(), String> {

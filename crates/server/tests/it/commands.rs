@@ -1,6 +1,7 @@
 //! The command line and what surrounds the requests: import, backup, restore, check, start, stop.
 
-use crate::shop::{Shop, address, command, dir, key, usd};
+use crate::scale::{self, try_start};
+use crate::shop::{Shop, address, binary, command, dir, key, usd};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -128,6 +129,31 @@ async fn a_backup_taken_while_serving_restores_whole() {
         second.client().with(guest.token().to_owned()).get(&format!("/orders/{}", order["id"].as_str().expect("an id"))).await.expect(200);
     assert_eq!(there["totals"], order["totals"]);
     second.customer(&restored, "alice").get("/orders").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_scale_check_compares_what_postgresql_keeps_twice() {
+    let (dir, engines) = (dir(), scale::engines());
+    let shop = tokio::task::block_in_place(|| try_start(engines, &binary(), dir.path(), &[]).expect("ready"));
+    let (book, _) = shop.admin(dir.path()).new_book("CHECKED", 1000, 10).await;
+    let guest = shop.guest().await;
+    guest.cart(json!([{ "productId": book, "quantity": 1 }])).await;
+    let checkout = guest.checkout().await;
+    guest.process(&checkout, "tok_visa", &key()).await.expect(200);
+    let check = || {
+        let mut check = command(dir.path());
+        check.envs(scale::variables(engines, dir.path())).env("CARTWRIGHT_PAYMENTS__URL", "http://127.0.0.1:1").arg("check");
+        let Output { status, stdout, stderr } = check.output().expect("the binary runs");
+        (status.success(), String::from_utf8_lossy(&stdout).into_owned(), String::from_utf8_lossy(&stderr).into_owned())
+    };
+    let (sound, said, why) = check();
+    assert!(sound && said.contains("PostgreSQL is sound: 1 checkouts, 1 orders"), "{said}{why}");
+    let [postgres, _] = scale::postgres_of(engines, dir.path());
+    let one_more = "UPDATE stock SET on_hand = on_hand + 1 WHERE moves > 1";
+    let changed = Command::new("psql").args([&postgres, "-q", "-c", one_more]).output().expect("psql runs");
+    assert!(changed.status.success(), "{changed:?}");
+    let (sound, _, why) = check();
+    assert!(!sound && why.contains("not sound"), "{why}");
 }
 
 #[test]

@@ -132,10 +132,15 @@ fn name_of(engines: &Engines, dir: &Path) -> String {
     })
 }
 
+/// The database of the store of this directory, and its replica.
+pub fn postgres_of(engines: &Engines, dir: &Path) -> [String; 2] {
+    engines.postgres(&name_of(engines, dir))
+}
+
 /// The variables of a node of the store of this directory.
 pub fn variables(engines: &Engines, dir: &Path) -> Vec<(String, String)> {
     let name = name_of(engines, dir);
-    let [postgres, postgres_read] = engines.postgres(&name);
+    let [postgres, postgres_read] = postgres_of(engines, dir);
     let key = dir.join("token-key.pk8");
     [
         ("STORE__POSTGRES_URL", postgres),
