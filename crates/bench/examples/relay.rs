@@ -7,15 +7,12 @@
 #![expect(clippy::disallowed_methods, reason = "a load generator measures real time, waits and runs its own tasks")]
 #![expect(clippy::print_stdout, reason = "a command speaks to its user")]
 
-use app::ports::{Carts, Catalog, Clock, Entropy, Ledger, NoExpressions, Outbox, Prices, SearchIndex, Sessions};
-use app::{AddItem, App, Caller, OpenCart, Operation, Policy, Ports, TaxFallback, TimeZone};
+use app::ports::{Carts, Catalog, Clock, Entropy, Ledger, Outbox, Prices, SearchIndex, Sessions};
+use app::{AddItem, App, Caller, OpenCart, Operation, Ports};
 use bus_rabbit::{RabbitBus, RabbitSettings};
 use clap::{Parser, ValueEnum};
 use conformance::fixtures;
-use domain::cart::Lifetimes;
-use domain::ids::{BookId, CartId, CustomerId, EditionId};
-use domain::order::CaptureWhen;
-use domain::stock::{StockChange, StockMove};
+use domain::ids::{BookId, CartId, CustomerId};
 use domain::time::Timestamp;
 use futures_util::StreamExt;
 use hdrhistogram::Histogram;
@@ -24,7 +21,6 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties, Consumer};
-use memory::simulator::PaymentSimulator;
 use memory::{MemoryStore, SeededEntropy};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -117,41 +113,12 @@ where
     S: Carts + Ledger + Catalog + Prices + SearchIndex + Sessions + Outbox + 'static,
 {
     let store = Arc::new(store);
-    let mut change = fixtures::new_books((1..=3).map(fixtures::book));
-    let first = |n| StockMove { edition: EditionId(n), change: StockChange::Count(1000), cause: format!("first/{n}") };
-    change.stock = (1..=3).map(first).collect();
-    Catalog::save(&*store, change, SystemClock.now()).await.expect("saved");
+    Catalog::save(&*store, fixtures::three_books(1000), SystemClock.now()).await.expect("saved");
     // Chance that differs between runs.
     let seed = u64::try_from(SystemClock.now().micros()).expect("after 1970");
     let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
-    let ports = Ports {
-        carts: store.clone(),
-        ledger: store.clone(),
-        catalog: store.clone(),
-        prices: store.clone(),
-        search: store.clone(),
-        sessions: store.clone(),
-        payments: Arc::new(PaymentSimulator::in_memory(Duration::ZERO)),
-        taxes: None,
-        bus: Arc::new(bus),
-        outboxes: vec![store],
-        clock: Arc::new(SystemClock),
-        entropy,
-        expressions: Arc::new(NoExpressions),
-    };
-    let day = Duration::from_secs(86_400);
-    let policy = Policy {
-        currency: fixtures::dollars(),
-        time_zone: TimeZone::UTC,
-        carts: Lifetimes { guest: day, customer: day, empty: day },
-        checkout_ttl: day,
-        reservation_ttl: day,
-        capture: CaptureWhen::AtOnce,
-        tax_fallback: TaxFallback::Refuse,
-        session_ttl: day,
-        events_keep: day,
-    };
-    let app = Arc::new(App::new(ports, policy));
+    let ports = Ports { bus: Arc::new(bus), clock: Arc::new(SystemClock), entropy, ..memory::ports(store) };
+    let app = Arc::new(App::new(ports, fixtures::policy()));
     // The events of the catalog's first stock go nowhere.
     while app.outbox_step(app.now(), 500).await.expect("published") > 0 {}
     app

@@ -4,6 +4,7 @@
 use app::ports::{
     Answer, Authorize, BookWrite, CartChange, CartWrite, CatalogChange, Change, HeadingWrite, TokenDigest, UseChange, UseMove,
 };
+use app::{Policy, TaxFallback, TimeZone};
 use bytes::Bytes;
 use domain::cart::{Cart, Command, Decided, Lifetimes, OnceMark, Owner};
 use domain::catalog::{Book, Edition, Format, Heading, HeadingId, HeadingKind, Isbn13, Offer, Offers, Ratings};
@@ -14,7 +15,7 @@ use domain::ids::{
     ShippingOptionId, Sku, TaxName, Version,
 };
 use domain::money::{Currency, Money, Ppm, Rounding};
-use domain::order::{Actor, Appended, Number, Order};
+use domain::order::{Actor, Appended, CaptureWhen, Number, Order};
 use domain::person::{Address, Country, Email};
 use domain::pricing::{
     Benefit, Budget, Context, Counter, Destination, Kept, Off, Place, Pricebook, Promotion, Quote, Rule, ShippingOption, Target, TaxRate,
@@ -146,6 +147,28 @@ pub fn put_book(book: Book, expected: u64) -> BookWrite {
 /// Stores new books as they are.
 pub fn new_books(books: impl IntoIterator<Item = Book>) -> CatalogChange {
     CatalogChange { books: books.into_iter().map(|b| put_book(b, 0)).collect(), ..CatalogChange::default() }
+}
+
+/// Books 1 to 3, so many copies of each.
+pub fn three_books(copies: u32) -> CatalogChange {
+    let first = |n| StockMove { edition: EditionId(n), change: StockChange::Count(copies), cause: format!("first/{n}") };
+    CatalogChange { stock: (1..=3).map(first).collect(), ..new_books((1..=3).map(book)) }
+}
+
+/// A shop that takes its money at once and keeps everything for a day.
+pub fn policy() -> Policy {
+    let day = Duration::from_secs(86_400);
+    Policy {
+        currency: dollars(),
+        time_zone: TimeZone::UTC,
+        carts: Lifetimes { guest: day, customer: day, empty: day },
+        checkout_ttl: day,
+        reservation_ttl: day,
+        capture: CaptureWhen::AtOnce,
+        tax_fallback: TaxFallback::Refuse,
+        session_ttl: day,
+        events_keep: day,
+    }
 }
 
 pub fn book_event(n: u128, sequence: u64, event: BookEvent) -> Outgoing {

@@ -8,6 +8,7 @@ mod ledger;
 mod limits;
 mod moves;
 mod outbox;
+mod ports;
 mod prices;
 mod search;
 mod sessions;
@@ -18,6 +19,7 @@ mod world;
 
 pub use leases::MemoryLeases;
 pub use limits::MemoryLimits;
+pub use ports::ports;
 pub use search::search;
 pub use store::MemoryStore;
 pub use taxes::MemoryTaxes;

@@ -1,14 +1,13 @@
 //! A shop on the reference adapters: three books, a coupon with two uses, a payment provider with a ledger.
 
-use app::TimeZone;
-use app::ports::{Carts, Ledger, NoExpressions, OrderFilter, Payments, Taxes};
+use app::ports::{Carts, Ledger, OrderFilter, Payments, Taxes};
 use app::{
     AddItem, Answered, App, Caller, CheckoutView, Error, Once, OpenCart, Policy, Ports, Process, Processed, StartCheckout, Started,
     TaxFallback,
 };
 use bytes::Bytes;
 use conformance::fixtures;
-use domain::cart::{Lifetimes, OnceMark};
+use domain::cart::OnceMark;
 use domain::checkout::Details;
 use domain::ids::{BookId, CartId, CheckoutId, CustomerId, EditionId, PaymentToken};
 use domain::money::{Currency, Money, Ppm};
@@ -16,7 +15,6 @@ use domain::order::{CaptureWhen, Order};
 use domain::person::Email;
 use domain::pricing::{Benefit, Budget, Off, Promotion, Rule, Target};
 use domain::quantity::Quantity;
-use domain::stock::{StockChange, StockMove};
 use memory::simulator::PaymentSimulator;
 use memory::{ManualClock, MemoryBus, MemoryStore, SeededEntropy};
 use std::sync::Arc;
@@ -51,11 +49,8 @@ impl World {
             tax_fallback: TaxFallback::Refuse,
         };
         let app = world.app();
-        let mut change = fixtures::new_books((1..=3).map(fixtures::book));
-        let first = |n| StockMove { edition: EditionId(n), change: StockChange::Count(STOCK), cause: format!("first/{n}") };
-        change.stock = (1..=3).map(first).collect();
         let catalog: &dyn app::ports::Catalog = &world.store;
-        catalog.save(change, app.now()).await.expect("saved");
+        catalog.save(fixtures::three_books(STOCK), app.now()).await.expect("saved");
         world
     }
 
@@ -74,36 +69,23 @@ impl World {
     }
 
     pub fn ports(&self) -> Ports {
-        let store = Arc::new(self.store.clone());
         Ports {
-            carts: store.clone(),
-            ledger: store.clone(),
-            catalog: store.clone(),
-            prices: store.clone(),
-            search: store.clone(),
-            sessions: store.clone(),
             payments: self.payments.clone(),
             taxes: self.taxes.clone(),
             bus: Arc::new(self.bus.clone()),
-            outboxes: vec![store],
             clock: Arc::new(self.clock.clone()),
             entropy: Arc::new(self.entropy.clone()),
-            expressions: Arc::new(NoExpressions),
+            ..memory::ports(Arc::new(self.store.clone()))
         }
     }
 
     pub fn policy(&self) -> Policy {
-        let day = Duration::from_secs(86_400);
         Policy {
-            currency: usd(),
-            time_zone: TimeZone::UTC,
-            carts: Lifetimes { guest: day, customer: day, empty: day },
             checkout_ttl: Duration::from_secs(1800),
             reservation_ttl: Duration::from_secs(600),
             capture: self.capture,
             tax_fallback: self.tax_fallback,
-            session_ttl: day,
-            events_keep: day,
+            ..fixtures::policy()
         }
     }
 

@@ -1,52 +1,17 @@
 //! A shop on the reference adapters.
 
-use app::ports::{Bus, Carts, Catalog, NoExpressions};
-use app::{AddItem, App, Caller, OpenCart, Policy, Ports, TaxFallback, TimeZone};
+use app::ports::{Bus, Carts, Catalog};
+use app::{AddItem, App, Caller, OpenCart, Ports};
 use conformance::fixtures;
-use domain::cart::Lifetimes;
-use domain::ids::{BookId, CustomerId, EditionId};
-use domain::order::CaptureWhen;
-use domain::stock::{StockChange, StockMove};
-use memory::simulator::PaymentSimulator;
-use memory::{ManualClock, MemoryStore, SeededEntropy};
+use domain::ids::{BookId, CustomerId};
+use memory::MemoryStore;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Books 1 to 3, a thousand copies each.
 pub async fn app(store: &MemoryStore, carts: Arc<dyn Carts>, bus: Arc<dyn Bus>) -> Arc<App> {
-    let mut change = fixtures::new_books((1..=3).map(fixtures::book));
-    let first = |n| StockMove { edition: EditionId(n), change: StockChange::Count(1000), cause: format!("first/{n}") };
-    change.stock = (1..=3).map(first).collect();
-    let store = Arc::new(store.clone());
-    Catalog::save(&*store, change, fixtures::START).await.expect("saved");
-    let ports = Ports {
-        carts,
-        ledger: store.clone(),
-        catalog: store.clone(),
-        prices: store.clone(),
-        search: store.clone(),
-        sessions: store.clone(),
-        payments: Arc::new(PaymentSimulator::in_memory(Duration::ZERO)),
-        taxes: None,
-        bus,
-        outboxes: vec![store],
-        clock: Arc::new(ManualClock::new()),
-        entropy: Arc::new(SeededEntropy::new(7)),
-        expressions: Arc::new(NoExpressions),
-    };
-    let day = Duration::from_secs(86_400);
-    let policy = Policy {
-        currency: fixtures::dollars(),
-        time_zone: TimeZone::UTC,
-        carts: Lifetimes { guest: day, customer: day, empty: day },
-        checkout_ttl: day,
-        reservation_ttl: day,
-        capture: CaptureWhen::AtOnce,
-        tax_fallback: TaxFallback::Refuse,
-        session_ttl: day,
-        events_keep: day,
-    };
-    Arc::new(App::new(ports, policy))
+    Catalog::save(store, fixtures::three_books(1000), fixtures::START).await.expect("saved");
+    let ports = Ports { carts, bus, ..memory::ports(Arc::new(store.clone())) };
+    Arc::new(App::new(ports, fixtures::policy()))
 }
 
 pub fn customer(name: &str) -> Caller {

@@ -1,61 +1,30 @@
 //! Two nodes of one shop: one holds the catalog, the other sells from a copy. Ledger and carts are the same for both.
 
 use crate::served::{Node, PATIENCE, of, until, until_it_is};
-use app::ports::{Catalog, CatalogChange, Freshness, NoExpressions, PortErrorKind, SearchIndex};
-use app::{AddItem, Answered, App, BookQuery, Caller, Error, OpenCart, Operation, Policy, Ports, TaxFallback, TimeZone};
+use app::ports::{Catalog, CatalogChange, Freshness, PortErrorKind, SearchIndex};
+use app::{AddItem, Answered, App, BookQuery, Caller, Error, OpenCart, Operation, Ports};
 use catalog_grpc::{RemoteCatalog, RemoteCatalogSettings};
-use conformance::fixtures::{START, book, dollars, heading, move_stock, moved, new_books, put_book, put_heading, rules, text};
-use domain::cart::Lifetimes;
+use conformance::fixtures::{START, book, heading, move_stock, moved, new_books, policy, put_book, put_heading, rules, text, three_books};
 use domain::catalog::{Book, HeadingKind};
 use domain::ids::{BookId, CustomerId, EditionId, Version};
-use domain::order::CaptureWhen;
 use domain::quantity::Quantity;
 use domain::stock::StockChange;
-use memory::simulator::PaymentSimulator;
-use memory::{ManualClock, MemoryBus, MemoryStore, SeededEntropy};
+use memory::MemoryStore;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Three books with three copies each.
 pub async fn stocked() -> MemoryStore {
     let store = MemoryStore::new().with_rules(rules());
-    let stock = (1..=3).map(|n| moved(n, StockChange::Count(3), "first")).collect();
-    let change = CatalogChange { stock, ..new_books((1..=3).map(book)) };
-    Catalog::save(&store, change, START).await.expect("saved");
+    Catalog::save(&store, three_books(3), START).await.expect("saved");
     store
 }
 
 /// The node without the catalog.
 pub fn shop(store: &MemoryStore, remote: &RemoteCatalog) -> App {
-    let shared = Arc::new(store.clone());
-    let ports = Ports {
-        carts: shared.clone(),
-        ledger: shared.clone(),
-        catalog: Arc::new(remote.clone()),
-        prices: shared.clone(),
-        search: Arc::new(remote.clone()),
-        sessions: shared.clone(),
-        payments: Arc::new(PaymentSimulator::in_memory(Duration::ZERO)),
-        taxes: None,
-        bus: Arc::new(MemoryBus::new()),
-        outboxes: vec![shared],
-        clock: Arc::new(ManualClock::new()),
-        entropy: Arc::new(SeededEntropy::new(7)),
-        expressions: Arc::new(NoExpressions),
-    };
-    let day = Duration::from_secs(86_400);
-    let policy = Policy {
-        currency: dollars(),
-        time_zone: TimeZone::UTC,
-        carts: Lifetimes { guest: day, customer: day, empty: day },
-        checkout_ttl: day,
-        reservation_ttl: day,
-        capture: CaptureWhen::AtOnce,
-        tax_fallback: TaxFallback::Refuse,
-        session_ttl: day,
-        events_keep: day,
-    };
-    App::new(ports, policy)
+    let remote = Arc::new(remote.clone());
+    let ports = Ports { catalog: remote.clone(), search: remote, ..memory::ports(Arc::new(store.clone())) };
+    App::new(ports, policy())
 }
 
 fn alice() -> Caller {

@@ -1,7 +1,7 @@
 //! A shop in memory behind the router, and a client that checks what holds for every answer.
 
 use app::TimeZone;
-use app::ports::{Clock, NoExpressions, Payments};
+use app::ports::{Clock, Payments};
 use app::{App, Policy, Ports, TaxFallback};
 use axum::Router;
 use axum::body::Body;
@@ -15,7 +15,7 @@ use domain::pricing::{Benefit, Off, Place, Promotion, Rule, ShippingOption, Targ
 use domain::text::Text;
 use http_body_util::BodyExt;
 use memory::simulator::PaymentSimulator;
-use memory::{ManualClock, MemoryBus, MemoryStore, SeededEntropy};
+use memory::{ManualClock, MemoryStore, SeededEntropy};
 use prometheus_client::registry::Registry;
 use rest::auth::{DevIssuer, Role};
 use rest::{Edge, EdgeConfig, Metrics, Peer, RateLimits};
@@ -173,21 +173,8 @@ impl Shop {
 
     async fn by(config: EdgeConfig, ticking: Arc<dyn Clock>, clock: ManualClock, payments: Arc<dyn Payments>, policy: Policy) -> Self {
         let store = MemoryStore::new().with_rules(rules());
-        let ports = Ports {
-            carts: Arc::new(store.clone()),
-            ledger: Arc::new(store.clone()),
-            catalog: Arc::new(store.clone()),
-            prices: Arc::new(store.clone()),
-            search: Arc::new(store.clone()),
-            sessions: Arc::new(store.clone()),
-            payments,
-            taxes: None,
-            bus: Arc::new(MemoryBus::new()),
-            outboxes: vec![Arc::new(store)],
-            clock: ticking,
-            entropy: Arc::new(SeededEntropy::new(SEED.fetch_add(1, Ordering::Relaxed))),
-            expressions: Arc::new(NoExpressions),
-        };
+        let entropy = Arc::new(SeededEntropy::new(SEED.fetch_add(1, Ordering::Relaxed)));
+        let ports = Ports { payments, clock: ticking, entropy, ..memory::ports(Arc::new(store)) };
         let issuer = DevIssuer::ephemeral().expect("a key");
         let app = Arc::new(App::new(ports, policy));
         let edge = Edge::new(app, Arc::new(issuer.keys()), Metrics::new(Registry::default()), &config);
