@@ -22,7 +22,7 @@ mod world;
 use bare::BareLoad;
 use clap::{Args, Parser, Subcommand};
 use report::{Beside, Memory, Report};
-use run::{Round, round};
+use run::{Load, Round, round};
 use scenario::{Kind, Shopper};
 use server::{Server, Stock};
 use std::path::PathBuf;
@@ -146,7 +146,7 @@ async fn measure(kind: Kind, options: &Options) -> Result<(), Failure> {
     let before = pid.and_then(Memory::of);
 
     let mut shoppers: Vec<Shopper> = (0..options.clients).map(|n| Shopper::new(kind, n, options.clients, Arc::clone(&world))).collect();
-    let (rounds, bare) = alternate(options, &url, &mut shoppers).await?;
+    let (rounds, bare) = alternate(options, &url, pid, &mut shoppers).await?;
     let after = pid.and_then(Memory::of);
 
     let title = format!("{kind}: {} clients, {} × {} s", options.clients, options.rounds, options.seconds);
@@ -166,7 +166,12 @@ async fn start(options: &Options) -> Result<Option<Server>, Failure> {
 
 /// A B A B A B, so that a slow minute of the machine meets both. A short round before warms up and tells
 /// how large the answers are and how many of the requests write.
-async fn alternate(options: &Options, url: &str, shoppers: &mut Vec<Shopper>) -> Result<(Vec<Round>, Option<Beside>), Failure> {
+async fn alternate(
+    options: &Options,
+    url: &str,
+    pid: Option<u32>,
+    shoppers: &mut Vec<Shopper>,
+) -> Result<(Vec<Round>, Option<Beside>), Failure> {
     let span = Duration::from_secs(options.seconds);
     let warm = round(url, shoppers, span.min(Duration::from_secs(2))).await?;
     let server = if options.no_bare { None } else { Some(Server::bare(warm.mean_body())?) };
@@ -174,10 +179,18 @@ async fn alternate(options: &Options, url: &str, shoppers: &mut Vec<Shopper>) ->
     let (mut rounds, mut bare) = (Vec::new(), Vec::new());
     for n in 1..=options.rounds {
         eprintln!("round {n} of {}", options.rounds);
-        rounds.push(round(url, shoppers, span).await?);
+        rounds.push(watched(url, pid, shoppers, span).await?);
         if let Some(server) = &server {
-            bare.push(round(&server.url, &mut loads, span).await?);
+            bare.push(watched(&server.url, Some(server.pid()), &mut loads, span).await?);
         }
     }
     Ok((rounds, server.map(|_| Beside { bytes: warm.mean_body(), rounds: bare })))
+}
+
+/// A round, and what it took of the server's processor.
+async fn watched<L: Load>(url: &str, pid: Option<u32>, loads: &mut Vec<L>, span: Duration) -> Result<Round, Failure> {
+    let now = || pid.and_then(report::processor);
+    let before = now();
+    let done = round(url, loads, span).await?;
+    Ok(Round { processor: now().zip(before).map(|(after, before)| after.saturating_sub(before)), ..done })
 }

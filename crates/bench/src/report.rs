@@ -4,6 +4,7 @@ use crate::client::{Latencies, NO_ANSWER};
 use crate::run::{Round, to_f64};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 pub struct Report {
     pub title: String,
@@ -19,23 +20,23 @@ pub struct Beside {
     pub rounds: Vec<Round>,
 }
 
-/// Requests per second, then p50, p95, p99 and p99.9 in milliseconds.
-type Figures = [f64; 5];
+/// Requests per second, microseconds of the server's processor time a request, then p50, p95, p99 and p99.9 in milliseconds.
+type Figures = [f64; 6];
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "### {}\n", self.title)?;
-        writeln!(f, "| requests | /s | p50 ms | p95 ms | p99 ms | p99.9 ms |\n|---|---:|---:|---:|---:|---:|")?;
+        writeln!(f, "| requests | /s | processor µs | p50 ms | p95 ms | p99 ms | p99.9 ms |\n|---|---:|---:|---:|---:|---:|---:|")?;
         let ours = whole(&self.rounds);
         row(f, "all", ours)?;
         let labels: Vec<_> = self.rounds.first().into_iter().flat_map(|r| r.tally.latencies.keys()).collect();
         for label in labels.iter().filter(|_| labels.len() > 1) {
-            row(f, &format!("– {label}"), figures(&self.rounds, |r| r.tally.latencies.get(*label)))?;
+            row(f, &format!("– {label}"), of_label(&self.rounds, label))?;
         }
         if let Some(bare) = &self.bare {
             let theirs = whole(&bare.rounds);
             row(f, &format!("bare axum, {} bytes", bare.bytes), theirs)?;
-            row_of(f, "ratio", ours.iter().zip(theirs).map(|(ours, theirs)| format!("{:.2}", ours / theirs)))?;
+            row_of(f, "ratio", ours.iter().zip(theirs).map(|(ours, theirs)| cell(ours / theirs, 2)))?;
         }
         writeln!(f, "\nerrors: {}", errors(&self.rounds))?;
         if let Some((before, after)) = &self.memory {
@@ -46,8 +47,13 @@ impl fmt::Display for Report {
 }
 
 fn row(f: &mut fmt::Formatter<'_>, name: &str, figures: Figures) -> fmt::Result {
-    let [rate, latencies @ ..] = figures;
-    row_of(f, name, [format!("{rate:.0}")].into_iter().chain(latencies.map(|ms| format!("{ms:.2}"))))
+    let [rate, processor, latencies @ ..] = figures;
+    row_of(f, name, [cell(rate, 0), cell(processor, 1)].into_iter().chain(latencies.map(|ms| cell(ms, 2))))
+}
+
+/// A figure nobody knows is a dash.
+fn cell(figure: f64, digits: usize) -> String {
+    if figure.is_nan() { "–".to_owned() } else { format!("{figure:.digits$}") }
 }
 
 fn row_of(f: &mut fmt::Formatter<'_>, name: &str, cells: impl Iterator<Item = String>) -> fmt::Result {
@@ -56,16 +62,19 @@ fn row_of(f: &mut fmt::Formatter<'_>, name: &str, cells: impl Iterator<Item = St
 
 fn whole(rounds: &[Round]) -> Figures {
     let all: Vec<Latencies> = rounds.iter().map(Round::all).collect();
-    medians(rounds.iter().zip(&all).map(|(round, latencies)| of(round, latencies)).collect())
+    medians(rounds.iter().zip(&all).map(|(round, latencies)| figures(round, latencies, round.processor_each())).collect())
 }
 
-fn figures<'a>(rounds: &'a [Round], choose: impl Fn(&'a Round) -> Option<&'a Latencies>) -> Figures {
-    medians(rounds.iter().filter_map(|round| choose(round).map(|latencies| of(round, latencies))).collect())
+/// The processor time is known of all requests together only.
+fn of_label(rounds: &[Round], label: &str) -> Figures {
+    let of = |round: &Round| round.tally.latencies.get(label).map(|latencies| figures(round, latencies, None));
+    medians(rounds.iter().filter_map(of).collect())
 }
 
-fn of(round: &Round, latencies: &Latencies) -> Figures {
+fn figures(round: &Round, latencies: &Latencies, processor: Option<Duration>) -> Figures {
     let ms = |quantile| to_f64(latencies.value_at_quantile(quantile)) / 1000.0;
-    [round.rate(latencies.len()), ms(0.5), ms(0.95), ms(0.99), ms(0.999)]
+    let processor = processor.map_or(f64::NAN, |time| time.as_secs_f64() * 1e6);
+    [round.rate(latencies.len()), processor, ms(0.5), ms(0.95), ms(0.99), ms(0.999)]
 }
 
 /// Each figure's own median.
@@ -89,6 +98,17 @@ fn errors(rounds: &[Round]) -> String {
     let name = |status: u16| if status == NO_ANSWER { "no answer".to_owned() } else { status.to_string() };
     let parts: Vec<String> = sums.into_iter().map(|(status, n)| format!("{n} × {}", name(status))).collect();
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}
+
+/// How much processor time a process has taken: whole hundredths of a second (proc(5), `utime` and `stime`).
+pub fn processor(pid: u32) -> Option<Duration> {
+    ticks(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?).map(|ticks| Duration::from_millis(ticks * 10))
+}
+
+fn ticks(stat: &str) -> Option<u64> {
+    // The name of the process comes second, in brackets, and may hold anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
 }
 
 /// A process's resident memory in KiB, now and at its highest.
@@ -120,13 +140,12 @@ mod tests {
     use super::*;
     use crate::client::{Reply, Tally};
     use bytes::Bytes;
-    use std::time::Duration;
 
     #[test]
     fn a_median_is_the_middle_or_between_the_two_in_the_middle() {
         for (values, median) in [(vec![3.0], 3.0), (vec![9.0, 1.0, 2.0], 2.0), (vec![4.0, 1.0, 2.0, 9.0], 3.0)] {
-            let rounds = values.iter().map(|v| [*v; 5]).collect();
-            assert_eq!(medians(rounds), [median; 5], "{values:?}");
+            let rounds = values.iter().map(|v| [*v; 6]).collect();
+            assert_eq!(medians(rounds), [median; 6], "{values:?}");
         }
         assert!(medians(Vec::new())[0].is_nan());
     }
@@ -138,6 +157,13 @@ mod tests {
         assert_eq!(Memory::parse("Name:\tx\n"), None);
     }
 
+    #[test]
+    fn processor_time_is_read_behind_whatever_a_process_is_called() {
+        let stat = "7 (a b) c) S 1 7 7 0 -1 4194560 9 0 0 0 120 30 0 0 20 0 1 0 5 1000";
+        assert_eq!(ticks(stat), Some(150));
+        assert_eq!(ticks("7 (x) S 1"), None);
+    }
+
     /// `requests` of one millisecond each, in one second; every tenth is refused.
     fn second_of(label: &'static str, requests: u64) -> Round {
         let mut tally = Tally::default();
@@ -145,7 +171,7 @@ mod tests {
             let status = if n % 10 == 0 { 409 } else { 201 };
             tally.count(label, true, Duration::from_millis(1), &Reply { status, body: Bytes::from_static(b"{}"), retry_after: None });
         }
-        Round { tally, elapsed: Duration::from_secs(1) }
+        Round { tally, elapsed: Duration::from_secs(1), processor: Some(Duration::from_millis(requests)) }
     }
 
     #[test]
@@ -153,9 +179,12 @@ mod tests {
         let rounds = vec![second_of("add", 100), second_of("add", 300), second_of("add", 200)];
         let bare = Some(Beside { bytes: 1500, rounds: vec![second_of("write", 400)] });
         let text = Report { title: "cart-add".into(), rounds, bare, memory: None }.to_string();
-        for line in
-            ["| all | 200 | 1.00 | 1.00 | 1.00 | 1.00 |", "| bare axum, 1500 bytes | 400 |", "| ratio | 0.50 | 1.00 |", "errors: 60 × 409"]
-        {
+        for line in [
+            "| all | 200 | 1000.0 | 1.00 |",
+            "| bare axum, 1500 bytes | 400 | 1000.0 |",
+            "| ratio | 0.50 | 1.00 | 1.00 |",
+            "errors: 60 × 409",
+        ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
         assert!(!text.contains("– add"), "one label needs no line of its own");

@@ -14,6 +14,8 @@ pub trait Load: Send + 'static {
 pub struct Round {
     pub tally: Tally,
     pub elapsed: Duration,
+    /// What the server's processor did meanwhile, where its process is known.
+    pub processor: Option<Duration>,
 }
 
 impl Round {
@@ -27,6 +29,10 @@ impl Round {
 
     pub fn rate(&self, requests: u64) -> f64 {
         to_f64(requests) / self.elapsed.as_secs_f64()
+    }
+
+    pub fn processor_each(&self) -> Option<Duration> {
+        self.processor.map(|time| time / u32::try_from(self.tally.requests).unwrap_or(u32::MAX).max(1))
     }
 
     /// All requests together.
@@ -64,7 +70,7 @@ pub async fn by<L: Load>(clients: Vec<Client>, loads: &mut Vec<L>, span: Duratio
         loads.push(load);
         tally.add(&client.tally);
     }
-    Ok(Round { tally, elapsed: start.elapsed() })
+    Ok(Round { tally, elapsed: start.elapsed(), processor: None })
 }
 
 async fn repeat<L: Load>(mut load: L, mut client: Client, until: Instant) -> Result<(L, Client), Failure> {
