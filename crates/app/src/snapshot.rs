@@ -2,7 +2,7 @@
 
 use crate::catalog::Facets;
 use crate::ports::{BookWrite, HeadingWrite};
-use domain::catalog::{Book, Heading, HeadingId, HeadingKind};
+use domain::catalog::{Book, Heading, HeadingId, HeadingKind, Offer};
 use domain::ids::{BookId, EditionId, Sku};
 use foldhash::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -10,15 +10,20 @@ use std::sync::{Arc, OnceLock};
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     books: HashMap<BookId, Arc<Book>>,
-    /// What each book is under.
-    under: HashMap<BookId, Arc<[HeadingId]>>,
     headings: HashMap<HeadingId, Arc<Heading>>,
-    editions: HashMap<EditionId, Arc<Book>>,
+    editions: HashMap<EditionId, Placed>,
     skus: HashMap<Sku, EditionId>,
     names: HashMap<(HeadingKind, String), HeadingId>,
     /// How many books name a heading.
     uses: HashMap<HeadingId, u64>,
     found: Found,
+}
+
+/// Where an edition belongs: its book, and what that is under (authors, categories, publisher).
+#[derive(Clone, Debug)]
+struct Placed {
+    book: Arc<Book>,
+    under: Arc<[HeadingId]>,
 }
 
 /// What is found out about a snapshot when first asked for, and then kept: it does not change.
@@ -33,11 +38,6 @@ struct Found {
 impl Snapshot {
     pub fn book(&self, id: BookId) -> Option<&Arc<Book>> {
         self.books.get(&id)
-    }
-
-    /// What a book is under: authors, categories, publisher.
-    pub fn headings_of(&self, id: BookId) -> Arc<[HeadingId]> {
-        self.under.get(&id).cloned().unwrap_or_default()
     }
 
     pub fn books(&self) -> impl Iterator<Item = &Arc<Book>> {
@@ -79,7 +79,13 @@ impl Snapshot {
     }
 
     pub fn book_of(&self, edition: EditionId) -> Option<&Arc<Book>> {
-        self.editions.get(&edition)
+        self.editions.get(&edition).map(|placed| &placed.book)
+    }
+
+    /// What is offered of an edition, so many copies of which are to be had.
+    pub fn offer(&self, edition: EditionId, available: impl FnOnce() -> u32) -> Option<Offer> {
+        let Placed { book, under } = self.editions.get(&edition)?;
+        Some(Offer::of(book, book.edition(edition)?, available(), Arc::clone(under)))
     }
 
     pub fn edition_by_sku(&self, sku: &Sku) -> Option<EditionId> {
@@ -146,20 +152,19 @@ impl Snapshot {
 
     fn put_book(&mut self, book: Arc<Book>) {
         self.remove_book(book.id);
+        let under: Arc<[HeadingId]> = book.headings().collect();
         for edition in &book.editions {
-            self.editions.insert(edition.id, Arc::clone(&book));
+            self.editions.insert(edition.id, Placed { book: Arc::clone(&book), under: Arc::clone(&under) });
             self.skus.insert(edition.sku.clone(), edition.id);
         }
         for heading in book.headings() {
             *self.uses.entry(heading).or_default() += 1;
         }
-        self.under.insert(book.id, book.headings().collect());
         self.books.insert(book.id, book);
     }
 
     fn remove_book(&mut self, id: BookId) {
         let Some(old) = self.books.remove(&id) else { return };
-        self.under.remove(&id);
         for edition in &old.editions {
             self.editions.remove(&edition.id);
             if self.skus.get(&edition.sku) == Some(&edition.id) {

@@ -32,9 +32,7 @@ pub(crate) struct Shelf {
 
 impl Offers for Shelf {
     fn offer(&self, id: EditionId) -> Option<Offer> {
-        let book = self.snapshot.book_of(id)?;
-        let edition = book.edition(id)?;
-        Some(Offer::of(book, edition, self.catalog.level(id).available(), self.snapshot.headings_of(book.id)))
+        self.snapshot.offer(id, || self.catalog.level(id).available())
     }
 }
 
@@ -42,11 +40,13 @@ impl Shelf {
     /// Which edition somebody wants: the named one, or the only one.
     pub fn edition(&self, product: BookId, variant: Option<EditionId>) -> Result<EditionId, Error> {
         self.freshness.ensure(Freshness::Fresh)?;
-        let book = self.snapshot.book(product).ok_or(Refusal::ProductNotFound)?;
-        match (variant, book.editions.as_slice()) {
-            (Some(id), _) => Ok(book.edition(id).ok_or(Refusal::ProductNotFound)?.id),
-            (None, [only]) => Ok(only.id),
-            (None, _) => Err(Refusal::VariantRequired.into()),
+        if let Some(id) = variant {
+            let book = self.snapshot.book_of(id).filter(|book| book.id == product);
+            return if book.is_some() { Ok(id) } else { Err(Refusal::ProductNotFound.into()) };
+        }
+        match self.snapshot.book(product).ok_or(Refusal::ProductNotFound)?.editions.as_slice() {
+            [only] => Ok(only.id),
+            _ => Err(Refusal::VariantRequired.into()),
         }
     }
 }

@@ -4,17 +4,16 @@ use super::QuotedLine;
 use super::promotion::{Promotion, Selector, Target};
 use crate::catalog::HeadingId;
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What promotions name, numbered. Hashed without chance.
+/// What promotions name, numbered.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Named(HashMap<Selector, usize, BuildHasherDefault<DefaultHasher>>);
+pub(super) struct Named(BTreeMap<Selector, usize>);
 
 impl Named {
     pub fn by<'a>(promotions: impl IntoIterator<Item = &'a Promotion>) -> Self {
-        let mut numbers = HashMap::default();
+        let mut numbers = BTreeMap::new();
         for selector in promotions.into_iter().flat_map(Promotion::targets).flat_map(|target| &target.any) {
             let next = numbers.len();
             numbers.entry(*selector).or_insert(next);
