@@ -22,6 +22,7 @@ mod outbox;
 mod pool;
 mod prices;
 mod queries;
+mod replica;
 mod search;
 mod settings;
 mod stock;
@@ -35,6 +36,7 @@ use crate::copy::Copy;
 use crate::feed::Feed;
 use crate::outbox::Floor;
 use crate::pool::Connections;
+use crate::replica::Replica;
 use app::ports::{PortError, PortErrorKind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -46,8 +48,7 @@ pub struct PgStore(Arc<Open>);
 
 struct Open {
     primary: Connections,
-    /// For reads that may be stale; the primary where there is no replica.
-    replica: Connections,
+    replica: Replica,
     /// Of the outbox.
     floor: Mutex<Floor>,
     copy: Arc<Copy>,
@@ -80,10 +81,9 @@ impl PgStore {
         let config = pool::config(&settings.url, &settings, TargetSessionAttrs::ReadWrite)?;
         prepare_server(&config, &settings).await?;
         let primary = Connections::new(config, &settings)?;
-        let replica = match &settings.read_url {
-            Some(url) => Connections::new(pool::config(url, &settings, TargetSessionAttrs::Any)?, &settings)?,
-            None => primary.clone(),
-        };
+        let patience = settings.for_replica();
+        let own = settings.read_url.as_ref().map(|url| Connections::new(pool::config(url, &patience, TargetSessionAttrs::Any)?, &patience));
+        let replica = Replica::new(primary.clone(), own.transpose()?);
         // A query that does not fit is told here.
         drop(primary.get().await?);
         let copy = Arc::new(Copy::new());
@@ -126,7 +126,7 @@ impl PgStore {
     }
 
     /// For reads that may be stale.
-    fn replica(&self) -> &Connections {
+    fn replica(&self) -> &Replica {
         &self.0.replica
     }
 }
