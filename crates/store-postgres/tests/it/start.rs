@@ -6,6 +6,7 @@ use crate::sql::{connect, number};
 use app::ports::{Ledger, OrderFilter};
 use conformance::fixtures::{START, append, placed, race};
 use domain::ids::OrderId;
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 use store_postgres::{OpenError, PgSettings, PgStore};
@@ -89,6 +90,19 @@ async fn lists_come_from_the_replica_and_decisions_never_do() {
     assert_eq!((history(one).await, history(two).await), (0, 2));
     let there = async |id| store.order(id).await.expect("a store that works").is_some();
     assert_eq!((there(one).await, there(two).await), (true, false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_servers_the_one_that_takes_writes_is_found_past_those_that_do_not_and_those_that_hang() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (primary, other) = (Private::start(&[]), Private::start(&["default_transaction_read_only = on"]));
+    let ports = [silent.local_addr().expect("an address").port(), other.server.port, primary.server.port];
+    let hosts = ports.map(|port| format!("127.0.0.1:{port}")).join(",");
+    let url = format!("postgres://postgres@{hosts}/postgres?target_session_attrs=read-write");
+    let store = PgStore::connect(PgSettings { connect_max: Duration::from_secs(3), ..PgSettings::new(url) }).await.expect("a store");
+    store.commit(append(placed(1, START)), START).await.expect("a store that works");
+    let alone = PgStore::connect(PgSettings::new(primary.server.url("postgres"))).await.expect("a store");
+    assert!(alone.order(OrderId(1)).await.expect("a store that works").is_some());
 }
 
 /// A replica that has an order of its own, which tells who was read.
