@@ -4,25 +4,26 @@
 //! A store that is away is waited for, with the messages in hand: giving them back would use up their deliveries. What can
 //! have no effect, now or later, goes to the dead letters at once, with the reason on it.
 
+use crate::dead::DeadLetters;
 use crate::endpoints::{Endpoints, retry_wait};
 use crate::envelope::Envelope;
-use crate::limits::{DETAIL_MAX, EARLY_PAUSE, MESSAGE_MAX, PREFETCH_MAX, WORKERS_MAX};
-use crate::topology::{declare_inbox, text};
+use crate::limits::{CLOSE_WITHIN, DETAIL_MAX, EARLY_PAUSE, MESSAGE_MAX, PREFETCH_MAX, WORKERS_MAX};
+use crate::topology::declare_inbox;
 use crate::{Error, OpenError, RabbitSettings};
 use app::ports::{PortError, PortErrorKind};
 use app::{App, Incoming, TakenIn};
 use domain::text::Text;
 use futures_util::StreamExt;
+use lapin::Consumer;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Consumer};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use wire::{Json, read};
 
 /// Takes in what is said to the shop, until it is told to stop.
@@ -36,7 +37,9 @@ pub async fn consume(app: Arc<App>, settings: RabbitSettings, mut stop: watch::R
     loop {
         let Err(error) = listen(&app, &settings, &endpoints, &stop, &mut failures).await else { return Ok(()) };
         failures += 1;
-        tracing::warn!(%error, failures, "messages of other systems wait at the broker");
+        if failures.is_power_of_two() {
+            tracing::warn!(%error, failures, "messages of other systems wait at the broker");
+        }
         if !pause(retry_wait(failures), &mut stop).await {
             return Ok(());
         }
@@ -54,12 +57,12 @@ async fn listen(
     let connection = endpoints.connect("inbox").await?;
     let channel = connection.create_channel().await?;
     declare_inbox(&channel, settings).await?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
     channel.basic_qos(PREFETCH_MAX, BasicQosOptions::default()).await?;
     let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
     let consumer = channel.basic_consume(settings.inbox().as_str().into(), "cartwright".into(), options, none).await?;
     *failures = 0;
-    let desk = Desk { app: Arc::clone(app), settings: Arc::clone(settings), channel, stop: stop.clone() };
+    let dead = Arc::new(DeadLetters::new(Endpoints::parse(&settings.urls)?, settings.dead()));
+    let desk = Desk { app: Arc::clone(app), settings: Arc::clone(settings), dead, stop: stop.clone() };
     let (mut workers, mut queues) = (JoinSet::new(), Vec::new());
     for _ in 0..WORKERS_MAX {
         let (sender, queue) = mpsc::unbounded_channel();
@@ -70,7 +73,7 @@ async fn listen(
     // What was begun is finished; the broker gives what was not settled to the next one.
     drop(queues);
     while workers.join_next().await.is_some() {}
-    drop(connection.close(200, "OK".into()).await);
+    drop(timeout(CLOSE_WITHIN, connection.close(200, "OK".into())).await);
     ended
 }
 
@@ -79,7 +82,7 @@ async fn listen(
 struct Desk {
     app: Arc<App>,
     settings: Arc<RabbitSettings>,
-    channel: Channel,
+    dead: Arc<DeadLetters>,
     stop: watch::Receiver<bool>,
 }
 
@@ -91,9 +94,9 @@ struct Arrived {
 }
 
 /// Why a message can have no effect.
-struct Poison {
-    code: String,
-    detail: String,
+pub struct Poison {
+    pub code: String,
+    pub detail: String,
 }
 
 impl Poison {
@@ -139,21 +142,17 @@ impl Desk {
         Ok(())
     }
 
-    /// To the dead letters, with the reason. A crash in between leaves it there twice, which is better than not at all.
+    /// To the dead letters, with the reason. A crash in between leaves it there twice, which is better than not at all. While
+    /// the broker takes nothing it moves the message itself, and the reason is in the log alone.
     async fn bury(&self, delivery: &Delivery, poison: &Poison) -> Result<(), Error> {
-        let mut headers = delivery.properties.headers().clone().unwrap_or_default();
-        headers.insert("x-reason".into(), text(&poison.code));
-        headers.insert("x-detail".into(), text(&poison.detail));
-        let properties = delivery.properties.clone().with_headers(headers);
-        let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let (dead, key) = (self.settings.dead(), delivery.routing_key.clone());
-        let confirm = self.channel.basic_publish(dead.as_str().into(), key, mandatory, &delivery.data, properties).await?.await?;
-        if !confirm.is_ack() || confirm.take_message().is_some() {
-            return Err("the dead letters do not take a message".into());
-        }
+        let taken = self.dead.take(delivery, poison).await?;
         let id = delivery.properties.message_id().as_ref().map(ToString::to_string);
-        tracing::warn!(id, reason = poison.code, "a message went to the dead letters");
-        self.settle(delivery).await
+        tracing::warn!(id, reason = poison.code, detail = (!taken).then_some(&poison.detail), "a message went to the dead letters");
+        if taken {
+            self.settle(delivery).await
+        } else {
+            Ok(delivery.acker.reject(BasicRejectOptions { requeue: false }).await.map(drop)?)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! The client's own recovery is not used. Whoever finds the connection gone drops it, waits a little longer each
 //! time, connects to the next broker of the list, and declares anew everything that must be there.
 
+mod dead;
 mod endpoints;
 mod envelope;
 mod inbox;

@@ -15,6 +15,10 @@ pub const BLOCKED_PAUSE: Duration = Duration::from_millis(20);
 pub const PREFETCH_MAX: u16 = 256;
 /// Messages of different customers that are taken in at once.
 pub const WORKERS_MAX: usize = 16;
+/// How long a dead letter may take before the broker is told to move the message itself.
+pub const BURY_WITHIN: Duration = Duration::from_secs(2);
+/// How long it is waited for that a connection ends in good order.
+pub const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// How often a message that is too early is looked at again.
 pub const EARLY_PAUSE: Duration = Duration::from_millis(100);
 /// Times a message may be given back, by a node that died or lost its connection, before it goes to the dead letters.

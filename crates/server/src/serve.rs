@@ -146,8 +146,8 @@ fn edge(settings: &Settings, dir: &Path, opened: &Opened) -> Result<Arc<Edge>, S
     };
     let keys = Arc::new(issuer(settings, dir)?.keys());
     let mut registry = Registry::default();
-    if let Some(redis) = &opened.redis {
-        caches::register(&mut registry, redis.clone());
+    if let Some(copied) = &opened.copied {
+        caches::register(&mut registry, copied.clone());
     }
     Ok(Edge::new(Arc::clone(&opened.app), keys, Metrics::new(registry), &config))
 }

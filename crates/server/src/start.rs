@@ -1,5 +1,6 @@
 //! From settings to a running application: the only place that names adapters.
 
+use crate::caches::Copied;
 use crate::import;
 use crate::rules::{self, Loaded};
 use crate::settings::{Provider, Settings};
@@ -39,8 +40,8 @@ pub struct Opened {
     pub leases: Arc<dyn Leases>,
     /// Of all nodes together, where there may be several.
     pub limits: Option<Arc<dyn SharedLimits>>,
-    /// Carts and sessions in Redis, where they are.
-    pub redis: Option<RedisStore>,
+    /// What is in engines, and copied here.
+    pub copied: Option<Copied>,
     /// The store in the data directory, unless it is elsewhere.
     pub embedded: Option<EmbeddedStore>,
     /// The built-in payment provider, when it is on.
@@ -58,7 +59,7 @@ struct Kept {
     outboxes: Vec<Arc<dyn Outbox>>,
     leases: Arc<dyn Leases>,
     limits: Option<Arc<dyn SharedLimits>>,
-    redis: Option<RedisStore>,
+    copied: Option<Copied>,
     embedded: Option<EmbeddedStore>,
 }
 
@@ -91,7 +92,7 @@ impl Kept {
             catalog: postgres.clone(),
             prices: postgres.clone(),
             search: postgres.clone(),
-            redis: Some(RedisStore::clone(&redis)),
+            copied: Some(Copied { redis: RedisStore::clone(&redis), postgres: PgStore::clone(&postgres) }),
             outboxes: vec![redis, postgres.clone()],
             leases: postgres,
             limits,
@@ -113,7 +114,7 @@ impl Kept {
             outboxes: vec![store],
             leases: Arc::new(MemoryLeases::default()),
             limits: None,
-            redis: None,
+            copied: None,
             embedded: Some(opened),
         })
     }
@@ -153,7 +154,7 @@ pub async fn open(settings: &Settings, dir: &Path, origin: &str) -> Result<Opene
         search: kept.search,
         leases: kept.leases,
         limits: kept.limits,
-        redis: kept.redis,
+        copied: kept.copied,
         embedded: kept.embedded,
         simulator,
     })

@@ -8,8 +8,9 @@
 use crate::columns::{Id, uint};
 use crate::copy::{Copy, Extent, News};
 use crate::fault::Fault;
+use crate::hosts::Hosts;
 use crate::limits::{ANSWER_SLACK, ASKS_MAX, CATCH_UP_MAX, POLL, READ_ALL_MAX, RECONNECT_AFTER, RECONNECT_AFTER_MAX};
-use crate::{OpenError, PgSettings, pool, queries};
+use crate::{OpenError, PgSettings, queries};
 use domain::catalog::{HeadingId, HeadingKind};
 use domain::ids::{BookId, EditionId};
 use domain::pricing::{RuleId, RuleKey, RuleKind};
@@ -22,8 +23,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::{AsyncMessage, Client, Config, Row};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{AsyncMessage, Client, Row};
 
 /// Asks for reads. The reader ends when nobody can ask any more.
 pub struct Feed {
@@ -40,11 +40,10 @@ impl Feed {
     /// When the first read fails.
     #[expect(clippy::disallowed_methods, reason = "the reader lives as long as the store")]
     pub async fn start(settings: &PgSettings, copy: Arc<Copy>) -> Result<Self, OpenError> {
-        let mut config = pool::config(&settings.url, settings, TargetSessionAttrs::ReadWrite)?;
-        config.application_name("cartwright copy");
+        let hosts = Hosts::new(&settings.url, settings, TargetSessionAttrs::ReadWrite)?.named("cartwright copy");
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let patience = settings.statement_max + ANSWER_SLACK;
-        let reader = Reader { config, tls: pool::connector(settings)?, patience, copy, asked, waiting: Vec::new() };
+        let reader = Reader { hosts, patience, copy, asked, waiting: Vec::new() };
         let line = reader.connect().await?;
         tokio::spawn(reader.run(line));
         Ok(Self { asks })
@@ -59,8 +58,7 @@ impl Feed {
 }
 
 struct Reader {
-    config: Config,
-    tls: MakeRustlsConnect,
+    hosts: Hosts,
     /// How long the answer to a read of what has changed may take.
     patience: Duration,
     copy: Arc<Copy>,
@@ -131,7 +129,7 @@ impl Reader {
 
     /// A connection that has read everything.
     async fn connect(&self) -> Result<Line, Fault> {
-        let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
+        let (client, mut connection) = within(self.patience, async { Ok(self.hosts.connect().await?) }).await?;
         let woken = Arc::new(Notify::new());
         let wake = Arc::clone(&woken);
         #[expect(clippy::disallowed_methods, reason = "it ends with its client")]

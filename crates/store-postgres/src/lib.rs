@@ -2,7 +2,7 @@
 //!
 //! - **SQL** is in `queries/`, one file a query, prepared on every connection at its start (`queries.rs`); the schema is in
 //!   `migrations/` (`migrate.rs`).
-//! - **A call** is one round trip (`pool.rs`): it has a connection of a bounded pool, a time, and an honest error (`fault.rs`).
+//! - **A call** is one round trip (`pool.rs`): it has a connection of a bounded pool, to the server that takes writes (`hosts.rs`), a time, and an honest error (`fault.rs`).
 //! - **Records** are encoded by the `records` crate, byte for byte as in the embedded store; the columns beside
 //!   them are only what queries and preconditions need.
 
@@ -14,6 +14,7 @@ mod commit;
 mod copy;
 mod fault;
 mod feed;
+mod hosts;
 mod leases;
 mod ledger;
 mod limits;
@@ -22,6 +23,7 @@ mod outbox;
 mod pool;
 mod prices;
 mod queries;
+mod replica;
 mod search;
 mod settings;
 mod stock;
@@ -33,8 +35,10 @@ pub use verify::{Verified, VerifyError};
 
 use crate::copy::Copy;
 use crate::feed::Feed;
+use crate::hosts::Hosts;
 use crate::outbox::Floor;
 use crate::pool::Connections;
+use crate::replica::Replica;
 use app::ports::{PortError, PortErrorKind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -46,8 +50,7 @@ pub struct PgStore(Arc<Open>);
 
 struct Open {
     primary: Connections,
-    /// For reads that may be stale; the primary where there is no replica.
-    replica: Connections,
+    replica: Replica,
     /// Of the outbox.
     floor: Mutex<Floor>,
     copy: Arc<Copy>,
@@ -77,13 +80,13 @@ impl From<tokio_postgres::Error> for OpenError {
 impl PgStore {
     /// Connects, brings the schema to this version's format, and prepares every query.
     pub async fn connect(settings: PgSettings) -> Result<Self, OpenError> {
-        let config = pool::config(&settings.url, &settings, TargetSessionAttrs::ReadWrite)?;
-        prepare_server(&config, &settings).await?;
-        let primary = Connections::new(config, &settings)?;
-        let replica = match &settings.read_url {
-            Some(url) => Connections::new(pool::config(url, &settings, TargetSessionAttrs::Any)?, &settings)?,
-            None => primary.clone(),
-        };
+        let hosts = Hosts::new(&settings.url, &settings, TargetSessionAttrs::ReadWrite)?;
+        prepare_server(&hosts, &settings).await?;
+        let primary = Connections::new(hosts, &settings);
+        let patience = settings.for_replica();
+        let own = settings.read_url.as_ref().map(|url| Hosts::new(url, &patience, TargetSessionAttrs::Any)).transpose()?;
+        let own = own.map(|hosts| Connections::new(hosts, &patience));
+        let replica = Replica::new(primary.clone(), own);
         // A query that does not fit is told here.
         drop(primary.get().await?);
         let copy = Arc::new(Copy::new());
@@ -126,7 +129,7 @@ impl PgStore {
     }
 
     /// For reads that may be stale.
-    fn replica(&self) -> &Connections {
+    fn replica(&self) -> &Replica {
         &self.0.replica
     }
 }
@@ -138,8 +141,8 @@ impl std::fmt::Debug for PgStore {
 }
 
 /// What is done once, on a connection of its own, before any other.
-async fn prepare_server(config: &tokio_postgres::Config, settings: &PgSettings) -> Result<(), OpenError> {
-    let (mut client, connection) = config.connect(pool::connector(settings)?).await?;
+async fn prepare_server(hosts: &Hosts, settings: &PgSettings) -> Result<(), OpenError> {
+    let (mut client, connection) = hosts.connect().await?;
     let work = async {
         let forgotten = client.query(queries::store::durability, &[]).await?;
         if !forgotten.is_empty() && !settings.forgetful_allowed {

@@ -34,6 +34,10 @@ pub const RESOLVE_AFTER: Duration = Duration::from_millis(20);
 pub const RESOLVE_EVERY: Duration = Duration::from_secs(1);
 /// A read is tried once more on another connection when its own turns out to be broken: a server that was restarted breaks all.
 pub const READ_TRIES_MAX: usize = 3;
+/// How long it may take to connect to a replica, and how long it may work on a statement: then the primary is asked.
+pub const REPLICA_MAX: Duration = Duration::from_secs(1);
+/// How long a replica that has failed is left alone, before one read tries it.
+pub const REPLICA_PAUSE: Duration = Duration::from_secs(3);
 /// Ids of commits that are forgotten at a time: there are more of them than of answers.
 pub const COMMITS_FORGOTTEN_MAX: i64 = 10_000;
 /// How often the copy in memory is compared with what other nodes have committed, if nobody says that there is something:

@@ -1,16 +1,15 @@
-//! The connections to one server: few, each with its patience set and every query prepared.
+//! The connections to one server: few, and each with every query prepared.
 
 use crate::fault::Fault;
-use crate::limits::{ANSWER_SLACK, IDLE_IN_TRANSACTION_MAX, KEEPALIVE_IDLE, READ_TRIES_MAX, RETRY_AFTER, TRIES_MAX};
-use crate::{OpenError, PgSettings, queries, tls};
+use crate::hosts::Hosts;
+use crate::limits::{ANSWER_SLACK, READ_TRIES_MAX, RETRY_AFTER, TRIES_MAX};
+use crate::{PgSettings, queries};
 use backon::{ExponentialBuilder, Retryable};
 use deadpool_postgres::{ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use futures_util::future::try_join_all;
 use std::time::Duration;
-use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Config, Row};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -24,32 +23,10 @@ pub struct Connections {
     pub resolve_max: Duration,
 }
 
-/// What every connection has: its name, its patience, a way to find out that nobody is there any more.
-pub fn config(url: &str, settings: &PgSettings, attrs: TargetSessionAttrs) -> Result<Config, OpenError> {
-    let mut config: Config = url.parse()?;
-    let patience = [
-        ("statement_timeout", settings.statement_max),
-        ("lock_timeout", settings.lock_max),
-        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MAX),
-    ];
-    let patience = patience.map(|(name, max)| format!("-c {name}={}", max.as_millis())).join(" ");
-    let options = config.get_options().map_or_else(|| patience.clone(), |own| format!("{patience} {own}"));
-    if config.get_application_name().is_none() {
-        config.application_name("cartwright");
-    }
-    config
-        .options(options)
-        .connect_timeout(settings.connect_max)
-        .keepalives_idle(KEEPALIVE_IDLE)
-        .tcp_user_timeout(settings.statement_max + ANSWER_SLACK)
-        .target_session_attrs(attrs);
-    Ok(config)
-}
-
 impl Connections {
-    pub fn new(config: Config, settings: &PgSettings) -> Result<Self, OpenError> {
-        let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(config, connector(settings)?, manager);
+    pub fn new(hosts: Hosts, settings: &PgSettings) -> Self {
+        let fast = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_connect(hosts.any().clone(), hosts, fast);
         let timeouts = Timeouts { wait: Some(settings.wait_max), create: Some(settings.connect_max), recycle: Some(settings.connect_max) };
         let prepare = Hook::async_fn(|client: &mut ClientWrapper, _| Box::pin(prepare(client)));
         let pool = Pool::builder(manager)
@@ -59,7 +36,7 @@ impl Connections {
             .post_create(prepare)
             .build()
             .expect("invariant: there is a runtime for the timeouts");
-        Ok(Self { pool, patience: settings.statement_max + ANSWER_SLACK, resolve_max: settings.resolve_max })
+        Self { pool, patience: settings.statement_max + ANSWER_SLACK, resolve_max: settings.resolve_max }
     }
 
     pub async fn get(&self) -> Result<Object, Fault> {
@@ -113,10 +90,6 @@ impl Connections {
     pub async fn answer<T>(&self, asked: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         tokio::time::timeout(self.patience, asked).await.unwrap_or(Err(Fault::Silent))
     }
-}
-
-pub fn connector(settings: &PgSettings) -> Result<MakeRustlsConnect, OpenError> {
-    tls::connector(settings.root_certificates.as_deref())
 }
 
 fn tries(max: usize) -> ExponentialBuilder {

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct PgSettings {
     /// `postgres://user:password@host[,host]/database?sslmode=require`. Of several hosts the one that takes writes is used.
     pub url: String,
-    /// A replica, for reads that may be stale. Decisions never read there.
+    /// A replica, for reads that may be stale; while it is away, the primary has them. Decisions never read there.
     pub read_url: Option<String>,
     /// Whom to trust besides the system's certificates: a PEM file.
     pub root_certificates: Option<PathBuf>,
@@ -39,6 +39,12 @@ impl PgSettings {
             resolve_max: limits::RESOLVE_MAX,
             forgetful_allowed: false,
         }
+    }
+
+    /// Nobody waits long for a replica, since the primary has the same.
+    pub(crate) fn for_replica(&self) -> Self {
+        let short = |own: Duration| own.min(limits::REPLICA_MAX);
+        Self { connect_max: short(self.connect_max), statement_max: short(self.statement_max), ..self.clone() }
     }
 }
 

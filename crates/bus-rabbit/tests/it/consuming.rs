@@ -48,17 +48,26 @@ impl Shop {
         place.declare_other(&channel).await;
         let urls = proxy.map_or_else(|| place.settings.urls.clone(), |proxy| vec![url(proxy.address)]);
         let settings = RabbitSettings { urls, ..place.settings.clone() };
-        let stop = watch::Sender::new(false);
-        let mut consumers = JoinSet::new();
-        let (listener, stopped) = (Arc::clone(&app), stop.subscribe());
-        consumers.spawn(async move { consume(listener, settings, stopped).await.expect("settings that can work") });
-        let shop = Self { app, bus, away, channel, _connection: connection, stop, consumers, place };
+        let (stop, consumers) = (watch::Sender::new(false), JoinSet::new());
+        let mut shop = Self { app, bus, away, channel, _connection: connection, stop, consumers, place };
+        shop.listen(settings);
         // Whoever sends before the inbox is there is told so: nothing is lost that way either.
         while !shop.try_send(&shop.place.name("commands"), "x", BasicProperties::default(), "{}").await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(shop.dead(1).await, ["ENVELOPE_INVALID"]);
         shop
+    }
+
+    fn listen(&mut self, settings: RabbitSettings) {
+        let (listener, stopped) = (Arc::clone(&self.app), self.stop.subscribe());
+        self.consumers.spawn(async move { consume(listener, settings, stopped).await.expect("settings that can work") });
+    }
+
+    async fn stop_listening(&mut self) {
+        self.stop.send_replace(true);
+        while self.consumers.join_next().await.is_some() {}
+        self.stop.send_replace(false);
     }
 
     /// Whether the message found its queue.
@@ -114,8 +123,7 @@ impl Shop {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        self.stop.send_replace(true);
-        while self.consumers.join_next().await.is_some() {}
+        self.stop_listening().await;
         for queue in ["inbox", "dead"] {
             assert_eq!(self.waiting_in(queue).await, 0, "{queue}");
         }
@@ -347,4 +355,26 @@ impl Carts for Away {
     async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<Arc<Cart>>, PortError> {
         self.there()?.expired(now, limit).await
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_without_memory_to_spare_moves_dead_letters_itself_and_the_others_are_taken_in() {
+    let mut shop = Shop::through(None, Place::private()).await;
+    shop.stop_listening().await;
+    for n in 0..20 {
+        shop.command("cart.create", &format!("poison {n}"), None, "{").await;
+    }
+    shop.command("cart.create", "good", None, &body("alice", "")).await;
+    let memory = |shop: &Shop, of: &str| shop.place.own.as_ref().expect("a private broker").control(&["set_vm_memory_high_watermark", of]);
+    memory(&shop, "0.000001");
+    let settings = shop.place.settings.clone();
+    shop.listen(settings);
+    shop.becomes("alice", Some(vec![])).await;
+    let channel = shop.place.connection().await.create_channel().await.expect("a channel");
+    assert_eq!(shop.place.in_queue(&channel, "dead", 20).await.len(), 20);
+    memory(&shop, "0.9");
+    shop.command("cart.create", "poison", None, "{").await;
+    // With their reasons again; what the broker had not read yet is there a second time.
+    while shop.place.in_queue(&channel, "dead", 1).await[0].0.message_id().as_ref().is_none_or(|id| id.as_str() != "poison") {}
+    shop.end().await;
 }

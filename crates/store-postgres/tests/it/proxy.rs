@@ -1,6 +1,7 @@
 //! A network between the store and its server that breaks where a test says.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -22,6 +23,8 @@ struct Plan {
     /// Nobody gets through any more.
     down: bool,
     cuts: u32,
+    /// Nothing is carried for now.
+    held: bool,
 }
 
 /// Ends with all its connections when it is dropped.
@@ -53,6 +56,11 @@ impl Proxy {
         self.plan.lock().expect("no panic").down = true;
     }
 
+    /// Carries nothing, or goes on.
+    pub fn hold(&self, held: bool) {
+        self.plan.lock().expect("no panic").held = held;
+    }
+
     pub fn cuts(&self) -> u32 {
         self.plan.lock().expect("no panic").cuts
     }
@@ -78,6 +86,7 @@ async fn carry(mut client: TcpStream, server: u16, plan: Arc<Mutex<Plan>>) {
         tokio::select! {
             read = client.read(&mut out) => {
                 let Ok(n @ 1..) = read else { return };
+                released(&plan).await;
                 let cut = planned(&plan, &out[..n]);
                 if cut == Some(Cut::Before) { return }
                 if server.write_all(&out[..n]).await.is_err() { return }
@@ -97,6 +106,12 @@ async fn carry(mut client: TcpStream, server: u16, plan: Arc<Mutex<Plan>>) {
                 if client.write_all(&back[..n]).await.is_err() { return }
             }
         }
+    }
+}
+
+async fn released(plan: &Mutex<Plan>) {
+    while plan.lock().expect("no panic").held {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

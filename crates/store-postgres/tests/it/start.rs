@@ -1,11 +1,14 @@
 //! What happens before the first call.
 
+use crate::proxy::Proxy;
 use crate::servers::{Database, Private};
 use crate::sql::{connect, number};
 use app::ports::{Ledger, OrderFilter};
 use conformance::fixtures::{START, append, placed, race};
 use domain::ids::OrderId;
+use std::net::TcpListener;
 use std::process::Command;
+use std::time::Duration;
 use store_postgres::{OpenError, PgSettings, PgStore};
 use tempfile::TempDir;
 
@@ -87,6 +90,68 @@ async fn lists_come_from_the_replica_and_decisions_never_do() {
     assert_eq!((history(one).await, history(two).await), (0, 2));
     let there = async |id| store.order(id).await.expect("a store that works").is_some();
     assert_eq!((there(one).await, there(two).await), (true, false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_servers_the_one_that_takes_writes_is_found_past_those_that_do_not_and_those_that_hang() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (primary, other) = (Private::start(&[]), Private::start(&["default_transaction_read_only = on"]));
+    let ports = [silent.local_addr().expect("an address").port(), other.server.port, primary.server.port];
+    let hosts = ports.map(|port| format!("127.0.0.1:{port}")).join(",");
+    let url = format!("postgres://postgres@{hosts}/postgres?target_session_attrs=read-write");
+    let store = PgStore::connect(PgSettings { connect_max: Duration::from_secs(3), ..PgSettings::new(url) }).await.expect("a store");
+    store.commit(append(placed(1, START)), START).await.expect("a store that works");
+    let alone = PgStore::connect(PgSettings::new(primary.server.url("postgres"))).await.expect("a store");
+    assert!(alone.order(OrderId(1)).await.expect("a store that works").is_some());
+}
+
+/// A replica that has an order of its own, which tells who was read.
+async fn with_replica(port: u16, primary: &Database, replica: &Private) -> PgStore {
+    let behind = PgStore::connect(PgSettings::new(replica.server.url("postgres"))).await.expect("a store");
+    behind.commit(append(placed(2, START)), START).await.expect("a store that works");
+    let read_url = replica.server.url("postgres").replace(&replica.server.port.to_string(), &port.to_string());
+    let store = PgStore::connect(PgSettings { read_url: Some(read_url), ..settings(primary) }).await.expect("a store");
+    store.commit(append(placed(1, START)), START).await.expect("a store that works");
+    store
+}
+
+async fn listed(store: &PgStore) -> Vec<OrderId> {
+    store.orders(&OrderFilter::default(), 10).await.expect("lists never fail for want of a replica").iter().map(|o| o.id).collect()
+}
+
+async fn listed_again(store: &PgStore, expected: OrderId) {
+    let read = async { while listed(store).await != [expected] {} };
+    tokio::time::timeout(Duration::from_secs(60), read).await.expect("it is read again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_replica_is_away_lists_come_from_the_primary() {
+    let (primary, replica) = (Database::fresh(), Private::start(&[]));
+    let store = with_replica(replica.server.port, &primary, &replica).await;
+    let [one, two] = [OrderId(1), OrderId(2)];
+    assert_eq!(listed(&store).await, [two]);
+    replica.server.stop("immediate");
+    for _ in 0..3 {
+        assert_eq!(listed(&store).await, [one]);
+        assert_eq!(store.order_events(one).await.expect("a history").len(), 2);
+    }
+    replica.server.start();
+    listed_again(&store, two).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_replica_is_silent_lists_come_from_the_primary() {
+    let (primary, replica) = (Database::fresh(), Private::start(&[]));
+    let proxy = Proxy::start(replica.server.port).await;
+    let store = with_replica(proxy.port, &primary, &replica).await;
+    let [one, two] = [OrderId(1), OrderId(2)];
+    assert_eq!(listed(&store).await, [two]);
+    proxy.hold(true);
+    for _ in 0..3 {
+        assert_eq!(listed(&store).await, [one]);
+    }
+    proxy.hold(false);
+    listed_again(&store, two).await;
 }
 
 /// A certificate for this address, signed by itself, and the server that has it.
