@@ -13,6 +13,9 @@ pub trait Model {
     /// The state after an operation; none when it could not have been answered like that. What has no answer
     /// could have been answered anyhow.
     fn step(state: &Self::State, operation: &Self::Operation) -> Option<Self::State>;
+
+    /// Whether it changes nothing, whatever the state.
+    fn is_read(operation: &Self::Operation) -> bool;
 }
 
 /// An operation as its client saw it, in nanoseconds of one clock.
@@ -51,13 +54,19 @@ pub fn check<M: Model>(start: M::State, history: &mut [Seen<M::Operation>]) -> V
     }
 }
 
+fn done_too(mut done: Done, n: usize) -> Done {
+    done[n / 64] |= 1 << (n % 64);
+    done
+}
+
 struct Search<'a, M: Model> {
     history: &'a [Seen<M::Operation>],
     tried: HashSet<(Done, M::State)>,
 }
 
 impl<M: Model> Search<'_, M> {
-    /// Whether what is not done yet can follow. What has no answer need not happen at all.
+    /// Whether what is not done yet can follow. What has no answer need not happen at all. A read that is explained
+    /// here is done at once: wherever else it could be, nothing after it would be different.
     fn goes_on(&mut self, done: Done, state: M::State) -> bool {
         let left = |n: &usize| done[n / 64] & (1 << (n % 64)) == 0;
         let open: Vec<usize> = (0..self.history.len()).filter(left).collect();
@@ -65,10 +74,15 @@ impl<M: Model> Search<'_, M> {
         let Some(first_answer) = open.iter().filter_map(|n| self.history[*n].answered).min() else { return true };
         let next = open.into_iter().take_while(|n| self.history[*n].called < first_answer);
         let (known, unknown): (Vec<_>, Vec<_>) = next.partition(|n| self.history[*n].answered.is_some());
+        let explained = |operation: &M::Operation| M::is_read(operation) && M::step(&state, operation).is_some();
+        let reads: Vec<usize> = known.iter().copied().filter(|n| explained(&self.history[*n].operation)).collect();
+        if !reads.is_empty() {
+            return self.goes_on(reads.into_iter().fold(done, done_too), state);
+        }
+        let unknown = unknown.into_iter().filter(|n| !M::is_read(&self.history[*n].operation));
         for n in known.into_iter().chain(unknown) {
             let Some(after) = M::step(&state, &self.history[n].operation) else { continue };
-            let mut with = done;
-            with[n / 64] |= 1 << (n % 64);
+            let with = done_too(done, n);
             if self.tried.len() < TRIED_MAX && self.tried.insert((with, after.clone())) && self.goes_on(with, after) {
                 return true;
             }
@@ -106,6 +120,10 @@ impl Model for CartModel {
         };
         saw.is_none_or(|saw| saw == after).then_some(after)
     }
+
+    fn is_read(operation: &CartOperation) -> bool {
+        matches!(operation, CartOperation::Read { .. })
+    }
 }
 
 /// How many copies of an edition can be bought.
@@ -136,6 +154,10 @@ impl Model for StockModel {
             StockOperation::Read { saw } => (*state, saw.is_none_or(|saw| saw == *state)),
         };
         as_seen.then_some(after)
+    }
+
+    fn is_read(operation: &StockOperation) -> bool {
+        matches!(operation, StockOperation::Read { .. })
     }
 }
 
@@ -175,6 +197,10 @@ impl Model for OrderModel {
             OrderOperation::Change { saw, .. } => (state.as_str(), saw.as_ref().is_none_or(|saw| *saw == Change::Refused(state.clone()))),
         };
         as_seen.then(|| after.to_owned())
+    }
+
+    fn is_read(operation: &OrderOperation) -> bool {
+        matches!(operation, OrderOperation::Read { .. })
     }
 }
 

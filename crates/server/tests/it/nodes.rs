@@ -1,6 +1,6 @@
 //! A node of three dies at a place of a purchase, and the client asks another one: one order, one charge, nothing held.
 
-use crate::scale::{engines, try_start_with};
+use crate::scale::{engines, try_start};
 use crate::shop::{Client, binary, dir};
 use hyper::Method;
 use serde_json::{Value, json};
@@ -50,10 +50,12 @@ async fn at_scale_a_node_that_dies_anywhere_in_a_purchase_leaves_one_order_at_th
         let dir = dir();
         let first = [("FAIL_POINT", place)];
         let quiet = [("CARTWRIGHT_DEMO_CATALOG", "false")];
-        let mut shop = tokio::task::block_in_place(|| try_start_with(engines(), &binary(), dir.path(), &quiet, &first)).expect("ready");
-        let admin = shop.admin(dir.path()).at(&shop.node(1));
+        let mut shop = tokio::task::block_in_place(|| try_start(engines(), &binary(), dir.path(), &quiet)).expect("ready");
+        shop.kill_node(0);
+        tokio::task::block_in_place(|| shop.start_node(0, &first)).expect("ready");
+        let admin = shop.admin(dir.path()).at(&shop.nodes()[1]);
         let (book, edition) = admin.new_book("NODES", 1000, 10).await;
-        let (customer, node) = (shop.customer(dir.path(), "alice"), shop.node(0));
+        let (customer, node) = (shop.customer(dir.path(), "alice"), shop.nodes()[0].clone());
         let item = json!({ "items": [{ "productId": book, "quantity": 1 }] });
         let cart = ask(&customer, &node, Method::POST, "/cart", "cart", &item).await;
         let details = json!({ "email": "ada@example.com", "shippingAddress": crate::shop::address() });

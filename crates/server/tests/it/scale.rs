@@ -157,40 +157,49 @@ pub fn variables(engines: &Engines, dir: &Path) -> Vec<(String, String)> {
     .into()
 }
 
-/// Starts a payment provider, three nodes, and what shares requests out to them.
-pub fn try_start(engines: &Engines, binary: &Path, dir: &Path, more: &[(&str, &str)]) -> Result<Shop, String> {
-    try_start_with(engines, binary, dir, more, &[])
+/// How the nodes of one store are started, and started again.
+pub struct Recipe {
+    binary: PathBuf,
+    dir: PathBuf,
+    variables: Vec<(String, String)>,
 }
 
-/// The same, with something that only the first node is told.
-pub fn try_start_with(engines: &Engines, binary: &Path, dir: &Path, more: &[(&str, &str)], first: &[(&str, &str)]) -> Result<Shop, String> {
-    let ledger = dir.join("payment-simulator.jsonl");
-    let provider = Provider::start("127.0.0.1:0", &["payment-simulator", "--ledger", ledger.to_str().expect("text")]);
-    let shared = variables(engines, dir);
-    let start = |n: usize| -> Result<(Child, SocketAddr), String> {
-        let mut node = Command::new(binary)
+impl Recipe {
+    /// Starts a node there and waits until it is ready; `only` is what it alone is told.
+    pub fn start(&self, n: usize, listen: SocketAddr, only: &[(&str, &str)]) -> Result<(Child, SocketAddr), String> {
+        let mut node = Command::new(&self.binary)
             .env_clear()
-            .args(["--data-dir".as_ref(), dir.join(format!("node-{n}")).as_os_str()])
-            .args(["--listen", "127.0.0.1:0", "--log", "json"])
-            .env("CARTWRIGHT_RATE_LIMITS__ENABLED", "false")
-            .envs(shared.iter().map(|(key, value)| (key, value)))
-            .env("CARTWRIGHT_PAYMENTS__URL", provider.url())
+            .args(["--data-dir".as_ref(), self.dir.join(format!("node-{n}")).as_os_str()])
+            .args(["--listen", &listen.to_string(), "--log", "json"])
             .env("CARTWRIGHT_NODE", format!("node-{n}"))
-            .envs(more.iter().copied())
-            .envs(first.iter().copied().filter(|_| n == 1))
+            .envs(self.variables.iter().map(|(key, value)| (key, value)))
+            .envs(only.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
         ready(&mut node).map(|listen| (node, listen))
-    };
+    }
+}
+
+/// Starts a payment provider, three nodes, and what shares requests out to them.
+pub fn try_start(engines: &Engines, binary: &Path, dir: &Path, more: &[(&str, &str)]) -> Result<Shop, String> {
+    let ledger = dir.join("payment-simulator.jsonl");
+    let provider = Provider::start("127.0.0.1:0", &["payment-simulator", "--ledger", ledger.to_str().expect("text")]);
+    let mut all = variables(engines, dir);
+    all.push(("CARTWRIGHT_RATE_LIMITS__ENABLED".to_owned(), "false".to_owned()));
+    all.push(("CARTWRIGHT_PAYMENTS__URL".to_owned(), provider.url()));
+    all.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    let recipe = Recipe { binary: binary.to_owned(), dir: dir.to_owned(), variables: all };
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let started: Vec<_> = thread::scope(|scope| {
-        let starts: Vec<_> = (1..=NODES).map(|n| scope.spawn(move || start(n))).collect();
+        let recipe = &recipe;
+        let starts: Vec<_> = (0..NODES).map(|n| scope.spawn(move || recipe.start(n, anywhere, &[]))).collect();
         starts.into_iter().map(|start| start.join().expect("no panic")).collect::<Result<_, _>>()
     })?;
     let (nodes, listen): (Vec<_>, Vec<_>) = started.into_iter().unzip();
     let (balancer, address) = balance(dir, &listen);
-    Ok(Shop::of(nodes, listen, address, vec![Box::new(provider), Box::new(Ended(balancer))]))
+    Ok(Shop::of(nodes, listen, address, recipe, vec![Box::new(provider), Box::new(Ended(balancer))]))
 }
 
 /// A process that ends when this is dropped.

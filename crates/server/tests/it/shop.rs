@@ -1,5 +1,6 @@
 //! A running store and its clients.
 
+use crate::scale::Recipe;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Method, Request};
@@ -22,6 +23,8 @@ pub struct Shop {
     pub listen: SocketAddr,
     /// Where each node does.
     addresses: Vec<SocketAddr>,
+    /// How they are started, where there are several.
+    recipe: Option<Recipe>,
     _beside: Vec<Box<dyn Any + Send + Sync>>,
 }
 
@@ -62,16 +65,36 @@ impl Shop {
             .spawn()
             .expect("the binary starts");
         let listen = ready(&mut child)?;
-        Ok(Self::of(vec![child], vec![listen], listen, vec![]))
+        Ok(Self { nodes: vec![child], listen, addresses: vec![listen], recipe: None, _beside: vec![] })
     }
 
-    pub fn of(nodes: Vec<Child>, addresses: Vec<SocketAddr>, listen: SocketAddr, beside: Vec<Box<dyn Any + Send + Sync>>) -> Self {
-        Self { nodes, listen, addresses, _beside: beside }
+    /// Nodes that are started by a recipe, and what stands beside them.
+    pub fn of(
+        nodes: Vec<Child>,
+        addresses: Vec<SocketAddr>,
+        listen: SocketAddr,
+        recipe: Recipe,
+        beside: Vec<Box<dyn Any + Send + Sync>>,
+    ) -> Self {
+        Self { nodes, listen, addresses, recipe: Some(recipe), _beside: beside }
     }
 
-    /// One of the nodes, past what shares requests out.
-    pub fn node(&self, n: usize) -> String {
-        self.addresses[n].to_string()
+    /// One node is gone, as with a power switch.
+    pub fn kill_node(&mut self, n: usize) {
+        self.nodes[n].kill().expect("killed");
+        self.nodes[n].wait().expect("ended");
+    }
+
+    /// A node that has ended is there again, where it was; `only` is what it alone is told.
+    pub fn start_node(&mut self, n: usize, only: &[(&str, &str)]) -> Result<(), String> {
+        let recipe = self.recipe.as_ref().expect("there are several");
+        (self.nodes[n], _) = recipe.start(n, self.addresses[n], only)?;
+        Ok(())
+    }
+
+    /// Each of the nodes, past what shares requests out.
+    pub fn nodes(&self) -> Vec<String> {
+        self.addresses.iter().map(SocketAddr::to_string).collect()
     }
 
     /// As a power switch would, but for the page cache.
