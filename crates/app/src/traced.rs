@@ -12,8 +12,8 @@ tokio::task_local! {
 }
 
 /// Does work that belongs to a trace, if it belongs to one: the events it causes and the calls it makes carry it.
-pub async fn traced<F: Future>(trace: Option<TraceContext>, work: F) -> F::Output {
-    TRACE.scope(trace, work).await
+pub fn traced<F: Future>(trace: Option<TraceContext>, work: F) -> impl Future<Output = F::Output> {
+    TRACE.scope(trace, work)
 }
 
 /// The trace that what is being done belongs to.
@@ -30,8 +30,8 @@ pub(crate) fn mark(events: &mut [Outgoing], trace: Option<&TraceContext>) {
 
 impl App {
     /// Commits what belongs to the present trace.
-    pub(crate) async fn commit(&self, mut change: Change, now: Timestamp) -> Result<Committed, PortError> {
+    pub(crate) fn commit(&self, mut change: Change, now: Timestamp) -> impl Future<Output = Result<Committed, PortError>> + Send {
         mark(&mut change.outbox, trace().as_ref());
-        self.ports.ledger.commit(change, now).await
+        self.ports.ledger.commit(change, now)
     }
 }

@@ -62,7 +62,7 @@ async fn listen(
     let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
     let consumer = channel.basic_consume(settings.inbox().as_str().into(), "cartwright".into(), options, none).await?;
     *failures = 0;
-    let dead = Arc::new(DeadLetters::new(Endpoints::parse(&settings.urls)?, settings.dead()));
+    let dead = Arc::new(DeadLetters::new(Endpoints::of(settings)?, settings.dead()));
     let desk = Desk { app: Arc::clone(app), settings: Arc::clone(settings), dead, stop: stop.clone() };
     let (mut workers, mut queues) = (JoinSet::new(), Vec::new());
     for _ in 0..WORKERS_MAX {

@@ -177,7 +177,7 @@ mod tests {
             let context = context(&map);
             assert_eq!(context.as_ref().map(TraceContext::state), expected, "{headers:?}");
             let names = Names::of(&map);
-            assert_eq!(&names.trace_id[..] == &parent.as_bytes()[3..35], expected.is_some(), "{headers:?}");
+            assert_eq!(names.trace_id[..] == parent.as_bytes()[3..35], expected.is_some(), "{headers:?}");
         }
     }
 }
