@@ -1,7 +1,7 @@
 //! How many saves a second one node makes, and how many `redis-benchmark` reaches with the same function, as many
-//! connections in flight and the same `appendfsync`:
+//! at once and the same `appendfsync`:
 //!
-//! `cargo run --release -p store-redis --example save_rate -- everysec`
+//! `cargo run --release -p store-redis --example save_rate -- everysec 50`
 
 use app::ports::{Carts, Saved};
 use conformance::fixtures::{START, add, at, cart_of, changed, guest, save_cart};
@@ -14,7 +14,6 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-const IN_FLIGHT: u32 = 50;
 const SECONDS: u64 = 8;
 
 struct Server {
@@ -79,7 +78,7 @@ async fn shop(store: RedisStore, n: u128, until: Instant) -> u64 {
 }
 
 /// The same save by `redis-benchmark`: one item and the head of a cart that is there, one event.
-async fn benchmark(port: u16) -> String {
+async fn benchmark(port: u16, at_once: u32) -> String {
     let url = format!("redis://127.0.0.1:{port}");
     let mut connection = redis::Client::open(url).expect("an address").get_multiplexed_async_connection().await.expect("a connection");
     let libraries: Vec<Vec<redis::Value>> = cmd("FUNCTION").arg("LIST").query_async(&mut connection).await.expect("libraries");
@@ -123,7 +122,7 @@ async fn benchmark(port: u16) -> String {
     seed.arg(&function).arg(5).arg(&keys).arg(&arguments("firstone", "0", ""));
     let () = seed.query_async(&mut connection).await.expect("a cart to begin with");
     let ran = Command::new("redis-benchmark")
-        .args(["-p", &port.to_string(), "-c", &IN_FLIGHT.to_string(), "-n", "200000", "-r", "1000000000", "-q", "FCALL", &function, "5"])
+        .args(["-p", &port.to_string(), "-c", &at_once.to_string(), "-n", "200000", "-r", "1000000000", "-q", "FCALL", &function, "5"])
         .args(&keys)
         .args(arguments("__rand_int__", "*", "BASEBASE"))
         .output()
@@ -136,14 +135,16 @@ async fn benchmark(port: u16) -> String {
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "a measurement that is run by hand")]
 async fn main() {
-    let appendfsync = std::env::args().nth(1).unwrap_or_else(|| "everysec".to_owned());
+    let mut arguments = std::env::args().skip(1);
+    let appendfsync = arguments.next().unwrap_or_else(|| "everysec".to_owned());
+    let at_once = arguments.next().map_or(50, |n| n.parse().expect("how many at once"));
     let server = start(&appendfsync).await;
     let settings = RedisSettings { urls: vec![format!("redis://127.0.0.1:{}", server.port)], ..RedisSettings::default() };
     let store = RedisStore::connect(settings).await.expect("a store");
     let until = Instant::now() + Duration::from_secs(SECONDS);
-    let shoppers: JoinSet<u64> = (1..=IN_FLIGHT).map(|n| shop(store.clone(), n.into(), until)).collect();
+    let shoppers: JoinSet<u64> = (1..=at_once).map(|n| shop(store.clone(), n.into(), until)).collect();
     let saves: u64 = shoppers.join_all().await.into_iter().sum();
-    println!("appendfsync {appendfsync}, {IN_FLIGHT} in flight");
+    println!("appendfsync {appendfsync}, {at_once} at once");
     println!("store-redis:     {} saves per second", saves / SECONDS);
-    println!("redis-benchmark: {}", benchmark(server.port).await);
+    println!("redis-benchmark: {}", benchmark(server.port, at_once).await);
 }
