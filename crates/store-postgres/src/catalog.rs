@@ -118,7 +118,7 @@ impl Write for Saving {
     const QUERY: &str = queries::catalog::save;
     type Outcome = (CatalogSaved, Levels);
 
-    fn parameters<'a>(&'a self, _: &'a bool) -> Vec<&'a (dyn ToSql + Sync)> {
+    fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
         lent(&self.parameters).collect()
     }
 
@@ -126,11 +126,11 @@ impl Write for Saving {
         (CatalogSaved::Done, Levels::new())
     }
 
-    fn outcome(&self, row: &Row) -> Result<Option<Self::Outcome>, Fault> {
+    fn outcome(&self, row: &Row) -> Result<Self::Outcome, Fault> {
         let saved = match row.try_get::<_, Option<&str>>("outcome")? {
             None => {
                 let levels: Option<Vec<i64>> = row.try_get("levels")?;
-                return Ok(Some((CatalogSaved::Done, self.stock.levels(&levels.unwrap_or_default()))));
+                return Ok((CatalogSaved::Done, self.stock.levels(&levels.unwrap_or_default())));
             }
             Some("answered") => CatalogSaved::Answered(answers::first(self.answer.as_ref(), row)?),
             Some("conflict") => CatalogSaved::Conflict,
@@ -145,7 +145,7 @@ impl Write for Saving {
             }
             Some(other) => return Err(Fault::Unheard(other.to_owned())),
         };
-        Ok(Some((saved, Levels::new())))
+        Ok((saved, Levels::new()))
     }
 }
 

@@ -1,4 +1,6 @@
-//! A change as the database's `commit_change` takes it, its records made where the caller is; and what comes of it.
+//! A change as the database's functions take it, its records made where the caller is; and what comes of it.
+//!
+//! Changes are given as columns of lists: those of one change to `commit_change`, those of a group to `commit_together`.
 
 use crate::columns::{Id, Parameter, int, lent, parameters};
 use crate::commit::Write;
@@ -6,71 +8,75 @@ use crate::fault::Fault;
 use crate::stock::{Levels, Moves};
 use crate::{answers, queries};
 use app::ports::{Answer, Change, Committed, UseChange, UseMove};
-use domain::ids::CheckoutId;
+use domain::checkout::Checkout;
+use domain::ids::{CheckoutId, Version};
+use domain::order::Appended;
 use domain::time::Timestamp;
+use std::borrow::Borrow;
+use std::sync::Arc;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+/// What only one change of a group may be about.
+#[derive(PartialEq, Eq, Hash)]
+pub enum Touched {
+    Answer([u8; 16]),
+    Checkout(u128),
+    Order(u128),
+}
+
 pub struct Encoded {
-    /// All but the first two: the id of the commit, and whether it is done carefully.
-    parameters: Vec<Parameter>,
+    pub now: Timestamp,
+    answer: Option<Answer>,
+    checkout: Option<(Checkout, Version, Vec<u8>)>,
+    order: Option<(Appended, Vec<u8>)>,
+    /// Of the order.
+    events: Vec<Vec<u8>>,
+    alarm: Option<(Id, i64)>,
     stock: Moves,
     uses: Vec<UseMove>,
-    answer: Option<Answer>,
+    notice: Option<String>,
+    outbox: Vec<Vec<u8>>,
 }
 
 impl Encoded {
     pub fn of(change: Change, now: Timestamp) -> Self {
         let Change { checkout, order, order_alarm, stock, uses, outbox, notice, answer } = change;
-        let stock = Moves::of(stock);
-        let uses = by_counter(uses);
-        let outbox: Vec<_> = outbox.iter().map(records::encode_outgoing).collect();
-        let (a, c, o) = (answer.as_ref(), checkout.as_ref(), order.as_ref());
-        let next = o.map(|o| &o.order);
-        let parameters = parameters![
-            now.0,
-            a.map(|a| Id::from(a.mark.key)),
-            a.map(|a| Id::from(a.mark.fingerprint)),
-            a.map(|a| a.at.0),
-            a.map(|a| a.body.to_vec()),
-            c.map(|(c, _)| Id(c.id.0)),
-            c.map(|(_, expected)| int(expected.0)),
-            c.map(|(c, _)| int(c.version.0)),
-            c.map(|(c, _)| Id(c.cart.0)),
-            c.map(|(c, _)| records::owner_key(&c.owner)),
-            c.map(|(c, _)| c.created_at.0),
-            c.map(|(c, _)| c.state.is_live()),
-            c.map(|(c, _)| c.state.is_done()),
-            c.map(|(c, _)| c.due_at.0),
-            c.map(|(c, _)| records::encode_checkout(c)),
-            next.map(|o| Id(o.id.0)),
-            o.map(|o| int(o.expected().0)),
-            next.map(|o| int(o.version.0)),
-            next.map(|o| o.number.to_string()),
-            next.map(|o| Id(o.checkout.0)),
-            next.map(|o| records::owner_key(&o.owner)),
-            next.map(|o| o.placed_at.0),
-            next.map(|o| o.status.as_str()),
-            next.map(|o| o.payment.as_str()),
-            next.map(records::encode_order),
-            o.map(|o| o.events.iter().map(records::encode_recorded).collect::<Vec<_>>()),
-            order_alarm.map(|(order, _)| Id(order.0)),
-            order_alarm.map(|(_, at)| at.0),
-            stock.editions.clone(),
-            stock.subjects.clone(),
-            stock.kinds.clone(),
-            stock.ns.clone(),
-            stock.causes.clone(),
-            stock.on_hand.clone(),
-            stock.reserved.clone(),
-            uses.iter().map(|step| step.counter.to_string()).collect::<Vec<_>>(),
-            uses.iter().map(|step| by(step.change)).collect::<Vec<_>>(),
-            uses.iter().map(|step| most(step.change)).collect::<Vec<_>>(),
-            uses.iter().map(|step| step.cause.clone()).collect::<Vec<_>>(),
-            notice.map(|id| id.as_str().to_owned()),
-            outbox,
-        ];
-        Self { parameters, stock, uses, answer }
+        Self {
+            now,
+            answer,
+            checkout: checkout.map(|(checkout, expected)| {
+                let body = records::encode_checkout(&checkout);
+                (checkout, expected, body)
+            }),
+            events: order.iter().flat_map(|order| &order.events).map(records::encode_recorded).collect(),
+            order: order.map(|order| {
+                let body = records::encode_order(&order.order);
+                (order, body)
+            }),
+            alarm: order_alarm.map(|(order, at)| (Id(order.0), at.0)),
+            stock: Moves::of(stock),
+            uses: by_counter(uses),
+            notice: notice.map(|id| id.as_str().to_owned()),
+            outbox: outbox.iter().map(records::encode_outgoing).collect(),
+        }
+    }
+
+    /// Whether it may be done at once with others.
+    pub fn is_usual(&self) -> bool {
+        self.stock.are_differences()
+    }
+
+    pub fn touches(&self) -> impl Iterator<Item = Touched> {
+        let answer = self.answer.as_ref().map(|answer| Touched::Answer(answer.mark.key));
+        let checkout = self.checkout.as_ref().map(|(checkout, ..)| Touched::Checkout(checkout.id.0));
+        let order = self.order.as_ref().map(|(order, _)| Touched::Order(order.order.id.0));
+        let alarm = self.alarm.map(|(order, _)| Touched::Order(order.0));
+        [answer, checkout, alarm.filter(|alarm| order.as_ref() != Some(alarm)), order].into_iter().flatten()
+    }
+
+    pub fn moves_stock(&self) -> bool {
+        !self.stock.is_empty()
     }
 
     fn used_up(&self, number: i32) -> &UseMove {
@@ -79,40 +85,142 @@ impl Encoded {
     }
 }
 
-impl Write for Encoded {
-    const QUERY: &str = queries::ledger::commit;
+/// One value of each row.
+macro_rules! column {
+    ($rows:expr, $row:pat => $value:expr) => {
+        $rows.iter().map(|$row| $value).collect::<Vec<_>>()
+    };
+}
+
+/// What these changes bring, list by list, in the order in which locks are taken.
+pub fn columns<E: Borrow<Encoded>>(changes: &[E]) -> Vec<Parameter> {
+    let each = || changes.iter().map(Borrow::borrow);
+    let answers: Vec<_> = each().filter_map(|one| one.answer.as_ref()).collect();
+    let checkouts: Vec<_> = each().filter_map(|one| one.checkout.as_ref()).collect();
+    let orders: Vec<_> = each().filter_map(|one| one.order.as_ref()).collect();
+    let events: Vec<_> = each().flat_map(|one| &one.events).collect();
+    let alarms: Vec<_> = each().filter_map(|one| one.alarm).collect();
+    let stock: Vec<_> = each().map(|one| &one.stock).collect();
+    let uses: Vec<_> = uses(changes).into_iter().map(|(_, step)| step).collect();
+    parameters![
+        each().map(|one| one.now.0).collect::<Vec<_>>(),
+        column!(answers, a => Id::from(a.mark.key)),
+        column!(answers, a => Id::from(a.mark.fingerprint)),
+        column!(answers, a => a.at.0),
+        column!(answers, a => a.body.to_vec()),
+        column!(checkouts, (c, ..) => Id(c.id.0)),
+        column!(checkouts, (_, expected, _) => int(expected.0)),
+        column!(checkouts, (c, ..) => int(c.version.0)),
+        column!(checkouts, (c, ..) => Id(c.cart.0)),
+        column!(checkouts, (c, ..) => records::owner_key(&c.owner)),
+        column!(checkouts, (c, ..) => c.created_at.0),
+        column!(checkouts, (c, ..) => c.state.is_live()),
+        column!(checkouts, (c, ..) => c.state.is_done()),
+        column!(checkouts, (c, ..) => c.due_at.0),
+        column!(checkouts, (.., body) => body.clone()),
+        column!(orders, (o, _) => Id(o.order.id.0)),
+        column!(orders, (o, _) => int(o.expected().0)),
+        column!(orders, (o, _) => int(o.order.version.0)),
+        column!(orders, (o, _) => o.order.number.to_string()),
+        column!(orders, (o, _) => Id(o.order.checkout.0)),
+        column!(orders, (o, _) => records::owner_key(&o.order.owner)),
+        column!(orders, (o, _) => o.order.placed_at.0),
+        column!(orders, (o, _) => o.order.status.as_str()),
+        column!(orders, (o, _) => o.order.payment.as_str()),
+        column!(orders, (_, body) => body.clone()),
+        column!(events, body => body.to_vec()),
+        column!(alarms, (order, _) => *order),
+        column!(alarms, (_, at) => *at),
+        stock.iter().flat_map(|one| one.editions.clone()).collect::<Vec<_>>(),
+        stock.iter().flat_map(|one| one.subjects.clone()).collect::<Vec<_>>(),
+        stock.iter().flat_map(|one| one.kinds.clone()).collect::<Vec<_>>(),
+        stock.iter().flat_map(|one| one.ns.clone()).collect::<Vec<_>>(),
+        stock.iter().flat_map(|one| one.causes.clone()).collect::<Vec<_>>(),
+        stock.iter().flat_map(|one| one.on_hand.clone()).collect::<Vec<_>>(),
+        stock.iter().flat_map(|one| one.reserved.clone()).collect::<Vec<_>>(),
+        column!(uses, step => step.counter.to_string()),
+        column!(uses, step => by(step.change)),
+        column!(uses, step => most(step.change)),
+        column!(uses, step => step.cause.clone()),
+        each().filter_map(|one| one.notice.clone()).collect::<Vec<_>>(),
+        each().flat_map(|one| one.outbox.clone()).collect::<Vec<_>>(),
+    ]
+}
+
+/// Of which change, counted from 1, each line of the lists is; and which events are an order's.
+pub fn places<E: Borrow<Encoded>>(changes: &[E]) -> Vec<Parameter> {
+    let of = |lines: &dyn Fn(&Encoded) -> usize| -> Vec<i32> {
+        (1..).zip(changes).flat_map(|(n, one)| std::iter::repeat_n(n, lines(one.borrow()))).collect()
+    };
+    let orders = changes.iter().map(Borrow::borrow).filter(|one| one.order.is_some());
+    let ends = orders.scan(0, |end, one| {
+        let first = *end + 1;
+        *end += i32::try_from(one.events.len()).expect("invariant: few events");
+        Some((first, *end))
+    });
+    let (firsts, lasts): (Vec<i32>, Vec<i32>) = ends.unzip();
+    parameters![
+        of(&|one| one.answer.iter().len()),
+        of(&|one| one.checkout.iter().len()),
+        of(&|one| one.order.iter().len()),
+        firsts,
+        lasts,
+        of(&|one| one.stock.editions.len()),
+        uses(changes).into_iter().map(|(n, _)| n).collect::<Vec<i32>>(),
+        of(&|one| one.notice.iter().len()),
+        of(&|one| one.outbox.len()),
+    ]
+}
+
+/// In the order in which every transaction locks them, each with its change.
+fn uses<E: Borrow<Encoded>>(changes: &[E]) -> Vec<(i32, &UseMove)> {
+    let mut uses: Vec<_> = (1..).zip(changes).flat_map(|(n, one)| one.borrow().uses.iter().map(move |step| (n, step))).collect();
+    uses.sort_by_cached_key(|(_, step)| step.counter.to_string());
+    uses
+}
+
+/// A change by itself, with a look at whatever is in its way.
+pub struct Alone {
+    change: Arc<Encoded>,
+    parameters: Vec<Parameter>,
+}
+
+impl Alone {
+    pub fn of(change: Arc<Encoded>) -> Self {
+        Self { parameters: columns(&[&*change]), change }
+    }
+}
+
+impl Write for Alone {
+    const QUERY: &str = queries::ledger::commit_alone;
     /// And the levels it left, unless nobody said.
     type Outcome = (Committed, Option<Levels>);
 
-    fn is_usual(&self) -> bool {
-        self.stock.are_differences()
-    }
-
-    fn parameters<'a>(&'a self, carefully: &'a bool) -> Vec<&'a (dyn ToSql + Sync)> {
-        [carefully as &(dyn ToSql + Sync)].into_iter().chain(lent(&self.parameters)).collect()
+    fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
+        lent(&self.parameters).collect()
     }
 
     fn happened(&self) -> Self::Outcome {
-        (Committed::Done, self.stock.is_empty().then(Levels::new))
+        (Committed::Done, (!self.change.moves_stock()).then(Levels::new))
     }
 
-    fn outcome(&self, row: &Row) -> Result<Option<Self::Outcome>, Fault> {
+    fn outcome(&self, row: &Row) -> Result<Self::Outcome, Fault> {
+        let change = &self.change;
         let committed = match row.try_get::<_, Option<&str>>("outcome")? {
             None => {
                 let levels: Option<Vec<i64>> = row.try_get("levels")?;
-                return Ok(Some((Committed::Done, Some(self.stock.levels(&levels.unwrap_or_default())))));
+                return Ok((Committed::Done, Some(change.stock.levels(&levels.unwrap_or_default()))));
             }
-            Some("carefully") => return Ok(None),
-            Some("answered") => Committed::Answered(answers::first(self.answer.as_ref(), row)?),
+            Some("answered") => Committed::Answered(answers::first(change.answer.as_ref(), row)?),
             Some("checkout conflict") => Committed::CheckoutConflict,
             Some("cart taken") => Committed::CartTaken(CheckoutId(row.try_get::<_, Id>("taken")?.0)),
             Some("order conflict") => Committed::OrderConflict,
             Some("number taken") => Committed::NumberTaken,
-            Some("stock short") => Committed::StockShort(self.stock.short(&row.try_get::<_, Vec<i64>>("short")?)),
-            Some("used up") => Committed::UsedUp(self.used_up(row.try_get("used_up")?).counter.clone()),
+            Some("stock short") => Committed::StockShort(change.stock.short(&row.try_get::<_, Vec<i64>>("short")?)),
+            Some("used up") => Committed::UsedUp(change.used_up(row.try_get("used_up")?).counter.clone()),
             Some(other) => return Err(Fault::Unheard(other.to_owned())),
         };
-        Ok(Some((committed, None)))
+        Ok((committed, None))
     }
 }
 

@@ -20,16 +20,11 @@ pub trait Write {
     const QUERY: &str;
     type Outcome;
 
-    /// Whether the database may do it at once, which is good for the usual change.
-    fn is_usual(&self) -> bool {
-        false
-    }
-
     /// All parameters but the first.
-    fn parameters<'a>(&'a self, carefully: &'a bool) -> Vec<&'a (dyn ToSql + Sync)>;
+    fn parameters(&self) -> Vec<&(dyn ToSql + Sync)>;
 
-    /// What the database's answer says; nothing when it has to be done carefully.
-    fn outcome(&self, row: &Row) -> Result<Option<Self::Outcome>, Fault>;
+    /// What the database's answer says.
+    fn outcome(&self, row: &Row) -> Result<Self::Outcome, Fault>;
 
     /// What is known when nobody says more than that it happened.
     fn happened(&self) -> Self::Outcome;
@@ -38,25 +33,16 @@ pub trait Write {
 /// Commits once, however often it takes.
 pub async fn commit<W: Write>(to: &Connections, write: &W, now: Timestamp) -> Result<W::Outcome, Fault> {
     let tries = ExponentialBuilder::new().with_min_delay(RETRY_AFTER).with_max_times(TRIES_MAX - 1).with_jitter();
-    let once = || attempt(to, write, Id(commit_id(now)));
+    let once = || ask(to, write, Id(commit_id(now)));
     once.retry(tries).when(|fault| matches!(fault, Fault::Undone)).await
 }
 
-async fn attempt<W: Write>(to: &Connections, write: &W, id: Id) -> Result<W::Outcome, Fault> {
-    let usual = write.is_usual();
-    match ask(to, write, id, !usual).await {
-        // Undone; now with a look at what is in the way.
-        Ok(None) if usual => ask(to, write, id, true).await?.ok_or(Fault::Undone),
-        outcome => outcome?.ok_or(Fault::Undone),
-    }
-}
-
-async fn ask<W: Write>(to: &Connections, write: &W, id: Id, carefully: bool) -> Result<Option<W::Outcome>, Fault> {
-    let parameters: Vec<_> = [&id as &(dyn ToSql + Sync)].into_iter().chain(write.parameters(&carefully)).collect();
+async fn ask<W: Write>(to: &Connections, write: &W, id: Id) -> Result<W::Outcome, Fault> {
+    let parameters: Vec<_> = [&id as &(dyn ToSql + Sync)].into_iter().chain(write.parameters()).collect();
     match to.row(W::QUERY, &parameters).await {
-        Ok(row) => row.map_or(Ok(None), |row| write.outcome(&row)),
+        Ok(row) => write.outcome(&row.expect("invariant: a function that gives one row")),
         Err(fault) if fault.may_have_happened() => match happened(to, id).await {
-            Ok(true) => Ok(Some(write.happened())),
+            Ok(true) => Ok(write.happened()),
             Ok(false) => Err(Fault::Undone),
             Err(_) => Err(fault),
         },

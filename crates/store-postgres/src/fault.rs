@@ -2,6 +2,7 @@
 
 use app::ports::{DidItHappen, PortError, PortErrorKind};
 use deadpool_postgres::{HookError, PoolError, TimeoutType};
+use std::sync::Arc;
 use tokio_postgres::error::{Severity, SqlState};
 
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +10,9 @@ pub enum Fault {
     /// No connection: nothing was asked of the server.
     #[error("no connection to the database: {}", within(.0).map_or_else(|| .0.to_string(), told))]
     Pool(#[from] PoolError),
+    /// Too many wait already: nothing was asked of the server.
+    #[error("too many changes wait for the database")]
+    Crowded,
     /// The server said no, or the connection broke.
     #[error("{}", told(.0))]
     Sql(#[from] tokio_postgres::Error),
@@ -43,7 +47,7 @@ impl Fault {
         match self {
             Self::Sql(error) => error.code(),
             Self::Pool(error) => within(error)?.code(),
-            Self::Silent | Self::Undone | Self::Unheard(_) | Self::Damaged(_) => None,
+            Self::Crowded | Self::Silent | Self::Undone | Self::Unheard(_) | Self::Damaged(_) => None,
         }
     }
 
@@ -59,7 +63,7 @@ impl Fault {
         match self {
             Self::Sql(error) => error.as_db_error().is_none_or(|db| db.parsed_severity() != Some(Severity::Error)),
             Self::Silent => true,
-            Self::Pool(_) | Self::Undone | Self::Unheard(_) | Self::Damaged(_) => false,
+            Self::Pool(_) | Self::Crowded | Self::Undone | Self::Unheard(_) | Self::Damaged(_) => false,
         }
     }
 
@@ -78,7 +82,7 @@ impl Fault {
         let timeouts = [SqlState::QUERY_CANCELED, SqlState::LOCK_NOT_AVAILABLE];
         match (self, self.code()) {
             (Self::Damaged(_) | Self::Unheard(_), _) => PortErrorKind::Corrupt,
-            (Self::Silent | Self::Pool(PoolError::Timeout(TimeoutType::Wait)), _) => PortErrorKind::Timeout,
+            (Self::Silent | Self::Crowded | Self::Pool(PoolError::Timeout(TimeoutType::Wait)), _) => PortErrorKind::Timeout,
             (_, Some(code)) if timeouts.contains(code) => PortErrorKind::Timeout,
             (_, Some(code)) if *code == SqlState::DISK_FULL => PortErrorKind::Full,
             (_, Some(code)) if [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(code) => PortErrorKind::Corrupt,
@@ -93,7 +97,12 @@ impl Fault {
 
     /// The error of a write.
     pub fn of_write(self, port: &'static str) -> PortError {
+        Arc::new(self).of_writes(port)
+    }
+
+    /// The error of each of several writes.
+    pub fn of_writes(self: &Arc<Self>, port: &'static str) -> PortError {
         let did_it_happen = if self.may_have_happened() { DidItHappen::Unknown } else { DidItHappen::No };
-        PortError { port, kind: self.kind(), did_it_happen, source: self.into() }
+        PortError { port, kind: self.kind(), did_it_happen, source: Box::new(Arc::clone(self)) }
     }
 }

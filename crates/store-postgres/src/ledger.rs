@@ -1,9 +1,10 @@
 //! Checkouts, orders, stock, uses of promotions: one change, one transaction, one round trip.
 
-use crate::change::Encoded;
+use crate::change::{Alone, Encoded};
 use crate::columns::{Id, limit, record, records, uint};
 use crate::commit::{commit, first_commit_id};
 use crate::fault::Fault;
+use crate::group::Told;
 use crate::limits::COMMITS_FORGOTTEN_MAX;
 use crate::{PgStore, queries};
 use app::ports::{Answer, Change, Committed, Ledger, NoticeId, OrderFilter, Overdue, PortError};
@@ -16,6 +17,7 @@ use domain::pricing::{Counter, Usage};
 use domain::stock::StockLevel;
 use domain::time::Timestamp;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -50,6 +52,17 @@ impl PgStore {
         rows.and_then(decode).map_err(|fault| fault.without_effect(PORT))
     }
 
+    async fn commit_alone(&self, change: Arc<Encoded>) -> Result<Committed, PortError> {
+        let now = change.now;
+        let (committed, levels) = commit(self.primary(), &Alone::of(change), now).await.map_err(|fault| fault.of_write(PORT))?;
+        match (&committed, levels) {
+            (Committed::Done, Some(levels)) => self.copy().moved(&levels),
+            (Committed::Done, None) => self.show(PORT, true).await?,
+            _ => {}
+        }
+        Ok(committed)
+    }
+
     async fn forget(&self, query: &str, params: &[&(dyn ToSql + Sync)]) -> Result<usize, PortError> {
         let forgotten = self.primary().execute(query, params).await.map_err(|fault| fault.of_write(PORT))?;
         Ok(usize::try_from(forgotten).unwrap_or(usize::MAX))
@@ -59,15 +72,15 @@ impl PgStore {
 #[async_trait]
 impl Ledger for PgStore {
     async fn commit(&self, change: Change, now: Timestamp) -> Result<Committed, PortError> {
-        let change = Encoded::of(change, now);
-        let (committed, levels) = commit(self.primary(), &change, now).await.map_err(|fault| fault.of_write(PORT))?;
-        match (&committed, levels) {
-            (Committed::Done, Some(levels)) => self.copy().moved(&levels),
+        let change = Arc::new(Encoded::of(change, now));
+        let told = if change.is_usual() { self.group().commit(&change).await } else { Told::Alone };
+        match told {
+            Told::Done => Ok(Committed::Done),
             // The connection broke, and nobody said where stock has got to.
-            (Committed::Done, None) => self.show(PORT, true).await?,
-            _ => {}
+            Told::Unseen => self.show(PORT, true).await.map(|()| Committed::Done),
+            Told::Alone => self.commit_alone(change).await,
+            Told::Failed(fault) => Err(fault.of_writes(PORT)),
         }
-        Ok(committed)
     }
 
     async fn answer(&self, key: [u8; 16]) -> Result<Option<Answer>, PortError> {

@@ -14,6 +14,7 @@ mod commit;
 mod copy;
 mod fault;
 mod feed;
+mod group;
 mod hosts;
 mod leases;
 mod ledger;
@@ -35,6 +36,7 @@ pub use verify::{Verified, VerifyError};
 
 use crate::copy::Copy;
 use crate::feed::Feed;
+use crate::group::Group;
 use crate::hosts::Hosts;
 use crate::outbox::Floor;
 use crate::pool::Connections;
@@ -55,6 +57,7 @@ struct Open {
     floor: Mutex<Floor>,
     copy: Arc<Copy>,
     feed: Feed,
+    group: Group,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +94,8 @@ impl PgStore {
         drop(primary.get().await?);
         let copy = Arc::new(Copy::new());
         let feed = Feed::start(&settings, Arc::clone(&copy)).await?;
-        Ok(Self(Arc::new(Open { primary, replica, floor: Mutex::default(), copy, feed })))
+        let group = Group::start(&settings, &primary, &copy);
+        Ok(Self(Arc::new(Open { primary, replica, floor: Mutex::default(), copy, feed, group })))
     }
 
     /// How old the copy of catalog, prices and stock in memory is at most: a moment, as long as the database answers.
@@ -117,6 +121,11 @@ impl PgStore {
     async fn show(&self, port: &'static str, saved: bool) -> Result<(), PortError> {
         let unseen = || PortError::unknown(port, PortErrorKind::Timeout, "it is saved, and cannot be read yet");
         if self.catch_up().await || !saved { Ok(()) } else { Err(unseen()) }
+    }
+
+    /// Changes of the ledger that wait.
+    fn group(&self) -> &Group {
+        &self.0.group
     }
 
     /// For decisions and writes.

@@ -22,6 +22,17 @@ pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 pub const MIGRATION_LOCK_MAX: Duration = Duration::from_secs(2);
 /// How long a node waits for another one that changes the schema.
 pub const MIGRATION_WAIT_MAX: Duration = Duration::from_mins(10);
+/// Groups of changes a node commits at a time: while some wait for the disk, the database works on others.
+pub const COMMITTERS: usize = 3;
+/// Changes of a group. In one of 32, a change costs the database hardly less than in one of 16, and waits for all of them.
+pub const GROUP_MAX: usize = 16;
+/// How long a group waits for a row that another holds: a commit of another node takes less, and who holds one longer does not hold up those
+/// who want something else.
+pub const GROUP_LOCK_MAX: Duration = Duration::from_millis(200);
+/// Changes that wait to be taken into a group. More would wait longer than [`WAIT_MAX`].
+pub const QUEUE_MAX: usize = 4096;
+/// How often a group is tried, smaller each time, before its changes are committed one by one.
+pub const ROUNDS_MAX: usize = 3;
 /// How often a transaction that lost to another (serialization failure, deadlock) is tried.
 pub const TRIES_MAX: usize = 5;
 /// Before the second try; doubled from there, with jitter.

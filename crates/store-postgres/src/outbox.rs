@@ -1,6 +1,6 @@
-//! Events committed with their cause, one row a commit, in the order of positions.
+//! Events committed with their cause, one row a change, in the order of positions.
 //!
-//! A transaction draws its position last, when it holds the locks of all its subjects. So of two transactions about one
+//! A transaction draws its positions last, when it holds the locks of all its subjects. So of two transactions about one
 //! subject, the later draws the greater position, and whoever sees the later sees the earlier. What is pending is
 //! therefore every row that is to be seen, by position; a transaction that stands open holds up nobody, and its rows
 //! come when it has committed, also if others with greater positions have long been delivered. Reading only rows of transactions below the

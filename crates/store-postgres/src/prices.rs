@@ -113,7 +113,7 @@ impl Write for Saving {
     const QUERY: &str = queries::prices::save;
     type Outcome = PricesSaved;
 
-    fn parameters<'a>(&'a self, _: &'a bool) -> Vec<&'a (dyn ToSql + Sync)> {
+    fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
         lent(&self.parameters).collect()
     }
 
@@ -121,7 +121,7 @@ impl Write for Saving {
         PricesSaved::Done
     }
 
-    fn outcome(&self, row: &Row) -> Result<Option<PricesSaved>, Fault> {
+    fn outcome(&self, row: &Row) -> Result<PricesSaved, Fault> {
         let saved = match row.try_get::<_, Option<&str>>("outcome")? {
             None => PricesSaved::Done,
             Some("answered") => PricesSaved::Answered(answers::first(self.answer.as_ref(), row)?),
@@ -131,7 +131,7 @@ impl Write for Saving {
             }
             Some(other) => return Err(Fault::Unheard(other.to_owned())),
         };
-        Ok(Some(saved))
+        Ok(saved)
     }
 }
 

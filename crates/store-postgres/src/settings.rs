@@ -18,6 +18,8 @@ pub struct PgSettings {
     pub connect_max: Duration,
     pub statement_max: Duration,
     pub lock_max: Duration,
+    /// How long changes that are committed together wait for a row that another holds, before each is committed by itself.
+    pub group_lock_max: Duration,
     /// How long a node tries to find out what became of a commit whose connection broke, before it says that nobody knows.
     pub resolve_max: Duration,
     /// Starts also on a server that may forget what it has acknowledged (`fsync`, `full_page_writes` or
@@ -36,6 +38,7 @@ impl PgSettings {
             connect_max: limits::CONNECT_MAX,
             statement_max: limits::STATEMENT_MAX,
             lock_max: limits::LOCK_MAX,
+            group_lock_max: limits::GROUP_LOCK_MAX,
             resolve_max: limits::RESOLVE_MAX,
             forgetful_allowed: false,
         }

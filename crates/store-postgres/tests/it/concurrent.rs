@@ -51,7 +51,8 @@ async fn sixteen_who_commit_at_once_leave_levels_and_counters_as_their_moves_say
     })
     .await;
     let beside = connect(&database.url()).await;
-    assert_eq!(number(&beside, "SELECT count(*) FROM commits").await, outcomes.iter().sum::<i64>(), "one commit for each that is done");
+    let commits = number(&beside, "SELECT count(*) FROM commits").await;
+    assert!((1..=outcomes.iter().sum()).contains(&commits), "no commit without something that is done");
     let wrong = "SELECT count(*) FROM stock FULL JOIN (
             SELECT edition, count(*) AS moves, max(sequence) AS last, count(DISTINCT sequence) AS sequences,
                 sum(CASE kind WHEN 'receive' THEN n WHEN 'consume' THEN -n ELSE 0 END) AS on_hand,

@@ -15,6 +15,7 @@ mod servers;
 mod sound;
 mod sql;
 mod start;
+mod together;
 
 conformance::ledger!(joined::subject().await);
 conformance::catalog!(joined::subject().await);

@@ -12,9 +12,10 @@ use std::time::Duration;
 use store_postgres::{OpenError, PgSettings, PgStore};
 use tempfile::TempDir;
 
-/// Settings for a database of the shared server, which may forget.
+/// Settings for a database of the shared server, which may forget. Patient, so that what a test arranges is there when it looks.
 pub fn settings(database: &Database) -> PgSettings {
-    PgSettings { forgetful_allowed: true, ..PgSettings::new(database.url()) }
+    let new = PgSettings::new(database.url());
+    PgSettings { forgetful_allowed: true, group_lock_max: new.lock_max, ..new }
 }
 
 #[tokio::test]
