@@ -12,7 +12,6 @@ mod fail_points;
 mod histories;
 mod hostile;
 mod linear;
-mod nodes;
 mod payments;
 mod promises;
 mod recovery;
