@@ -9,6 +9,7 @@ mod deploy;
 mod disks;
 mod distant;
 mod fail_points;
+mod faults;
 mod histories;
 mod hostile;
 mod linear;
