@@ -280,6 +280,10 @@ impl App {
                 self.drive(begun, Some(&once)).await?
             }
             State::Challenged if repeated.is_none() => self.pay_otherwise(caller, checkout, &process, &once).await?,
+            // A challenge that is being taken back, in favor of this or of another means of payment.
+            State::Undoing { then: AfterUndo::Open } if repeated.is_none() && checkout.last_error.is_none() => {
+                self.pay_otherwise(caller, checkout, &process, &once).await?
+            }
             State::Canceled { .. } | State::Expired { .. } => checkout,
             State::Authorizing | State::Challenged | State::Capturing | State::Undoing { .. } | State::Completed { .. } => {
                 self.drive(checkout, Some(&once)).await?
@@ -310,7 +314,8 @@ impl App {
         }
     }
 
-    /// Another means of payment in place of a challenge, unless that was met meanwhile.
+    /// Another means of payment in place of a challenge, unless that was met meanwhile. Where a request before this one did not
+    /// get to the end of taking it back, this goes on from there.
     async fn pay_otherwise(
         &self,
         caller: &Caller,

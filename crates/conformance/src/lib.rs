@@ -11,6 +11,7 @@
 pub mod bus;
 pub mod carts;
 pub mod catalog;
+pub mod faults;
 pub mod fixtures;
 pub mod leases;
 pub mod ledger;
@@ -19,6 +20,7 @@ pub mod outbox;
 pub mod payments;
 pub mod prices;
 pub mod sessions;
+pub mod shopper;
 pub mod taxes;
 
 use app::ports::{Carts, Catalog, Ledger, Outbox, Prices, SearchIndex, Sessions};

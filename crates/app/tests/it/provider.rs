@@ -9,6 +9,7 @@ use domain::ids::{AttemptId, CheckoutId};
 use domain::order::{CaptureWhen, PaymentStatus, Status};
 use domain::refusal::Refusal;
 use domain::text::Text;
+use memory::simulator::PaymentSimulator;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -157,6 +158,44 @@ async fn who_pays_otherwise_too_late_leaves_a_paid_order_alone() {
     assert_eq!((placed.attempt, placed.payment), (checkout.current().id, PaymentStatus::Captured));
     assert_eq!(status(&world, placed.attempt).await, Some(ChargeStatus::Captured));
     assert_eq!(world.payments.charges().len(), 1);
+}
+
+/// A provider that cannot be reached for taking anything back.
+struct Holding(Arc<PaymentSimulator>);
+
+#[async_trait]
+impl Payments for Holding {
+    async fn authorize(&self, key: AttemptId, request: &Authorize) -> Result<Authorization, PortError> {
+        self.0.authorize(key, request).await
+    }
+    async fn capture(&self, key: AttemptId) -> Result<Taken, PortError> {
+        self.0.capture(key).await
+    }
+    async fn void(&self, _: AttemptId) -> Result<Taken, PortError> {
+        Err(PortError::unavailable("payments", "nobody answers"))
+    }
+    async fn refund(&self, key: AttemptId, refund: &Refund) -> Result<Taken, PortError> {
+        self.0.refund(key, refund).await
+    }
+    async fn find(&self, key: AttemptId) -> Result<Option<Charge>, PortError> {
+        self.0.find(key).await
+    }
+}
+
+#[tokio::test]
+async fn who_pays_otherwise_and_asks_again_while_the_challenge_is_being_taken_back_pays() {
+    let world = World::new().await;
+    let alice = customer("alice");
+    let checkout = challenged(&world.app(), &alice).await;
+    let again = || process(checkout.id, "tok_visa", checkout.quote.total);
+    let app = world.app_over(|carts, ledger, _| (carts, ledger, Arc::new(Holding(world.payments.clone()))));
+    let waits = fresh(app.process(&alice, again(), once("second", 0)).await.expect("an answer"));
+    assert!(matches!(waits, Processed::Waiting(_)), "{waits:?}");
+    let placed = order(fresh(world.app().process(&alice, again(), once("second", 0)).await.expect("paid")));
+    assert_ne!(placed.attempt, checkout.current().id);
+    assert_eq!(status(&world, checkout.current().id).await, Some(ChargeStatus::Voided));
+    assert_eq!(status(&world, placed.attempt).await, Some(ChargeStatus::Captured));
+    assert_eq!(world.stock(1).await, (STOCK - 1, 0));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //!
 //! `POWER_CUTS=500 cargo nextest run -p server the_power_is_cut` cuts as often.
 
+use crate::column::Column;
 use crate::crashes::{Told, add_until_it_dies, buy_until_it_dies, sequences};
 use crate::fail_points::{LATER, heal, journal};
 use crate::hostile::Dice;
@@ -186,7 +187,7 @@ impl Syncs {
 async fn hold(copy: &Path, edition: EditionId, before: &Told, after: &Told) {
     sound(copy);
     let again = tokio::task::block_in_place(|| Shop::start(copy, &[LATER]));
-    heal(copy).await;
+    heal(Column::Embedded, copy).await;
     look(copy, edition, before, after).await;
     assert_eq!(again.stop(), Some(0));
     sound(copy);

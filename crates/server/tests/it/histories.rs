@@ -374,6 +374,15 @@ fn change(answer: &Answer) -> Change {
     }
 }
 
+/// Waits until every node knows these: the catalog of another node is a moment behind.
+async fn known_everywhere(shop: &Shop, goods: &[Goods]) {
+    for (node, (book, _)) in shop.nodes().iter().flat_map(|node| goods.iter().map(move |goods| (node, goods))) {
+        while shop.client().at(node).get(&format!("/books/{book}")).await.status == 404 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
 /// A dozen histories at once, with a kill -9 in the middle, of everything or of one node. Gives the server that is left.
 async fn round(column: Column, dir: &Path, shop: Shop, seed: u64) -> (Shop, Vec<usize>) {
     let admin = shop.admin(dir);
@@ -382,6 +391,7 @@ async fn round(column: Column, dir: &Path, shop: Shop, seed: u64) -> (Shop, Vec<
         let copies = if n < 2 { 1_000_000 } else { 3 };
         goods.push(admin.new_book(&format!("HISTORY-{seed}-{n}"), 1000, copies).await);
     }
+    known_everywhere(&shop, &goods).await;
     let (place, places) = watch::channel(Place::of(&shop, 0));
     let round = Round {
         column,

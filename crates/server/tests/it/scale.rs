@@ -2,7 +2,11 @@
 //! them when nobody uses them any more). Every test has a database, keys and names of exchanges of its own.
 
 use crate::shop::{Provider, Shop, ready};
+use lapin::options::BasicGetOptions;
+use lapin::types::AMQPValue;
+use lapin::{Connection, ConnectionProperties};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File};
 use std::hash::BuildHasher;
@@ -12,6 +16,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
+use store_postgres::{PgSettings, PgStore};
+use store_redis::{RedisSettings, RedisStore};
 
 pub const NODES: usize = 3;
 
@@ -155,6 +161,42 @@ pub fn variables(engines: &Engines, dir: &Path) -> Vec<(String, String)> {
     ]
     .map(|(key, value)| (format!("CARTWRIGHT_{key}"), value))
     .into()
+}
+
+/// PostgreSQL and Redis as a node of the store of this directory has them.
+pub async fn stores(engines: &Engines, dir: &Path) -> (PgStore, RedisStore) {
+    let [postgres, _] = postgres_of(engines, dir);
+    let urls = engines.redis().split(',').map(str::to_owned).collect();
+    let redis = RedisSettings { urls, prefix: format!("{}:", name_of(engines, dir)), ..RedisSettings::default() };
+    let (postgres, redis) = tokio::join!(PgStore::connect(PgSettings::new(postgres)), RedisStore::connect(redis));
+    (postgres.expect("PostgreSQL"), redis.expect("Redis"))
+}
+
+/// What a worker that is dead holds is free, and what is done once a slot is to do, without waiting for it.
+pub fn leases_run_out(engines: &Engines, dir: &Path) {
+    let [postgres, _] = postgres_of(engines, dir);
+    let done = Command::new("psql").args([&postgres, "-q", "-c", "UPDATE leases SET until = 0, last_slot = NULL"]).output();
+    let done = done.expect("psql runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// The sequence numbers of every subject's events as they came out of the broker, and nobody has asked for before.
+pub async fn events(engines: &Engines, dir: &Path) -> BTreeMap<String, Vec<u64>> {
+    let connection = Connection::connect(engines.rabbit(), ConnectionProperties::default()).await.expect("a broker");
+    let channel = connection.create_channel().await.expect("a channel");
+    // Where those are kept that no queue asks for.
+    let queue = format!("{}.unrouted", name_of(engines, dir));
+    let mut heard: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    while let Some(message) = channel.basic_get(queue.as_str().into(), BasicGetOptions { no_ack: true }).await.expect("a broker that works")
+    {
+        let headers = message.properties.headers().as_ref().expect("headers").inner();
+        let text = |name: &str| match headers.get(name) {
+            Some(AMQPValue::LongString(text)) => text.to_string(),
+            other => panic!("{name}: {other:?}"),
+        };
+        heard.entry(text("cloudEvents_subject")).or_default().push(text("cloudEvents_sequence").parse().expect("a number"));
+    }
+    heard
 }
 
 /// How the nodes of one store are started, and started again.
