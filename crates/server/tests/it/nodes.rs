@@ -38,7 +38,7 @@ async fn ask(client: &Client, first: &str, method: Method, path: &str, key: &str
 }
 
 /// What was captured, by key.
-fn captured(dir: &Path) -> usize {
+pub fn captured(dir: &Path) -> usize {
     let text = std::fs::read_to_string(dir.join("payment-simulator.jsonl")).expect("a journal");
     text.lines().filter(|line| line.contains("\"captured\"")).count()
 }
