@@ -30,6 +30,8 @@ pub enum Event {
     RestartPostgres,
     /// A minute without RabbitMQ
     RabbitDown,
+    /// PostgreSQL's primary is gone for good and its replica takes over: only when named, and once a cluster
+    Promote,
 }
 
 impl Event {
@@ -43,6 +45,7 @@ impl Event {
             Self::KillRedisMaster => Some(("redis-1", "kill", seconds(10))),
             Self::RestartPostgres => Some(("postgres-primary", "kill", seconds(0))),
             Self::RabbitDown => Some(("rabbit", "kill", seconds(60))),
+            Self::Promote => Some(("postgres-primary", "promote", seconds(0))),
         }
     }
 }
@@ -62,7 +65,7 @@ pub struct Options {
     /// How long what was published may take to arrive
     #[arg(long, default_value_t = 60)]
     settle: u64,
-    /// One after the other; all when left out
+    /// One after the other; all that can be repeated when left out
     #[arg(value_enum)]
     events: Vec<Event>,
 }
@@ -101,6 +104,9 @@ async fn under(url: &str, options: &Options, event: Event, shoppers: &mut Vec<Sh
         let Some((process, action, away)) = event.plan() else { return Ok(()) };
         tokio::time::sleep(around).await;
         dev(&options.dir, &[action, process]).await?;
+        if event == Event::Promote {
+            return Ok(());
+        }
         tokio::time::sleep(away).await;
         dev(&options.dir, &["start", process]).await
     };

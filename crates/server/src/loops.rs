@@ -24,7 +24,7 @@ const ENGINES_PAUSE: Duration = Duration::from_secs(1);
 /// An engine that takes longer over one small read is out of reach.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(2);
 /// A loop whose steps fail waits longer from step to step, up to this or its own pause.
-const FAILING_PAUSE_MAX: Duration = Duration::from_secs(1);
+const FAILING_PAUSE: Duration = Duration::from_secs(1);
 /// How often it is told that steps of one loop fail.
 const TELL_EVERY: Duration = Duration::from_secs(30);
 /// Leases that cannot be given up in this time run out by themselves.
@@ -212,7 +212,7 @@ impl Trouble {
 
     /// Twice as long after each failure.
     fn pause(&self, usual: Duration) -> Duration {
-        usual.max(usual.saturating_mul(1 << self.failures.min(16)).min(FAILING_PAUSE_MAX))
+        usual.max(usual.saturating_mul(1 << self.failures.min(16)).min(FAILING_PAUSE))
     }
 }
 

@@ -26,16 +26,16 @@ impl Replica {
         Self { primary, own }
     }
 
-    /// The rows of a query that changes nothing. Where there is no replica, or it fails, the primary's.
+    /// The rows of a query that changes nothing. Where there is no replica, or it fails, the primary's; and where both
+    /// have failed lately, of whichever answers.
     pub async fn read(&self, query: &str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
-        if let Some(own) = self.own.as_ref().filter(|own| own.may_be_asked()) {
-            let rows = own.connections.read(query, params).await;
-            own.heard(rows.as_ref().err());
-            if rows.is_ok() {
-                return rows;
-            }
+        let Some(own) = &self.own else { return self.primary.read(query, params).await };
+        let asked = own.may_be_asked();
+        if asked && let Ok(rows) = own.read(query, params).await {
+            return Ok(rows);
         }
-        self.primary.read(query, params).await
+        let rows = self.primary.read(query, params).await;
+        if rows.is_err() && !asked { own.read(query, params).await } else { rows }
     }
 }
 
@@ -51,6 +51,12 @@ impl Own {
                 true
             }
         }
+    }
+
+    async fn read(&self, query: &str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
+        let rows = self.connections.read(query, params).await;
+        self.heard(rows.as_ref().err());
+        rows
     }
 
     /// Told of once, when it goes and when it is back.

@@ -30,21 +30,21 @@ const ON_HAND: i64 = 1_000_000;
 const CUTS_OF_A_STORE: usize = 10;
 
 #[expect(clippy::print_stderr, reason = "a skipped test says so, and a long one what it did")]
-fn say(text: &str) {
+pub fn say(text: &str) {
     eprintln!("{text}");
 }
 
-fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+pub fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
     let output = Command::new(program).args(arguments).output().map_err(|e| format!("{program}: {e}"))?;
     let said = || format!("{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     if output.status.success() { Ok(()) } else { Err(said()) }
 }
 
 /// A file system that is there until dropped.
-struct Mounted(PathBuf);
+pub struct Mounted(pub PathBuf);
 
 impl Mounted {
-    fn new(at: PathBuf, arguments: &[&str]) -> Result<Self, String> {
+    pub fn new(at: PathBuf, arguments: &[&str]) -> Result<Self, String> {
         std::fs::create_dir_all(&at).map_err(|e| e.to_string())?;
         let path = at.to_str().expect("text").to_owned();
         run("mount", &[arguments, &[path.as_str()]].concat())?;

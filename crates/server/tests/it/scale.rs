@@ -73,6 +73,57 @@ impl Engines {
         dev(&[&[action], processes].concat(), &self.folder);
     }
 
+    /// Takes PostgreSQL's primary away for good; its replica is the primary then.
+    pub fn promote(&self) {
+        dev(&["promote"], &self.folder);
+    }
+
+    /// Every answer of these takes a moment, until this is dropped.
+    pub fn slow<'a>(&'a self, processes: &'a [&str]) -> Slow<'a> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dev");
+        let child = Command::new(script).arg("slow").args(processes).arg("--dir").arg(&self.folder).spawn().expect("./dev runs");
+        Slow { engines: self, processes, child }
+    }
+
+    /// A command for every Redis server.
+    pub fn redis_all(&self, command: &[&str]) {
+        for url in self.redis().split(',') {
+            let done = Command::new("redis-cli").args(["-u", url]).args(command).output().expect("redis-cli runs");
+            assert_eq!(String::from_utf8_lossy(&done.stdout).trim(), "OK", "{command:?}");
+        }
+    }
+
+    /// What `rabbitmqctl` says.
+    pub fn rabbitmqctl(&self, arguments: &[&str]) -> String {
+        let environment = self.all["processes"]["rabbit"]["env"].as_object().expect("an environment");
+        let environment = environment.iter().filter_map(|(key, value)| Some((key, value.as_str()?)));
+        let mut command = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
+        let done = command.arg("-q").args(arguments).envs(environment).output().expect("rabbitmqctl runs");
+        assert!(done.status.success(), "rabbitmqctl {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
+    /// What a statement comes to at the primary of PostgreSQL; nothing when it ends there.
+    pub fn sql(&self, statement: &str) -> Option<String> {
+        self.sql_at("postgres", statement)
+    }
+
+    /// Whether the replica of PostgreSQL answers.
+    pub fn has_replica(&self) -> bool {
+        self.sql_at("postgres_read", "SELECT 1").is_some()
+    }
+
+    fn sql_at(&self, server: &str, statement: &str) -> Option<String> {
+        let done = Command::new("psql").args([self.text(server), "-qAtc", statement]).output().expect("psql runs");
+        done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
+    }
+
+    /// The directory of PostgreSQL's primary.
+    pub fn primary(&self) -> PathBuf {
+        let command = self.all["processes"]["postgres-primary"]["command"].as_array().expect("a command");
+        command.iter().filter_map(Value::as_str).skip_while(|word| *word != "-D").nth(1).expect("a directory").into()
+    }
+
     fn text(&self, key: &str) -> &str {
         self.all[key].as_str().expect("an address")
     }
@@ -85,9 +136,9 @@ impl Engines {
         self.text("rabbit")
     }
 
-    /// A database of the shared PostgreSQL, for reads that may be stale too.
+    /// A database of the shared PostgreSQL, at whichever server takes writes; for reads that may be stale too.
     pub fn postgres(&self, database: &str) -> [String; 2] {
-        ["postgres", "postgres_read"].map(|key| {
+        ["postgres_hosts", "postgres_read"].map(|key| {
             let (server, _) = self.text(key).rsplit_once('/').expect("a database");
             format!("{server}/{database}")
         })
@@ -117,6 +168,21 @@ impl Drop for Broken {
     }
 }
 
+/// Processes that are slow until this is dropped.
+pub struct Slow<'a> {
+    engines: &'a Engines,
+    processes: &'a [&'a str],
+    child: Child,
+}
+
+impl Drop for Slow<'_> {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        self.engines.dev("resume", self.processes);
+    }
+}
+
 fn running(folder: &Path) -> Option<Value> {
     let all: Value = serde_json::from_slice(&fs::read(folder.join("cluster.json")).ok()?).ok()?;
     let reached = |key: &str| {
@@ -128,7 +194,7 @@ fn running(folder: &Path) -> Option<Value> {
 }
 
 /// What a store at scale is called in the shared engines: decided once for each data directory.
-fn name_of(engines: &Engines, dir: &Path) -> String {
+pub fn name_of(engines: &Engines, dir: &Path) -> String {
     let file = dir.join("name-at-scale");
     fs::read_to_string(&file).unwrap_or_else(|_| {
         let name = format!("t{:016x}", RandomState::new().hash_one(dir));

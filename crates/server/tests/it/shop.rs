@@ -97,12 +97,22 @@ impl Shop {
         self.addresses.iter().map(SocketAddr::to_string).collect()
     }
 
+    /// Where each of the nodes answers.
+    pub fn nodes(&self) -> Vec<String> {
+        self.addresses.iter().map(SocketAddr::to_string).collect()
+    }
+
     /// As a power switch would, but for the page cache.
     pub fn kill(mut self) {
         self.nodes.iter_mut().for_each(|node| node.kill().expect("killed"));
         for node in &mut self.nodes {
             node.wait().expect("ended");
         }
+    }
+
+    /// As a power switch would, the first of its nodes.
+    pub fn kill_one(&mut self) {
+        self.nodes[0].kill().and_then(|()| self.nodes[0].wait()).expect("killed");
     }
 
     /// Stands still until what is given back is dropped; its clients wait.

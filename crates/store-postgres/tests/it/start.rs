@@ -107,11 +107,11 @@ async fn of_several_servers_the_one_that_takes_writes_is_found_past_those_that_d
 }
 
 /// A replica that has an order of its own, which tells who was read.
-async fn with_replica(port: u16, primary: &Database, replica: &Private) -> PgStore {
+async fn with_replica(port: u16, primary: PgSettings, replica: &Private) -> PgStore {
     let behind = PgStore::connect(PgSettings::new(replica.server.url("postgres"))).await.expect("a store");
     behind.commit(append(placed(2, START)), START).await.expect("a store that works");
     let read_url = replica.server.url("postgres").replace(&replica.server.port.to_string(), &port.to_string());
-    let store = PgStore::connect(PgSettings { read_url: Some(read_url), ..settings(primary) }).await.expect("a store");
+    let store = PgStore::connect(PgSettings { read_url: Some(read_url), ..primary }).await.expect("a store");
     store.commit(append(placed(1, START)), START).await.expect("a store that works");
     store
 }
@@ -128,7 +128,9 @@ async fn listed_again(store: &PgStore, expected: OrderId) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_replica_is_away_lists_come_from_the_primary() {
     let (primary, replica) = (Database::fresh(), Private::start(&[]));
-    let store = with_replica(replica.server.port, &primary, &replica).await;
+    let proxy = Proxy::start(primary.port()).await;
+    let url = primary.url().replace(&format!(":{}/", primary.port()), &format!(":{}/", proxy.port));
+    let store = with_replica(replica.server.port, PgSettings { url, ..settings(&primary) }, &replica).await;
     let [one, two] = [OrderId(1), OrderId(2)];
     assert_eq!(listed(&store).await, [two]);
     replica.server.stop("immediate");
@@ -138,13 +140,18 @@ async fn while_the_replica_is_away_lists_come_from_the_primary() {
     }
     replica.server.start();
     listed_again(&store, two).await;
+    replica.server.stop("immediate");
+    assert_eq!(listed(&store).await, [one]);
+    replica.server.start();
+    drop(proxy);
+    assert_eq!(listed(&store).await, [two], "it is away, as far as is known, and the primary too");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_replica_is_silent_lists_come_from_the_primary() {
     let (primary, replica) = (Database::fresh(), Private::start(&[]));
     let proxy = Proxy::start(replica.server.port).await;
-    let store = with_replica(proxy.port, &primary, &replica).await;
+    let store = with_replica(proxy.port, settings(&primary), &replica).await;
     let [one, two] = [OrderId(1), OrderId(2)];
     assert_eq!(listed(&store).await, [two]);
     proxy.hold(true);
