@@ -13,6 +13,7 @@ use crate::once::{Answered, Once, answer, before};
 use crate::ports::{Answer, CartChange, CartWrite, Fresh, PortError, PortErrorKind, Saved};
 use crate::pricing::{Shelf, Terms};
 use crate::snapshot::Snapshot;
+use crate::traced::{mark, trace};
 use domain::cart::{Cart, CartEvent, CartStatus, Command, Decided, Lifetimes, Metadata, Note, Owner, Strategy, Warning};
 use domain::ids::{BookId, CartId, CheckoutId, CouponCode, EditionId, ItemId, Version};
 use domain::limits::{CONFLICT_RETRIES_MAX, LANE_BATCH_MAX, OPERATIONS_MAX};
@@ -22,6 +23,7 @@ use domain::pricing::{Context, Line, Pricebook, Quote, Shopper};
 use domain::quantity::Quantity;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
+use domain::trace::TraceContext;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -105,6 +107,8 @@ pub(crate) struct Work {
     change: Changes,
     if_match: Option<Version>,
     once: Option<Once<CartView>>,
+    /// Its own: whoever leads the lane belongs to another.
+    trace: Option<TraceContext>,
 }
 
 enum Changes {
@@ -141,6 +145,7 @@ impl App {
                 }
                 bought => self.new_cart_for(caller, bought.as_deref(), &open, now).await?,
             };
+            mark(&mut change.outbox, trace().as_ref());
             change.answers = answer(once.as_ref(), &opened, now).into_iter().collect();
             if change.writes.is_empty() && change.answers.is_empty() {
                 return Ok(Answered::Fresh(opened));
@@ -257,13 +262,14 @@ impl App {
             return Err(Refusal::OperationsTooMany.into());
         }
         let (owner, shopper) = (caller.owner()?, caller.shopper(None));
-        self.in_lane(id, Work { owner, shopper, change: Changes::Operations(operations), if_match, once }).await
+        self.in_lane(id, Work { owner, shopper, change: Changes::Operations(operations), if_match, once, trace: trace() }).await
     }
 
     /// What the checkout does to its cart. A cart that is gone is nothing to worry about.
     pub(crate) async fn command_cart(&self, owner: &Owner, id: CartId, commands: Vec<Command>) -> Result<Option<Arc<Cart>>, Error> {
         let shopper = Shopper::default();
-        let work = Work { owner: owner.clone(), shopper, change: Changes::Commands(commands), if_match: None, once: None };
+        let change = Changes::Commands(commands);
+        let work = Work { owner: owner.clone(), shopper, change, if_match: None, once: None, trace: trace() };
         match self.in_lane(id, work).await {
             Ok(Answered::Fresh(view)) => Ok(Some(view.cart)),
             Ok(Answered::Again(_)) | Err(Error::Refused(Refusal::CartNotFound)) => Ok(None),
@@ -274,7 +280,7 @@ impl App {
     /// What was bought elsewhere leaves the cart.
     pub(crate) async fn give_up(&self, owner: Owner, id: CartId, bought: Vec<Line>, once: Once<CartView>) -> Outcome {
         let change = Changes::Commands(bought.into_iter().map(Command::GiveUp).collect());
-        self.in_lane(id, Work { owner, shopper: Shopper::default(), change, if_match: None, once: Some(once) }).await
+        self.in_lane(id, Work { owner, shopper: Shopper::default(), change, if_match: None, once: Some(once), trace: trace() }).await
     }
 
     /// Takes over the cart of a guest session, once, however often it is asked.
@@ -292,8 +298,8 @@ impl App {
         if source == owner {
             return Err(Refusal::MergeSourceInvalid.into());
         }
-        let work =
-            Work { owner, shopper: caller.shopper(None), change: Changes::Merge { source, strategy: merge.strategy }, if_match, once };
+        let (shopper, change) = (caller.shopper(None), Changes::Merge { source, strategy: merge.strategy });
+        let work = Work { owner, shopper, change, if_match, once, trace: trace() };
         if !merge.dry_run {
             return self.in_lane(id, work).await;
         }
@@ -318,11 +324,12 @@ impl App {
             let now = self.now();
             let cart = self.owned_cart(&owner, id, Fresh::Now, now).await?;
             ensure_version(if_match, cart.version)?;
-            let change = CartChange {
+            let mut change = CartChange {
                 writes: vec![CartWrite::Delete { id, expected: cart.version }],
                 outbox: vec![cart.end(CartEvent::Deleted { merged_into: None }, now)],
                 answers: answer(once.as_ref(), &(), now).into_iter().collect(),
             };
+            mark(&mut change.outbox, trace().as_ref());
             match (self.ports.carts.save(change, now).await?, &once) {
                 (Saved::Done, _) => return Ok(Answered::Fresh(())),
                 (Saved::Answered(first), Some(once)) => return once.again(first),
@@ -505,6 +512,7 @@ impl Batch {
             self.deletes.push(CartWrite::Delete { id: source.id, expected: source.version });
             decided.events.push(source.end(CartEvent::Deleted { merged_into: Some(self.cart.id) }, self.now));
         }
+        mark(&mut decided.events, work.trace.as_ref());
         self.cart = cart;
         self.events.extend(decided.events);
         Ok(Answered::Fresh(view))

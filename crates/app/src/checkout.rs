@@ -124,7 +124,7 @@ impl App {
             let started = Started { view: checkout_view(checkout.clone(), &book), created };
             let answer = answer(once.as_ref(), &started, now);
             let change = Change { checkout: Some((checkout, expected)), outbox: events, answer, ..Change::default() };
-            match (self.ports.ledger.commit(change, now).await?, &once) {
+            match (self.commit(change, now).await?, &once) {
                 (Committed::Done, _) => return Ok(Answered::Fresh(started)),
                 (Committed::Answered(first), Some(once)) => return once.again(first),
                 _ => {}
@@ -223,7 +223,7 @@ impl App {
             let view = checkout_view(checkout.clone(), &book);
             let answer = answer(once.as_ref(), &view, now);
             let change = Change { checkout: Some((checkout, expected)), outbox, answer, ..Change::default() };
-            match (self.ports.ledger.commit(change, now).await?, &once) {
+            match (self.commit(change, now).await?, &once) {
                 (Committed::Done, _) => return Ok(Answered::Fresh(view)),
                 (Committed::Answered(first), Some(once)) => return once.again(first),
                 _ => {}
@@ -304,7 +304,7 @@ impl App {
         let Some(once) = once else { return Ok(Answered::Fresh(value)) };
         let now = self.now();
         let change = Change { answer: Some(once.answer(&value, now)), ..Change::default() };
-        match self.ports.ledger.commit(change, now).await? {
+        match self.commit(change, now).await? {
             Committed::Answered(first) => once.again(first),
             _ => Ok(Answered::Fresh(value)),
         }
@@ -354,7 +354,7 @@ impl App {
             attempt.reserved_until = until;
         }
         // Somebody else may have been faster: then it is they who hold it, or let go.
-        self.ports.ledger.commit(Change { checkout: Some((held.clone(), expected)), ..Change::default() }, now).await?;
+        self.commit(Change { checkout: Some((held.clone(), expected)), ..Change::default() }, now).await?;
         Ok(held)
     }
 
@@ -404,7 +404,7 @@ impl App {
         let uses = used(&checkout.quote, &attempt.cause("use"));
         let begun = begun(&checkout, attempt, uses, now)?;
         let after = begun.after().clone();
-        match self.ports.ledger.commit(begun.change, now).await? {
+        match self.commit(begun.change, now).await? {
             Committed::Done => Ok(after),
             Committed::StockShort(short) => Err(Refusal::OutOfStock { short }.into()),
             Committed::UsedUp(counter) => Err(Refusal::CouponExhausted { code: name_of(&counter, &after.quote) }.into()),
@@ -448,7 +448,7 @@ impl App {
         let expected = checkout.version;
         let fresh = Checkout { version: expected.next(), ..checkout.clone() };
         // Somebody else may have been faster; the refusal stands either way.
-        self.ports.ledger.commit(Change { checkout: Some((fresh, expected)), ..Change::default() }, now).await?;
+        self.commit(Change { checkout: Some((fresh, expected)), ..Change::default() }, now).await?;
         Err(refusal.into())
     }
 
@@ -456,7 +456,7 @@ impl App {
         let now = self.now();
         let undone = challenge_undone(&challenged, now)?;
         let after = undone.after().clone();
-        match self.ports.ledger.commit(undone.change, now).await? {
+        match self.commit(undone.change, now).await? {
             Committed::Done => self.drive(after, None).await,
             // Somebody else was faster: what they made of the challenge stands.
             Committed::CheckoutConflict

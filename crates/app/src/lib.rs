@@ -21,6 +21,7 @@ mod saga;
 mod session;
 pub mod snapshot;
 mod tax;
+mod traced;
 mod worker;
 
 pub use caller::Caller;
@@ -35,6 +36,7 @@ pub use order::{OrderQuery, Page};
 pub use pricing::{ActiveCoupon, Calculate, CodeView, Issue, PutRule, RuleView, Simulate, Simulated};
 pub use session::{NewSession, SessionChange, SessionView};
 pub use tax::TaxFallback;
+pub use traced::{trace, traced};
 pub use worker::{TEND_PAUSE, Work, Worker};
 
 use domain::cart::Lifetimes;

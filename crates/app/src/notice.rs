@@ -36,7 +36,7 @@ impl App {
                 tracing::warn!(notice = %notice.id, checkout = %notice.checkout, at = notice.at.micros(), "a notice of an unknown checkout");
             }
         }
-        self.ports.ledger.commit(Change { notice: Some(notice.id), ..Change::default() }, self.now()).await?;
+        self.commit(Change { notice: Some(notice.id), ..Change::default() }, self.now()).await?;
         Ok(())
     }
 

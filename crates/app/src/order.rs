@@ -145,7 +145,7 @@ impl App {
             let events = decide(&order, now)?;
             let (after, mut change) = edited(&order, events, &caller.actor(), now);
             change.answer = answer(once.as_ref(), &after, now).filter(|_| !planted("order-answer-dropped"));
-            match (self.ports.ledger.commit(change, now).await?, &once) {
+            match (self.commit(change, now).await?, &once) {
                 // The money moves at once if it can; else the sweeper sees to it. A repeat is answered with what
                 // was committed, so the first answer is that too.
                 (Committed::Done, once) => {

@@ -74,9 +74,9 @@ impl App {
             let Some(mut step) = next else { return Ok(checkout) };
             let (after, waits) = (step.after().clone(), step.waits);
             let apart = if planted("outbox-apart") { std::mem::take(&mut step.change.outbox) } else { vec![] };
-            let committed = self.ports.ledger.commit(step.change, now).await?;
+            let committed = self.commit(step.change, now).await?;
             if !apart.is_empty() {
-                self.ports.ledger.commit(Change { outbox: apart, ..Change::default() }, now).await?;
+                self.commit(Change { outbox: apart, ..Change::default() }, now).await?;
             }
             match committed {
                 Committed::Done if waits => return Ok(after),

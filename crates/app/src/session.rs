@@ -6,6 +6,7 @@ use crate::cart::ensure_version;
 use crate::error::Error;
 use crate::once::{Answered, Once, answer, before};
 use crate::ports::TokenDigest;
+use crate::traced::trace;
 use domain::event::{Event, Outgoing, Subject};
 use domain::ids::{CartId, SessionId, Version};
 use domain::limits::DEVICE_MAX;
@@ -138,7 +139,8 @@ fn own_session(caller: &Caller, id: Option<SessionId>) -> Result<Arc<Session>, R
 }
 
 fn outgoing(session: &Session, event: SessionEvent, at: domain::time::Timestamp) -> Outgoing {
-    Outgoing { subject: Subject::Session(session.id), sequence: session.version.0, at, event: Event::Session(event) }
+    let told = Outgoing::new(Subject::Session(session.id), session.version.0, at, Event::Session(event));
+    Outgoing { trace: trace(), ..told }
 }
 
 fn digest(token: &str) -> TokenDigest {

@@ -3,6 +3,7 @@
 
 use crate::topology::{table, text};
 use domain::event::Outgoing;
+use domain::trace::TraceContext;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use serde::Deserialize;
@@ -18,7 +19,7 @@ const PREFIXES: [&str; 4] = ["cloudEvents_", "cloudEvents:", "ce_", "ce-"];
 
 /// The envelope of an event of this shop.
 pub fn properties(event: &Outgoing, source: &str) -> BasicProperties {
-    let headers = table([
+    let mut headers = table([
         ("cloudEvents_specversion", text("1.0")),
         ("cloudEvents_id", text(&event.id())),
         ("cloudEvents_source", text(source)),
@@ -27,6 +28,13 @@ pub fn properties(event: &Outgoing, source: &str) -> BasicProperties {
         ("cloudEvents_time", text(&At(event.at).to_string())),
         ("cloudEvents_sequence", text(&event.sequence.to_string())),
     ]);
+    if let Some(trace) = &event.trace {
+        for (name, value) in [("traceparent", Some(trace.parent())), ("tracestate", trace.state())] {
+            let Some(value) = value else { continue };
+            headers.insert(name.into(), text(value));
+            headers.insert(format!("{}{name}", PREFIXES[0]).into(), text(value));
+        }
+    }
     BasicProperties::default()
         .with_content_type(JSON.into())
         .with_delivery_mode(PERSISTENT)
@@ -45,6 +53,7 @@ pub struct Envelope<'a> {
     pub name: String,
     /// A number, if the sender counts.
     pub sequence: Option<String>,
+    pub trace: Option<TraceContext>,
     pub body: Cow<'a, [u8]>,
 }
 
@@ -59,7 +68,8 @@ impl<'a> Envelope<'a> {
         let attribute = |name| properties.headers().as_ref().and_then(|headers| attribute(headers, name));
         let required = |name| attribute(name).ok_or_else(|| format!("there is no header {}{name}", PREFIXES[0]));
         let (id, source, name) = (required("id")?, required("source")?, required("type")?);
-        Ok(Self { id, source, name, sequence: attribute("sequence"), body: Cow::Borrowed(body) })
+        let trace = properties.headers().as_ref().and_then(trace_of);
+        Ok(Self { id, source, name, sequence: attribute("sequence"), trace, body: Cow::Borrowed(body) })
     }
 
     fn structured(body: &'a [u8]) -> Result<Self, String> {
@@ -70,6 +80,8 @@ impl<'a> Envelope<'a> {
             #[serde(rename = "type")]
             name: String,
             sequence: Option<Sequence>,
+            traceparent: Option<String>,
+            tracestate: Option<String>,
             #[serde(borrow)]
             data: Option<&'a RawValue>,
         }
@@ -79,17 +91,29 @@ impl<'a> Envelope<'a> {
             Number(u64),
             Text(String),
         }
-        let Event { id, source, name, sequence, data } = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+        let Event { id, source, name, sequence, traceparent, tracestate, data } =
+            serde_json::from_slice(body).map_err(|e| e.to_string())?;
         let sequence = sequence.map(|sequence| match sequence {
             Sequence::Number(n) => n.to_string(),
             Sequence::Text(text) => text,
         });
-        Ok(Self { id, source, name, sequence, body: Cow::Borrowed(data.map_or("{}", RawValue::get).as_bytes()) })
+        let trace = traceparent.and_then(|parent| TraceContext::parse(&parent, tracestate.as_deref()));
+        Ok(Self { id, source, name, sequence, trace, body: Cow::Borrowed(data.map_or("{}", RawValue::get).as_bytes()) })
     }
 }
 
+/// As whoever sent the message last says; else as whoever wrote the event does.
+fn trace_of(headers: &FieldTable) -> Option<TraceContext> {
+    let sent = |name| headers.inner().get(name).and_then(written);
+    let of_message = sent("traceparent").and_then(|parent| TraceContext::parse(&parent, sent("tracestate").as_deref()));
+    of_message.or_else(|| TraceContext::parse(&attribute(headers, "traceparent")?, attribute(headers, "tracestate").as_deref()))
+}
+
 fn attribute(headers: &FieldTable, name: &str) -> Option<String> {
-    let value = PREFIXES.iter().find_map(|prefix| headers.inner().get(format!("{prefix}{name}").as_str()))?;
+    PREFIXES.iter().find_map(|prefix| headers.inner().get(format!("{prefix}{name}").as_str())).and_then(written)
+}
+
+fn written(value: &AMQPValue) -> Option<String> {
     match value {
         AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
         AMQPValue::ShortString(text) => Some(text.to_string()),

@@ -10,8 +10,9 @@ use crate::limits::{DETAIL_MAX, EARLY_PAUSE, MESSAGE_MAX, PREFETCH_MAX, WORKERS_
 use crate::topology::{declare_inbox, text};
 use crate::{Error, OpenError, RabbitSettings};
 use app::ports::{PortError, PortErrorKind};
-use app::{App, Incoming, TakenIn};
+use app::{App, Incoming, TakenIn, traced};
 use domain::text::Text;
+use domain::trace::TraceContext;
 use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions};
@@ -87,6 +88,7 @@ struct Desk {
 struct Arrived {
     delivery: Delivery,
     message: Incoming,
+    trace: Option<TraceContext>,
     since: Instant,
 }
 
@@ -121,12 +123,12 @@ impl Desk {
                 delivery = consumer.next() => delivery.ok_or("the broker has ended the consumer")??,
             };
             match read_message(&delivery, &self.settings.source) {
-                Ok(Some(message)) => {
+                Ok(Some((message, trace))) => {
                     let mut hasher = DefaultHasher::new();
                     message.customer.as_str().hash(&mut hasher);
                     let at = usize::try_from(hasher.finish() % queues.len() as u64).expect("invariant: below a length");
                     // A worker that has ended has said why.
-                    drop(queues[at].send(Arrived { delivery, message, since: Instant::now() }));
+                    drop(queues[at].send(Arrived { delivery, message, trace, since: Instant::now() }));
                 }
                 Ok(None) => self.settle(&delivery).await?,
                 Err(poison) => self.bury(&delivery, &poison).await?,
@@ -157,8 +159,8 @@ impl Desk {
     }
 }
 
-/// What is said, unless it is this shop's own.
-fn read_message(delivery: &Delivery, own: &str) -> Result<Option<Incoming>, Poison> {
+/// What is said, and the trace it belongs to, unless it is this shop's own.
+fn read_message(delivery: &Delivery, own: &str) -> Result<Option<(Incoming, Option<TraceContext>)>, Poison> {
     if delivery.data.len() > MESSAGE_MAX {
         return Err(Poison::new("MESSAGE_TOO_LARGE", format!("It has {} bytes; at most {MESSAGE_MAX} are read.", delivery.data.len())));
     }
@@ -179,7 +181,7 @@ fn read_message(delivery: &Delivery, own: &str) -> Result<Option<Incoming>, Pois
     let counted = envelope.sequence.filter(|_| envelope.name.starts_with("cart."));
     let sequence =
         counted.map(|n| n.parse().ok().filter(|n| *n > 0).ok_or_else(|| Poison::new("ENVELOPE_INVALID", "sequence counts from 1")));
-    Ok(Some(Incoming { sender, id, sequence: sequence.transpose()?, customer, wish }))
+    Ok(Some((Incoming { sender, id, sequence: sequence.transpose()?, customer, wish }, envelope.trace)))
 }
 
 /// Takes in the messages of some customers, one after the other.
@@ -239,11 +241,11 @@ impl Arrived {
 impl Desk {
     /// Whether it is settled; else it is too early.
     async fn take(&self, arrived: &Arrived, patient: bool) -> Result<bool, Error> {
-        let Arrived { delivery, message, .. } = arrived;
+        let Arrived { delivery, message, trace, .. } = arrived;
         let (mut stop, mut failures) = (self.stop.clone(), 0);
         // A connection that is lost has given everything back.
         while delivery.acker.usable() {
-            let error = match self.app.take_in(message, patient).await {
+            let error = match traced(trace.clone(), self.app.take_in(message, patient)).await {
                 Ok(TakenIn::TooEarly) => return Ok(false),
                 Ok(TakenIn::Done | TakenIn::Repeat | TakenIn::TooLate) => return self.settle(delivery).await.map(|()| true),
                 Ok(TakenIn::Refused(refusal)) => {

@@ -1,4 +1,5 @@
 use crate::limits::{TOKEN_MAX, TOKEN_MIN};
+use app::trace;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -28,13 +29,20 @@ impl Token {
     }
 }
 
-/// Shows the token with every call.
+/// Shows the token with every call, and the trace it belongs to.
 #[derive(Clone, Debug)]
 pub struct Shown(pub Token);
 
 impl Interceptor for Shown {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert(AUTHORIZATION, self.0.0.clone());
+        if let Some(trace) = trace() {
+            for (name, value) in [("traceparent", Some(trace.parent())), ("tracestate", trace.state())] {
+                if let Some(value) = value.and_then(|text| text.parse().ok()) {
+                    request.metadata_mut().insert(name, value);
+                }
+            }
+        }
         Ok(request)
     }
 }
@@ -54,6 +62,8 @@ impl Interceptor for Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use app::traced;
+    use domain::trace::TraceContext;
 
     #[test]
     fn a_token_is_long_and_visible() {
@@ -61,6 +71,17 @@ mod tests {
             [("0123456789abcdef", true), ("0123456789abcde", false), ("0123456789 abcdef", false), ("0123456789abcdéf", false), ("", false)]
         {
             assert_eq!(Token::parse(text).is_some(), sound, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_is_in_the_trace_of_what_makes_it() {
+        let trace = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Some("a=1"));
+        let shown = || async { Shown(Token::parse("0123456789abcdef").expect("a token")).call(Request::new(())).expect("shown") };
+        for trace in [None, trace] {
+            let call = traced(trace.clone(), shown()).await;
+            let told = ["traceparent", "tracestate"].map(|name| call.metadata().get(name).and_then(|value| value.to_str().ok()));
+            assert_eq!(told, [trace.as_ref().map(TraceContext::parent), trace.as_ref().and_then(TraceContext::state)]);
         }
     }
 

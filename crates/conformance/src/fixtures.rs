@@ -26,6 +26,7 @@ use domain::session::{Session, SessionEvent};
 use domain::stock::{StockChange, StockMove};
 use domain::text::Text;
 use domain::time::Timestamp;
+use domain::trace::TraceContext;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -149,6 +150,11 @@ pub fn new_books(books: impl IntoIterator<Item = Book>) -> CatalogChange {
     CatalogChange { books: books.into_iter().map(|b| put_book(b, 0)).collect(), ..CatalogChange::default() }
 }
 
+/// A place in a trace.
+pub fn trace(state: Option<&str>) -> Option<TraceContext> {
+    TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", state)
+}
+
 /// Books 1 to 3, so many copies of each.
 pub fn three_books(copies: u32) -> CatalogChange {
     let first = |n| StockMove { edition: EditionId(n), change: StockChange::Count(copies), cause: format!("first/{n}") };
@@ -172,7 +178,7 @@ pub fn policy() -> Policy {
 }
 
 pub fn book_event(n: u128, sequence: u64, event: BookEvent) -> Outgoing {
-    Outgoing { subject: Subject::Book(BookId(n)), sequence, at: START, event: Event::Book(event) }
+    Outgoing::new(Subject::Book(BookId(n)), sequence, START, Event::Book(event))
 }
 
 /// Sells every edition whose number fits in 32 bits, as [`book`] prices it; ten copies of each are to be had.
@@ -422,7 +428,7 @@ pub fn session(n: u128) -> Session {
 }
 
 pub fn session_event(n: u128, sequence: u64, event: SessionEvent) -> Outgoing {
-    Outgoing { subject: Subject::Session(SessionId(n)), sequence, at: START, event: Event::Session(event) }
+    Outgoing::new(Subject::Session(SessionId(n)), sequence, START, Event::Session(event))
 }
 
 pub fn digest(n: u8) -> TokenDigest {

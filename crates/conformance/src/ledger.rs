@@ -3,12 +3,12 @@
 use crate::Subject;
 use crate::fixtures::{
     START, answer, append, at, attempt, checkout, checkout_of, code, commit_checkout, count, customer, give_back, guest, mark, move_stock,
-    moved, next, paying, placed, placed_by, race, use_by, use_coupon, uses_of,
+    moved, next, paying, placed, placed_by, race, trace, use_by, use_coupon, uses_of,
 };
 use app::ports::{Change, Committed, Ledger, OrderFilter, OrderPlace, Overdue, UseChange, UseMove};
 use domain::cart::Owner;
 use domain::checkout::{AfterUndo, Checkout, CheckoutEvent, PaymentError, State};
-use domain::event::Event;
+use domain::event::{Event, Outgoing};
 use domain::ids::{CartId, CheckoutId, EditionId, OrderId, PromotionId, Version};
 use domain::order::{Actor, Appended, Number, Order, OrderEvent, PaymentStatus, Status};
 use domain::pricing::{Counter, Usage, Who};
@@ -47,6 +47,7 @@ macro_rules! ledger {
             a_stock_move_is_applied_once_per_cause_and_edition
             of_fifty_reservations_at_once_on_ten_copies_exactly_ten_hold
             every_applied_stock_move_leaves_an_event_whose_sequence_counts_moves
+            the_event_of_a_stock_move_is_in_the_trace_of_the_changes_other_events
             a_use_holds_only_while_the_count_stays_within_its_limit
             every_kind_of_counter_counts_for_itself
             a_use_is_applied_once_per_cause_and_counter
@@ -575,6 +576,20 @@ pub async fn of_fifty_reservations_at_once_on_ten_copies_exactly_ten_hold(on: &S
     assert_eq!(level(&*on.ledger, 1).await, (10, 10, 11));
 }
 
+pub async fn the_event_of_a_stock_move_is_in_the_trace_of_the_changes_other_events(on: &Subject) {
+    receive(&*on.ledger, 1, 5).await;
+    for (n, trace) in [(1, None), (2, trace(Some("a=1"))), (3, None), (4, trace(None))] {
+        let placed = placed(n, START);
+        let outbox = placed.outgoing().map(|event| Outgoing { trace: trace.clone(), ..event }).collect();
+        let stock = vec![moved(1, StockChange::Reserve(1), &format!("order {n}"))];
+        done(&*on.ledger, Change { outbox, stock, ..append(placed) }).await;
+    }
+    let pending = on.outbox.pending(100).await.expect("a store that works");
+    let told = pending.into_iter().filter(|p| p.event.subject == domain::event::Subject::Stock(EditionId(1)));
+    let traces: Vec<_> = told.map(|p| p.event.trace).collect();
+    assert_eq!(traces, [None, None, trace(Some("a=1")), None, trace(None)]);
+}
+
 pub async fn every_applied_stock_move_leaves_an_event_whose_sequence_counts_moves(on: &Subject) {
     receive(&*on.ledger, 1, 5).await;
     receive(&*on.ledger, 2, 9).await;
@@ -732,7 +747,7 @@ pub async fn all_lines_of_a_change_become_true_together(on: &Subject) {
     let mut news = seen.pending.split_off(before.pending.len());
     news.sort();
     let [one, two] = [1, 2].map(|n| format!("{}.2", EditionId(n)));
-    let mut expected: Vec<_> = change.outbox.iter().map(domain::event::Outgoing::id).chain([one, two]).collect();
+    let mut expected: Vec<_> = change.outbox.iter().map(Outgoing::id).chain([one, two]).collect();
     expected.sort();
     assert_eq!(news, expected);
     let order = change.order.expect("placed");

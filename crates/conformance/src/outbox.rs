@@ -3,6 +3,7 @@
 use crate::Subject;
 use crate::fixtures::{
     START, add, append, at, cart, cart_of, changed, digest, guest, move_stock, moved, placed, race, save_cart, session, session_event,
+    trace,
 };
 use app::ports::{CartChange, Change, Fresh, Pending, Saved};
 use domain::cart::{Cart, Command};
@@ -67,13 +68,14 @@ fn by_subject(mut events: Vec<Outgoing>) -> Vec<Outgoing> {
 }
 
 pub async fn events_committed_with_their_cause_are_pending_as_they_were_given(on: &Subject) {
-    let decided = changed(&Cart { version: domain::ids::Version(0), ..cart(1) }, &[add(2, 3), Command::Clear], at(1));
+    let mut decided = changed(&Cart { version: domain::ids::Version(0), ..cart(1) }, &[add(2, 3), Command::Clear], at(1));
+    decided.events[1].trace = trace(Some("a=\"1\",b=2"));
     save(on, save_cart(&decided, 0)).await;
     let placed = placed(1, at(2));
     let mut expected = decided.events;
     expected.extend(placed.outgoing());
     on.ledger.commit(Change { outbox: placed.outgoing().collect(), ..append(placed) }, START).await.expect("a store that works");
-    let started = session_event(1, 1, SessionEvent::Started);
+    let started = Outgoing { trace: trace(None), ..session_event(1, 1, SessionEvent::Started) };
     on.sessions.create(session(1), digest(1), started.clone()).await.expect("a store that works");
     expected.push(started);
     assert_eq!(events(&pending(on, 100).await), by_subject(expected));

@@ -8,6 +8,7 @@ use crate::order::OrderEvent;
 use crate::session::SessionEvent;
 use crate::stock::{StockChange, StockLevel};
 use crate::time::Timestamp;
+use crate::trace::TraceContext;
 use std::fmt;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,9 +67,20 @@ pub struct Outgoing {
     pub sequence: u64,
     pub at: Timestamp,
     pub event: Event,
+    /// Of the request or message that caused it, where that had one.
+    pub trace: Option<TraceContext>,
 }
 
 impl Outgoing {
+    pub fn new(subject: Subject, sequence: u64, at: Timestamp, event: Event) -> Self {
+        Self { subject, sequence, at, event, trace: None }
+    }
+
+    /// Of events with one cause.
+    pub fn trace_of(events: &[Self]) -> Option<&TraceContext> {
+        events.iter().find_map(|event| event.trace.as_ref())
+    }
+
     /// Unique for ever: the CloudEvents `id`.
     pub fn id(&self) -> String {
         format!("{}.{}", self.subject, self.sequence)

@@ -24,6 +24,7 @@ pub mod session;
 pub mod stock;
 pub mod text;
 pub mod time;
+pub mod trace;
 
 #[cfg(feature = "planted")]
 pub use planted::plant;

@@ -98,6 +98,8 @@ pub const NOTICES_KEEP: Duration = Duration::from_secs(30 * 86_400);
 /// Bytes of the name of a system that sends messages, and of the name it gives one. Known ones are below 100.
 pub const SENDER_MAX: usize = 255;
 pub const MESSAGE_ID_MAX: usize = 255;
+/// Bytes of what the systems on a trace's way have noted: no more need be passed on (W3C Trace Context, 3.3.1.5).
+pub const TRACE_STATE_MAX: usize = 512;
 /// Numbers of a sender that are given up at once when the ones before a message do not come: more than a sender says of one customer
 /// while a message is waited for.
 pub const GAP_MAX: u64 = 64;

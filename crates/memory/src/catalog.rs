@@ -55,7 +55,8 @@ impl State {
         ensure_expected(&self.snapshot, &change)?;
         let next = self.snapshot.with(&change.headings, &change.books);
         ensure_consistent(&self.snapshot, &next, &change)?;
-        let stock = self.plan_stock(&change.stock, now).map_err(|short| CatalogSaved::StockShort { available: short[0].available })?;
+        let stock = self.plan_stock(&change.stock, &change.outbox, now);
+        let stock = stock.map_err(|short| CatalogSaved::StockShort { available: short[0].available })?;
 
         self.snapshot = Arc::new(next);
         self.changes += 1;

@@ -115,7 +115,7 @@ impl State {
         if let Some(appended) = &change.order {
             self.admit_order(appended)?;
         }
-        let stock = self.plan_stock(&change.stock, now).map_err(Committed::StockShort)?;
+        let stock = self.plan_stock(&change.stock, &change.outbox, now).map_err(Committed::StockShort)?;
         let uses = self.plan_uses(&change.uses).map_err(Committed::UsedUp)?;
 
         self.checkouts.extend(change.checkout.map(|(checkout, _)| (checkout.id, checkout)));

@@ -34,9 +34,11 @@ impl State {
         Usage(counters.iter().filter_map(|c| Some((c.clone(), *self.uses.get(c)?))).collect())
     }
 
+    /// Moves beside the other events of a change, in whose trace they are.
+    ///
     /// # Errors
     /// Every edition that is short, once.
-    pub fn plan_stock(&self, moves: &[StockMove], now: Timestamp) -> Result<StockPlan, Vec<Short>> {
+    pub fn plan_stock(&self, moves: &[StockMove], beside: &[Outgoing], now: Timestamp) -> Result<StockPlan, Vec<Short>> {
         let mut plan = StockPlan::default();
         let mut short: Vec<Short> = Vec::new();
         for StockMove { edition, change, cause } in moves {
@@ -49,7 +51,8 @@ impl State {
                 Ok(after) => {
                     plan.levels.insert(*edition, after);
                     plan.causes.insert(cause_here);
-                    plan.events.push(stock_event(*edition, *change, cause, after, now));
+                    let event = stock_event(*edition, *change, cause, after, now);
+                    plan.events.push(Outgoing { trace: Outgoing::trace_of(beside).cloned(), ..event });
                 }
                 Err(refused) if short.iter().all(|s| s.edition != *edition) => {
                     short.push(Short {
@@ -116,7 +119,7 @@ impl State {
 
 fn stock_event(edition: EditionId, change: StockChange, cause: &str, after: StockLevel, now: Timestamp) -> Outgoing {
     let event = StockEvent { change, cause: cause.to_owned(), after };
-    Outgoing { subject: Subject::Stock(edition), sequence: after.moves, at: now, event: Event::Stock(event) }
+    Outgoing::new(Subject::Stock(edition), after.moves, now, Event::Stock(event))
 }
 
 /// How many copies a refused move was about.

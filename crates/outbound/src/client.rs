@@ -1,6 +1,7 @@
 use crate::calls::{Calls, Failed, Patience, Repeat};
 use crate::limits::{CONNECT_MAX, IDLE_MAX, IDLE_TIME_MAX};
 use app::ports::{PortError, PortErrorKind};
+use app::trace;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -79,6 +80,12 @@ impl Client {
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let request = match call.key {
             Some(key) => request.header(KEY, key),
+            None => request,
+        };
+        let request = match trace() {
+            Some(trace) => {
+                trace.state().into_iter().fold(request.header("traceparent", trace.parent()), |r, state| r.header("tracestate", state))
+            }
             None => request,
         };
         let request = request.body(Full::new(call.body.clone())).map_err(Failed::nonsense)?;

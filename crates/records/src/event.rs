@@ -1,5 +1,6 @@
 //! Events on their way out, tagged by their public name so that a person can read the outbox:
-//! `{"v":1,"id":"cart_….3","subject":"cart_…","sequence":3,"time":…,"type":"cart.item_added","data":{…}}`.
+//! `{"v":1,"id":"cart_….3","subject":"cart_…","sequence":3,"time":…,"type":"cart.item_added","data":{…}}`, and with
+//! `"traceparent"` and `"tracestate"` before the type where the cause belongs to a trace.
 
 use crate::Damaged;
 use crate::json::{self, Object};
@@ -13,15 +14,19 @@ use domain::quantity::Quantity;
 use domain::session::SessionEvent;
 use domain::stock::{StockChange, StockLevel};
 use domain::time::Timestamp;
+use domain::trace::TraceContext;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 const WHAT: &str = "event";
 
 pub fn encode_outgoing(outgoing: &Outgoing) -> Vec<u8> {
-    let Outgoing { subject, sequence, at, event } = outgoing;
-    let object = Object::new().with(&Id { id: outgoing.id() }).with(&Head { subject: *subject, sequence: *sequence, time: *at });
+    let Outgoing { subject, sequence, at, event, trace } = outgoing;
+    let (traceparent, tracestate) = (trace.as_ref().map(|t| t.parent().into()), trace.as_ref().and_then(|t| t.state()).map(Into::into));
+    let head = Head { subject: *subject, sequence: *sequence, time: *at, traceparent, tracestate };
+    let object = Object::new().with(&Id { id: outgoing.id() }).with(&head);
     match event {
         Event::Cart(event) => object.with(&As(event)),
         Event::Checkout(event) => object.with(&As(event)),
@@ -47,7 +52,7 @@ pub fn encode_said(outgoing: &Outgoing) -> Vec<u8> {
 
 pub fn decode_outgoing(bytes: &[u8]) -> Result<Outgoing, Damaged> {
     json::check_format(WHAT, bytes)?;
-    let Head { subject, sequence, time } = json::part(WHAT, bytes)?;
+    let Head { subject, sequence, time, traceparent, tracestate } = json::part(WHAT, bytes)?;
     let event = match subject {
         Subject::Cart(_) => Event::Cart(read(bytes)?),
         Subject::Checkout(_) => Event::Checkout(read(bytes)?),
@@ -56,7 +61,8 @@ pub fn decode_outgoing(bytes: &[u8]) -> Result<Outgoing, Damaged> {
         Subject::Book(_) => Event::Book(read(bytes)?),
         Subject::Session(_) => Event::Session(read(bytes)?),
     };
-    Ok(Outgoing { subject, sequence, at: time, event })
+    let trace = traceparent.and_then(|parent| TraceContext::parse(&parent, tracestate.as_deref()));
+    Ok(Outgoing { trace, ..Outgoing::new(subject, sequence, time, event) })
 }
 
 fn read<T: Stored>(bytes: &[u8]) -> Result<T, Damaged> {
@@ -70,12 +76,16 @@ struct Id {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct Head<'a> {
     #[serde(with = "stored")]
     subject: Subject,
     sequence: u64,
     #[serde(with = "stored")]
     time: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracestate: Option<Cow<'a, str>>,
 }
 
 impl Stored for Subject {

@@ -8,7 +8,7 @@ use crate::metrics::RouteMetrics;
 use crate::problem::{Answer, Failure};
 use crate::trace::Trace;
 use crate::{auth, cart, catalog, checkout, docs, health, order, payment, pricing, rules, session};
-use app::Caller;
+use app::{Caller, traced};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{ALLOW, CACHE_CONTROL};
@@ -18,6 +18,7 @@ use axum::routing::{MethodFilter, MethodRouter};
 use domain::catalog::HeadingKind::{self, Author, Category, Publisher};
 use domain::pricing::RuleKind::{self, ExchangeRate, Promotion, ShippingOption, Stacking, TaxRate};
 use domain::refusal::Refusal;
+use domain::trace::TraceContext;
 use futures_util::FutureExt;
 use std::collections::BTreeMap;
 use std::future::{Future, Ready, ready};
@@ -279,7 +280,7 @@ where
 {
     let trace = Trace::begin(&edge, &request);
     let started = Instant::now();
-    let outcome = AssertUnwindSafe(pass(&edge, &route, handler, request)).catch_unwind().await;
+    let outcome = AssertUnwindSafe(pass(&edge, &route, trace.context(), handler, request)).catch_unwind().await;
     let answer = outcome.unwrap_or_else(|_| Err(Failure::panicked()));
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     if route.private {
@@ -289,13 +290,13 @@ where
     trace.end(&edge, response)
 }
 
-async fn pass<H, F>(edge: &Arc<Edge>, route: &Arc<Route>, handler: H, request: Request) -> Answer
+async fn pass<H, F>(edge: &Arc<Edge>, route: &Arc<Route>, trace: Option<TraceContext>, handler: H, request: Request) -> Answer
 where
     H: Fn(Call) -> F + Send + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     if route.access == Access::Open {
-        return run(edge, route, Caller::Anonymous, handler, request).await;
+        return run(edge, route, trace, Caller::Anonymous, handler, request).await;
     }
     let address = address_of(&request);
     let caller = match auth::caller(&edge.app, &edge.keys, request.headers()).await {
@@ -307,7 +308,7 @@ where
     if let Err(refusal) = route.access.check(&caller) {
         return Err(Failure::from(refusal).with(left));
     }
-    match run(edge, route, caller, handler, request).await {
+    match run(edge, route, trace, caller, handler, request).await {
         Ok(mut response) => {
             response.headers_mut().extend(left);
             Ok(response)
@@ -316,13 +317,21 @@ where
     }
 }
 
-/// Runs the handler. Writes are seen through to their end, whatever becomes of the client.
-async fn run<H, F>(edge: &Arc<Edge>, route: &Arc<Route>, caller: Caller, handler: H, request: Request) -> Answer
+/// Runs the handler, in the trace of the request. Writes are seen through to their end, whatever becomes of the client.
+async fn run<H, F>(
+    edge: &Arc<Edge>,
+    route: &Arc<Route>,
+    trace: Option<TraceContext>,
+    caller: Caller,
+    handler: H,
+    request: Request,
+) -> Answer
 where
     H: Fn(Call) -> F + Send + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     let writes = !request.method().is_safe();
     let call = Call::take(Arc::clone(edge), Arc::clone(route), caller, request).await?;
-    if writes { edge.see_through(handler(call)).await } else { handler(call).await }
+    let work = traced(trace, handler(call));
+    if writes { edge.see_through(work).await } else { work.await }
 }

@@ -8,6 +8,7 @@ use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use axum::response::Response;
+use domain::trace::TraceContext;
 use prometheus_client::metrics::gauge::Gauge;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -15,6 +16,7 @@ use wire::problem::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Names differ between processes by chance and within one by counting: they are no secrets.
 static FIRST: LazyLock<u128> = LazyLock::new(|| {
@@ -34,26 +36,28 @@ fn fresh_id() -> [u8; 32] {
 struct Names {
     request_id: HeaderValue,
     trace_id: [u8; 32],
+    /// What the caller says it belongs to.
+    context: Option<TraceContext>,
 }
 
 impl Names {
     fn of(headers: &HeaderMap) -> Self {
-        let trace_id = headers.get(TRACEPARENT).and_then(trace_id).unwrap_or_else(fresh_id);
+        let context = context(headers);
+        let named = context.as_ref().and_then(|context| context.trace_id().as_bytes().try_into().ok());
+        let trace_id = named.unwrap_or_else(fresh_id);
         let visible = |v: &&HeaderValue| (1..=REQUEST_ID_MAX).contains(&v.len()) && v.as_bytes().iter().all(u8::is_ascii_graphic);
         let given = headers.get(REQUEST_ID).filter(visible).cloned();
         let request_id = given.unwrap_or_else(|| HeaderValue::from_bytes(&trace_id).expect("invariant: hexadecimal digits"));
-        Self { request_id, trace_id }
+        Self { request_id, trace_id, context }
     }
 }
 
-/// The trace of a W3C `traceparent`: `00-<32 digits>-<16 digits>-<2 digits>`, not all zero.
-fn trace_id(value: &HeaderValue) -> Option<[u8; 32]> {
-    let parts: Vec<&str> = value.to_str().ok()?.split('-').collect();
-    let hex = |part: &str, n| part.len() == n && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let [version, trace, span, flags, rest @ ..] = &parts[..] else { return None };
-    let shaped = hex(version, 2) && *version != "ff" && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
-    let named = trace.bytes().any(|b| b != b'0') && span.bytes().any(|b| b != b'0');
-    (shaped && named && (*version != "00" || rest.is_empty())).then(|| trace.as_bytes().try_into().ok()).flatten()
+/// The trace a request belongs to, if it names one, in one header; several states are one list.
+fn context(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut parents = headers.get_all(TRACEPARENT).iter();
+    let (Some(parent), None) = (parents.next(), parents.next()) else { return None };
+    let states: Vec<&str> = headers.get_all(TRACESTATE).iter().filter_map(|state| state.to_str().ok()).collect();
+    TraceContext::parse(parent.to_str().ok()?, Some(&states.join(",")))
 }
 
 /// Counts a request while it is being answered, also when nobody waits for the answer any more.
@@ -90,6 +94,11 @@ impl Trace {
             uri: request.uri().clone(),
             token: request.headers().contains_key(AUTHORIZATION),
         }
+    }
+
+    /// The trace that the request belongs to, for what it causes.
+    pub(crate) fn context(&self) -> Option<TraceContext> {
+        self.names.context.clone()
     }
 
     /// The answer with its name; a problem in its shape.
@@ -151,21 +160,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_goes_on_only_when_it_is_well_formed() {
-        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-        for (header, known) in [
-            (format!("00-{trace}-00f067aa0ba902b7-01"), true),
-            (format!("cc-{trace}-00f067aa0ba902b7-01-what-comes-later"), true),
-            (format!("00-{trace}-00f067aa0ba902b7-01-more"), false),
-            (format!("ff-{trace}-00f067aa0ba902b7-01"), false),
-            (format!("00-{}-00f067aa0ba902b7-01", trace.to_uppercase()), false),
-            (format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)), false),
-            (format!("00-{trace}-{}-01", "0".repeat(16)), false),
-            (format!("00-{trace}-00f067aa0ba902b7"), false),
-            (String::new(), false),
+    fn a_trace_is_named_once_and_its_state_is_a_list() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        for (headers, expected) in [
+            (vec![("traceparent", parent)], Some(None)),
+            (vec![("traceparent", parent), ("tracestate", "a=1"), ("tracestate", "b=2")], Some(Some("a=1,b=2"))),
+            (vec![("traceparent", parent), ("traceparent", parent)], None),
+            (vec![("traceparent", "00-00-00-00"), ("tracestate", "a=1")], None),
+            (vec![("tracestate", "a=1")], None),
+            (vec![], None),
         ] {
-            let got = trace_id(&HeaderValue::try_from(&header).expect("a value"));
-            assert_eq!(got.as_ref().map(|t| &t[..]), known.then_some(trace.as_bytes()), "{header}");
+            let mut map = HeaderMap::new();
+            for (name, value) in &headers {
+                map.append(*name, HeaderValue::from_static(value));
+            }
+            let context = context(&map);
+            assert_eq!(context.as_ref().map(TraceContext::state), expected, "{headers:?}");
+            let names = Names::of(&map);
+            assert_eq!(&names.trace_id[..] == &parent.as_bytes()[3..35], expected.is_some(), "{headers:?}");
         }
     }
 }

@@ -11,10 +11,12 @@ use app::ports::{Answer, BookWrite, Catalog, CatalogChange, CatalogSaved, Freshn
 use app::snapshot::Snapshot;
 use async_trait::async_trait;
 use domain::catalog::{Book, Heading, HeadingId, HeadingKind};
+use domain::event::Outgoing;
 use domain::ids::{BookId, EditionId, Version};
 use domain::pricing::PriceLine;
 use domain::stock::{StockLevel, StockMove};
 use domain::time::Timestamp;
+use domain::trace::TraceContext;
 use rusqlite::Connection;
 use std::sync::Arc;
 
@@ -41,6 +43,8 @@ struct Encoded {
     stock: Vec<StockMove>,
     prices: Vec<(EditionId, Vec<u8>)>,
     outbox: Vec<Vec<u8>>,
+    /// Of these events.
+    trace: Option<TraceContext>,
     answer: Option<Answer>,
     now: Timestamp,
 }
@@ -67,6 +71,7 @@ impl Encoded {
             stock: change.stock,
             prices: change.prices.iter().map(|line| (line.edition, records::encode_price_line(line))).collect(),
             outbox: encode_all(&change.outbox),
+            trace: Outgoing::trace_of(&change.outbox).cloned(),
             answer: change.answer,
             now,
         }
@@ -142,7 +147,7 @@ impl Encoded {
 
     fn move_stock(&self, turn: &Turn<'_>, levels: &mut Levels) -> Result<Option<CatalogSaved>, Fault> {
         for stock_move in &self.stock {
-            match stock::apply(turn, stock_move, self.now)? {
+            match stock::apply(turn, stock_move, self.trace.as_ref(), self.now)? {
                 Moved::To(level) => levels.push((stock_move.edition, level)),
                 Moved::Before => {}
                 Moved::Short { available } => return Ok(Some(CatalogSaved::StockShort { available })),

@@ -10,12 +10,14 @@ use app::ports::{Answer, Change, Committed, Ledger, NoticeId, OrderFilter, Overd
 use async_trait::async_trait;
 use domain::cart::Owner;
 use domain::checkout::Checkout;
+use domain::event::Outgoing;
 use domain::ids::{CartId, CheckoutId, EditionId, OrderId, Version};
 use domain::order::{Order, Recorded, Status};
 use domain::pricing::{Counter, Usage};
 use domain::refusal::Short;
 use domain::stock::{StockLevel, StockMove};
 use domain::time::Timestamp;
+use domain::trace::TraceContext;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
@@ -29,6 +31,8 @@ struct Encoded {
     stock: Vec<StockMove>,
     uses: Vec<UseMove>,
     outbox: Vec<Vec<u8>>,
+    /// Of these events.
+    trace: Option<TraceContext>,
     notice: Option<NoticeId>,
     answer: Option<Answer>,
     now: Timestamp,
@@ -64,6 +68,7 @@ impl Encoded {
             stock: change.stock,
             uses: change.uses,
             outbox: encode_all(&change.outbox),
+            trace: Outgoing::trace_of(&change.outbox).cloned(),
             notice: change.notice,
             answer: change.answer,
             now,
@@ -116,7 +121,7 @@ impl Encoded {
     fn move_stock(&self, turn: &Turn<'_>, levels: &mut Levels) -> Result<Option<Committed>, Fault> {
         let mut short = Vec::new();
         for stock_move in &self.stock {
-            match stock::apply(turn, stock_move, self.now)? {
+            match stock::apply(turn, stock_move, self.trace.as_ref(), self.now)? {
                 Moved::To(level) => levels.push((stock_move.edition, level)),
                 Moved::Before => {}
                 Moved::Short { available } => {

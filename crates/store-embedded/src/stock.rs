@@ -7,6 +7,7 @@ use domain::event::{Event, Outgoing, StockEvent, Subject};
 use domain::ids::EditionId;
 use domain::stock::{StockLevel, StockMove};
 use domain::time::Timestamp;
+use domain::trace::TraceContext;
 use foldhash::HashMap;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -40,8 +41,8 @@ pub fn levels(on: &Connection) -> rusqlite::Result<HashMap<EditionId, StockLevel
     rows.collect()
 }
 
-/// Applies a move with its line in the ledger and its event.
-pub fn apply(turn: &Turn<'_>, stock_move: &StockMove, now: Timestamp) -> Result<Moved, Fault> {
+/// Applies a move with its line in the ledger and its event, which is in a trace or in none.
+pub fn apply(turn: &Turn<'_>, stock_move: &StockMove, trace: Option<&TraceContext>, now: Timestamp) -> Result<Moved, Fault> {
     let edition = stock_move.edition.0.to_be_bytes();
     let before = level(turn, stock_move.edition)?;
     let after = before.after(stock_move.change);
@@ -55,11 +56,8 @@ pub fn apply(turn: &Turn<'_>, stock_move: &StockMove, now: Timestamp) -> Result<
     let level = "INSERT INTO stock (edition, on_hand, reserved, moves) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (edition) DO UPDATE SET on_hand = ?2, reserved = ?3, moves = ?4";
     change(turn, level, (edition, after.on_hand, after.reserved, int(after.moves)))?;
-    turn.send(&records::encode_outgoing(&Outgoing {
-        subject: Subject::Stock(stock_move.edition),
-        sequence: after.moves,
-        at: now,
-        event: Event::Stock(StockEvent { change: stock_move.change, cause: stock_move.cause.clone(), after }),
-    }))?;
+    let event = Event::Stock(StockEvent { change: stock_move.change, cause: stock_move.cause.clone(), after });
+    let told = Outgoing::new(Subject::Stock(stock_move.edition), after.moves, now, event);
+    turn.send(&records::encode_outgoing(&Outgoing { trace: trace.cloned(), ..told }))?;
     Ok(Moved::To(after))
 }

@@ -17,6 +17,7 @@ use crate::{PgStore, queries};
 use app::ports::{Outbox, Pending, PortError, Position};
 use async_trait::async_trait;
 use bytes::Bytes;
+use domain::event::Subject;
 use domain::time::Timestamp;
 use std::sync::Mutex;
 use tokio_postgres::Row;
@@ -75,11 +76,22 @@ fn read_position(position: &Position) -> Option<(i64, i32)> {
     Some((i64::from_be_bytes(*row), i32::from_be_bytes(place.try_into().ok()?)))
 }
 
-/// The events of a row that are not delivered.
+/// The events of a row that are not delivered. Those of stock, which the database writes, are in the trace of the one before them.
 fn pending(row: &Row) -> Result<Vec<Pending>, Fault> {
     let (at, delivered, events): (i64, Vec<i32>, Vec<&[u8]>) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    let waiting = (1..).zip(events).filter(|(place, _)| !delivered.contains(place));
-    waiting.map(|(place, body)| Ok(Pending { position: position(at, place), event: records::decode_outgoing(body)? })).collect()
+    let mut trace = None;
+    let mut waiting = Vec::with_capacity(events.len());
+    for (place, body) in (1..).zip(events) {
+        let mut event = records::decode_outgoing(body)?;
+        match event.subject {
+            Subject::Stock(_) if event.trace.is_none() => event.trace.clone_from(&trace),
+            _ => trace.clone_from(&event.trace),
+        }
+        if !delivered.contains(&place) {
+            waiting.push(Pending { position: position(at, place), event });
+        }
+    }
+    Ok(waiting)
 }
 
 /// The rows from the floor on; now and then with what raises it.

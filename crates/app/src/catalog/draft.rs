@@ -88,7 +88,7 @@ impl Draft {
             self.new_skus.insert(edition.sku.clone(), Arc::clone(&book));
         }
         let event = if old.is_some() { BookEvent::Updated } else { BookEvent::Created };
-        self.change.outbox.push(Outgoing { subject: Subject::Book(id), sequence: version.0, at: now, event: Event::Book(event) });
+        self.change.outbox.push(Outgoing::new(Subject::Book(id), version.0, now, Event::Book(event)));
         let expected = old.map_or(Version(0), |o| o.version);
         self.change.books.push(BookWrite::Put { book: Arc::clone(&book), expected });
         Ok(book)

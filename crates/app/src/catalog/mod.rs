@@ -12,6 +12,7 @@ use crate::lane::Leader;
 use crate::once::{Answered, Once, answer, before};
 use crate::ports::{BookWrite, CatalogChange, CatalogSaved, HeadingWrite, PortError, PortErrorKind};
 use crate::snapshot::Snapshot;
+use crate::traced::{mark, trace};
 use domain::catalog::{Book, Edition, Format, Heading, HeadingId, HeadingKind, Isbn13, Ratings};
 use domain::event::{BookEvent, Event, Outgoing, Subject};
 use domain::ids::{BookId, EditionId, Sku, Version};
@@ -163,7 +164,7 @@ impl App {
         if held > 0 {
             return Err(Refusal::Referenced { count: held as u64 }.into());
         }
-        let event = Outgoing { subject: Subject::Book(id), sequence: book.version.0 + 1, at: now, event: Event::Book(BookEvent::Deleted) };
+        let event = Outgoing::new(Subject::Book(id), book.version.0 + 1, now, Event::Book(BookEvent::Deleted));
         let change = CatalogChange {
             books: vec![BookWrite::Delete { id, expected: book.version }],
             outbox: vec![event],
@@ -324,7 +325,13 @@ impl App {
         Ok((imported, refused))
     }
 
-    async fn save_catalog<T>(&self, change: CatalogChange, once: Option<&Once<T>>, now: Timestamp) -> Result<Option<Answered<T>>, Error> {
+    async fn save_catalog<T>(
+        &self,
+        mut change: CatalogChange,
+        once: Option<&Once<T>>,
+        now: Timestamp,
+    ) -> Result<Option<Answered<T>>, Error> {
+        mark(&mut change.outbox, trace().as_ref());
         match (self.ports.catalog.save(change, now).await?, once) {
             (CatalogSaved::Done, _) => Ok(None),
             (CatalogSaved::Answered(first), Some(once)) => once.again(first).map(Some),

@@ -25,7 +25,8 @@ pub trait Ledger: Send + Sync {
     /// - A stock move that the level refuses: `StockShort` with every edition that is short.
     /// - A use holds only while the count stays within its limit; else `UsedUp`.
     /// - A stock move or a use whose cause was already applied to the same edition or counter is passed over.
-    /// - Every applied stock move leaves a `stock.*` event whose sequence is the level's count of moves.
+    /// - Every applied stock move leaves a `stock.*` event whose sequence is the level's count of moves, in the trace of the change's
+    ///   other events.
     /// - A notice is remembered by its id from then on; one that is remembered already is passed over.
     /// - An answer whose key is already answered: `Answered` with the first answer.
     async fn commit(&self, change: Change, now: Timestamp) -> Result<Committed, PortError>;

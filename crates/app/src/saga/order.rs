@@ -27,7 +27,7 @@ impl App {
         let appended = order.append(events, &Actor::System, &cause, now);
         let after = appended.order.clone();
         let change = Change { outbox: appended.outgoing().collect(), order: Some(appended), ..Change::default() };
-        match self.ports.ledger.commit(change, now).await? {
+        match self.commit(change, now).await? {
             Committed::Done => Ok(after),
             _ => Ok(self.ports.ledger.order(order.id).await?.ok_or(Refusal::OrderNotFound)?),
         }
@@ -53,7 +53,7 @@ impl App {
     async fn wait_for_order(&self, order: Order, longest: Duration, now: Timestamp) -> Result<Order, Error> {
         let wait = order.updated_at.until(now).clamp(Duration::from_secs(1), longest);
         let change = Change { order_alarm: Some((order.id, now.plus(wait))), ..Change::default() };
-        self.ports.ledger.commit(change, now).await?;
+        self.commit(change, now).await?;
         Ok(order)
     }
 }

@@ -10,5 +10,6 @@ mod prices;
 mod provider;
 mod repeats;
 mod taxes;
+mod traces;
 mod workers;
 mod world;

@@ -193,6 +193,47 @@ async fn commands_that_come_twice_and_out_of_order_have_one_effect_each() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_message_causes_is_in_the_trace_it_names() {
+    let shop = Shop::new().await;
+    let (sent, written, bad) = (parent("a"), parent("b"), "00-ff".to_owned());
+    for (n, (headers, expected)) in [
+        (vec![("traceparent", &sent)], Some(&sent)),
+        (vec![("cloudEvents:traceparent", &written)], Some(&written)),
+        (vec![("cloudEvents_traceparent", &written), ("traceparent", &sent)], Some(&sent)),
+        (vec![("cloudEvents_traceparent", &written), ("traceparent", &bad)], Some(&written)),
+        (vec![], None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (name, mut properties) = (format!("c{n}"), envelope("cart.create", &format!("m{n}"), "urn:crm", None));
+        let mut all = properties.headers().clone().expect("headers");
+        for (header, value) in headers {
+            all.insert(header.into(), AMQPValue::LongString(value.as_str().into()));
+        }
+        properties = properties.with_headers(all);
+        shop.send("commands", "cart.create", properties, &body(&name, "")).await;
+        shop.becomes(&name, Some(vec![])).await;
+        assert_eq!(shop.events_named("cart.created").await, n + 1);
+        let told = shop.bus.published().last().and_then(|event| event.trace.clone());
+        assert_eq!(told.as_ref().map(|trace| trace.parent()), expected.map(String::as_str), "{name}");
+    }
+    let structured = BasicProperties::default().with_content_type("application/cloudevents+json".into());
+    let data = body("alice", "");
+    let event =
+        format!(r#"{{"specversion":"1.0","id":"s","source":"urn:till","type":"cart.create","traceparent":"{sent}","data":{data}}}"#);
+    shop.send("commands", "cart.create", structured, &event).await;
+    shop.becomes("alice", Some(vec![])).await;
+    assert_eq!(shop.events_named("cart.created").await, 6);
+    assert_eq!(shop.bus.published().last().and_then(|event| event.trace.clone()).as_ref().map(|trace| trace.parent()), Some(sent.as_str()));
+    shop.end().await;
+}
+
+fn parent(digit: &str) -> String {
+    format!("00-{}-00f067aa0ba902b7-01", digit.repeat(32))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_never_comes_is_waited_for_and_given_up() {
     let shop = Shop::new().await;
     shop.command("cart.create", "m1", Some(1), &body("alice", "")).await;

@@ -2,16 +2,19 @@
 
 use crate::broker::{PATIENCE, Place, url};
 use crate::proxy::{Proxy, Wire};
+use crate::world::{app, open};
 use app::ports::{Bus, PortError};
+use app::{App, Ports, traced};
 use async_trait::async_trait;
 use bus_rabbit::{RabbitBus, RabbitSettings};
 use conformance::bus::{BusSubject, Listener};
-use conformance::fixtures::{START, cart_of, guest};
+use conformance::fixtures::{START, cart_of, guest, policy, trace};
 use domain::event::Outgoing;
 use futures_util::StreamExt;
 use lapin::options::{BasicAckOptions, QueueDeleteOptions, QueuePurgeOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, Consumer};
+use memory::{MemoryBus, MemoryStore};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -155,6 +158,30 @@ async fn an_event_arrives_as_a_cloud_event() {
         let value = headers.inner().get(format!("cloudEvents_{name}").as_str());
         assert_eq!(value, Some(&AMQPValue::LongString(expected.into())), "{name}");
     }
+}
+
+#[tokio::test]
+async fn an_event_carries_the_trace_of_its_cause_whoever_relays_it() {
+    let place = Place::new().await;
+    let (store, bus) = (MemoryStore::new(), RabbitBus::connect(place.settings.clone()).await.expect("a bus"));
+    let ear = Ear::at(&place).await;
+    let one = app(&store, Arc::new(store.clone()), Arc::new(MemoryBus::new())).await;
+    traced(trace(Some("a=1")), open(&one, "alice", vec![])).await;
+    open(&one, "bob", vec![]).await;
+    let another = App::new(Ports { bus: Arc::new(bus), ..memory::ports(Arc::new(store)) }, policy());
+    while another.outbox_step(another.now(), 100).await.expect("published") > 0 {}
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        let event = ear.next().await;
+        if event.routing_key.as_str() == "cart.created" {
+            let headers = event.properties.headers().clone().expect("headers");
+            let names = ["traceparent", "cloudEvents_traceparent", "tracestate", "cloudEvents_tracestate"];
+            told.push(names.map(|name| headers.inner().get(name).and_then(AMQPValue::as_long_string).map(ToString::to_string)));
+        }
+    }
+    let parent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned());
+    let state = Some("a=1".to_owned());
+    assert_eq!(told, [[parent.clone(), parent, state.clone(), state], [const { None }; 4]]);
 }
 
 #[tokio::test]

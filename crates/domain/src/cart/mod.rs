@@ -400,7 +400,7 @@ impl Cart {
     }
 
     fn outgoing(&self, event: CartEvent, now: Timestamp) -> Outgoing {
-        Outgoing { subject: Subject::Cart(self.id), sequence: self.version.0, at: now, event: Event::Cart(event) }
+        Outgoing::new(Subject::Cart(self.id), self.version.0, now, Event::Cart(event))
     }
 
     /// Slides the expiry: a cart lives on from its last change.

@@ -288,7 +288,7 @@ impl Checkout {
     /// The event with its place in this checkout's sequence.
     pub fn announce(&mut self, event: CheckoutEvent, now: Timestamp) -> Outgoing {
         self.events += 1;
-        Outgoing { subject: Subject::Checkout(self.id), sequence: self.events, at: now, event: Event::Checkout(event) }
+        Outgoing::new(Subject::Checkout(self.id), self.events, now, Event::Checkout(event))
     }
 
     /// The only way to another state.

@@ -317,12 +317,8 @@ pub struct Appended {
 
 impl Appended {
     pub fn outgoing(&self) -> impl Iterator<Item = Outgoing> + '_ {
-        self.events.iter().map(|e| Outgoing {
-            subject: Subject::Order(self.order.id),
-            sequence: e.sequence,
-            at: e.at,
-            event: Event::Order(e.event.clone()),
-        })
+        let subject = Subject::Order(self.order.id);
+        self.events.iter().map(move |e| Outgoing::new(subject, e.sequence, e.at, Event::Order(e.event.clone())))
     }
 
     /// More events in the same commit.

@@ -18,6 +18,7 @@ use domain::session::{Session, SessionEvent};
 use domain::stock::{StockChange, StockLevel};
 use domain::text::Text;
 use domain::time::Timestamp;
+use domain::trace::TraceContext;
 
 /// The bits of an id of 2025: time in front, chance behind.
 pub const fn bits(n: u128) -> u128 {
@@ -305,8 +306,15 @@ pub fn later_history() -> Vec<Recorded> {
 
 pub fn later_outgoing() -> Vec<Outgoing> {
     let order = Subject::Order(OrderId(bits(1)));
-    let outgoing = |(sequence, event)| Outgoing { subject: order, sequence, at: at(60), event: Event::Order(event) };
+    let outgoing = |(sequence, event)| Outgoing::new(order, sequence, at(60), Event::Order(event));
     (15..).zip(later_order_events()).map(outgoing).collect()
+}
+
+/// Events whose cause belongs to a trace.
+pub fn traced_outgoing() -> Vec<Outgoing> {
+    let trace = |state| TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", state);
+    let traced = |(event, state)| Outgoing { trace: trace(state), ..event };
+    outgoing().into_iter().zip([None, Some("rojo=00f067aa0ba902b7,congo=\"t61\"")]).map(traced).collect()
 }
 
 /// Refunds that the provider will not pay.
@@ -323,7 +331,7 @@ pub fn refused_history() -> Vec<Recorded> {
 
 pub fn refused_outgoing() -> Vec<Outgoing> {
     let order = Subject::Order(OrderId(bits(1)));
-    let outgoing = |(sequence, event)| Outgoing { subject: order, sequence, at: at(60), event: Event::Order(event) };
+    let outgoing = |(sequence, event)| Outgoing::new(order, sequence, at(60), Event::Order(event));
     (21..).zip(refused_events()).map(outgoing).collect()
 }
 
@@ -480,5 +488,5 @@ pub fn outgoing() -> Vec<Outgoing> {
         .chain(stock.map(|change| (Subject::Stock(edition), Event::Stock(moved(change)))))
         .chain(books.map(|e| (Subject::Book(BookId(bits(1))), Event::Book(e))))
         .chain(sessions.map(|e| (Subject::Session(SessionId(bits(1))), Event::Session(e))));
-    (1..).zip(all).map(|(sequence, (subject, event))| Outgoing { subject, sequence, at: at(3), event }).collect()
+    (1..).zip(all).map(|(sequence, (subject, event))| Outgoing::new(subject, sequence, at(3), event)).collect()
 }

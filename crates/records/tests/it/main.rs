@@ -109,6 +109,7 @@ fn json_records_as_they_have_grown() {
     agrees("recorded_refused.json", &fixtures::refused_history(), records::encode_recorded, records::decode_recorded);
     still_reads("order_refused.json", &[fixtures::refused_order()], records::encode_order, records::decode_order);
     agrees("outgoing_refused.json", &fixtures::refused_outgoing(), records::encode_outgoing, records::decode_outgoing);
+    agrees("outgoing_traced.json", &fixtures::traced_outgoing(), records::encode_outgoing, records::decode_outgoing);
     agrees("rule.json", &rules::kept(), records::encode_kept, records::decode_kept);
     agrees("rule_audit.json", &rules::audited(), records::encode_audited, records::decode_audited);
     agrees("price_line.json", &rules::price_lines(), records::encode_price_line, records::decode_price_line);
@@ -137,6 +138,7 @@ fn golden_files_are_written_once() {
         ("checkout_assessed.json", json(&fixtures::assessed_checkouts(), records::encode_checkout)),
         ("book_heavy.json", json(&[fixtures::heavy_book()], records::encode_book)),
         ("recorded_refused.json", json(&fixtures::refused_history(), records::encode_recorded)),
+        ("outgoing_traced.json", json(&fixtures::traced_outgoing(), records::encode_outgoing)),
         ("outgoing_refused.json", json(&fixtures::refused_outgoing(), records::encode_outgoing)),
     ] {
         if !golden(name).exists() {

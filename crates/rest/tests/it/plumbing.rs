@@ -1,7 +1,7 @@
 //! What has nothing to do with books.
 
 use crate::shop::Shop;
-use app::ports::Clock;
+use app::ports::{Clock, Outbox};
 use domain::time::Timestamp;
 use memory::ManualClock;
 use memory::simulator::PaymentSimulator;
@@ -65,6 +65,23 @@ async fn requests_have_names() {
     }
     let traced = ask().with("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").send().await;
     assert_eq!(traced.str("/traceId"), "4bf92f3577b34da6a3ce929d0e0e4736");
+}
+
+#[tokio::test]
+async fn what_a_request_causes_is_in_the_trace_it_names() {
+    let shop = Shop::new().await;
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let named =
+        || shop.ask("POST", "/api/v1/session").with("traceparent", parent).with("tracestate", "a=1").with("tracestate", "b=2").send();
+    let nameless = || shop.ask("POST", "/api/v1/session").send();
+    let wrong = || shop.ask("POST", "/api/v1/session").with("traceparent", &parent[1..]).with("tracestate", "a=1").send();
+    for answer in [named().await, nameless().await, wrong().await] {
+        answer.is(201, "");
+    }
+    let pending = Outbox::pending(&shop.store, 100).await.expect("events");
+    let sessions = pending.iter().filter(|p| p.event.event.name() == "session.started");
+    let traces: Vec<_> = sessions.map(|p| p.event.trace.as_ref().map(|t| (t.parent(), t.state()))).collect();
+    assert_eq!(traces, [Some((parent, Some("a=1,b=2"))), None, None]);
 }
 
 #[tokio::test]

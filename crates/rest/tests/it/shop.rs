@@ -36,6 +36,7 @@ pub struct Shop {
     pub router: Router,
     pub clock: ManualClock,
     pub issuer: DevIssuer,
+    pub store: MemoryStore,
     pub book: Value,
 }
 
@@ -174,12 +175,12 @@ impl Shop {
     async fn by(config: EdgeConfig, ticking: Arc<dyn Clock>, clock: ManualClock, payments: Arc<dyn Payments>, policy: Policy) -> Self {
         let store = MemoryStore::new().with_rules(rules());
         let entropy = Arc::new(SeededEntropy::new(SEED.fetch_add(1, Ordering::Relaxed)));
-        let ports = Ports { payments, clock: ticking, entropy, ..memory::ports(Arc::new(store)) };
+        let ports = Ports { payments, clock: ticking, entropy, ..memory::ports(Arc::new(store.clone())) };
         let issuer = DevIssuer::ephemeral().expect("a key");
         let app = Arc::new(App::new(ports, policy));
         let edge = Edge::new(app, Arc::new(issuer.keys()), Metrics::new(Registry::default()), &config);
         edge.set_ready(true);
-        let mut shop = Self { router: rest::router(Arc::clone(&edge)), edge, clock, issuer, book: Value::Null };
+        let mut shop = Self { router: rest::router(Arc::clone(&edge)), edge, clock, issuer, store, book: Value::Null };
         shop.book = shop.ask("POST", "/api/v1/books").by(&shop.admin()).json(&book("DUNE")).send().await.ok().json;
         shop
     }

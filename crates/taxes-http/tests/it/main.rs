@@ -2,8 +2,9 @@
 
 use app::ports::{DidItHappen, PortErrorKind, Taxes};
 use axum::Router;
+use axum::http::HeaderMap;
 use axum::routing::post;
-use conformance::fixtures::{tax_table, taxable, usd};
+use conformance::fixtures::{tax_table, taxable, trace, usd};
 use domain::money::Ppm;
 use domain::pricing::{Due, Unbelievable};
 use memory::{ManualClock, MemoryTaxes};
@@ -70,6 +71,20 @@ async fn who_cannot_say_says_so_by_an_error_after_which_nothing_has_changed() {
     ] {
         let error = saying(status, body).await.assess(&taxable("US", "CA", "")).await.expect_err(body);
         assert_eq!((error.port, error.kind, error.did_it_happen), ("taxes", kind, DidItHappen::No), "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_in_the_trace_of_what_makes_it() {
+    let echo = |headers: HeaderMap| async move {
+        let [parent, state] = ["traceparent", "tracestate"].map(|name| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("none"));
+        format!(r#"{{"currency":"USD","included":true,"taxes":[{{"code":"{state}","label":"{parent}","lines":[]}}]}}"#)
+    };
+    let provider = taxes(served(Router::new().route("/v1/assessments", post(echo))).await, Duration::from_secs(8));
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (trace, told) in [(None, ["none", "none"]), (trace(None), [parent, "none"]), (trace(Some("a=1")), [parent, "a=1"])] {
+        let assessed = app::traced(trace, provider.assess(&taxable("US", "CA", ""))).await.expect("an answer");
+        assert_eq!([assessed.taxes[0].label.as_str(), assessed.taxes[0].code.as_str()], told);
     }
 }
 
