@@ -1,9 +1,13 @@
 //! The way to a broker.
 
 use crate::limits::{CONNECT_WITHIN, HEARTBEAT_SECONDS, RETRY_WAIT_MAX, RETRY_WAIT_MIN};
-use crate::{Error, OpenError};
-use lapin::uri::{AMQPScheme, AMQPUri};
+use crate::{Error, OpenError, RabbitSettings};
+use lapin::runtime::default_runtime;
+use lapin::tcp::OwnedTLSConfig;
+use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
+use std::fmt::Display;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -11,22 +15,25 @@ use tokio::time::timeout;
 /// Brokers that serve the same queues.
 pub struct Endpoints {
     uris: Vec<AMQPUri>,
+    /// For those that are spoken to over TLS, which is always checked.
+    tls: OwnedTLSConfig,
     /// The one to try first: it worked last time, or the one before it did not.
     next: AtomicUsize,
 }
 
 impl Endpoints {
-    pub fn parse(urls: &[String]) -> Result<Self, OpenError> {
+    /// # Errors
+    /// Settings that can never work.
+    pub fn of(settings: &RabbitSettings) -> Result<Self, OpenError> {
         let uri = |(n, url): (usize, &String)| {
             let mut uri: AMQPUri = url.parse().map_err(|_| OpenError::Url { n: n + 1 })?;
-            if uri.scheme == AMQPScheme::AMQPS && !cfg!(feature = "tls") {
-                return Err(OpenError::Tls { n: n + 1 });
-            }
             uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
             Ok(uri)
         };
-        let uris = urls.iter().enumerate().map(uri).collect::<Result<Vec<_>, _>>()?;
-        if uris.is_empty() { Err(OpenError::NoBroker) } else { Ok(Self { uris, next: AtomicUsize::new(0) }) }
+        let uris = settings.urls.iter().enumerate().map(uri).collect::<Result<Vec<_>, _>>()?;
+        let cert_chain = settings.ca_file.as_deref().map(certificates).transpose()?;
+        let tls = OwnedTLSConfig { cert_chain, ..OwnedTLSConfig::default() };
+        if uris.is_empty() { Err(OpenError::NoBroker) } else { Ok(Self { uris, tls, next: AtomicUsize::new(0) }) }
     }
 
     /// A connection to the first broker that answers; each is asked once.
@@ -42,7 +49,8 @@ impl Endpoints {
             let uri = self.uris[n].clone();
             let (host, port) = (uri.authority.host.clone(), uri.authority.port);
             let properties = ConnectionProperties::default().with_connection_name(format!("cartwright {name}").into());
-            match timeout(CONNECT_WITHIN, Connection::connect_uri(uri, properties)).await {
+            let (tls, runtime) = (self.tls.clone(), default_runtime()?);
+            match timeout(CONNECT_WITHIN, Connection::connect_uri_with_config(uri, properties, tls, runtime)).await {
                 Ok(Ok(connection)) => {
                     self.next.store(n, Ordering::Relaxed);
                     return Ok(connection);
@@ -53,6 +61,13 @@ impl Endpoints {
         }
         Err(why)
     }
+}
+
+/// What a file of certificates holds.
+fn certificates(path: &Path) -> Result<String, OpenError> {
+    let unusable = |why: &dyn Display| OpenError::CaFile(format!("{}: {why}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| unusable(&error))?;
+    if text.contains("-----BEGIN CERTIFICATE-----") { Ok(text) } else { Err(unusable(&"there is no certificate in it")) }
 }
 
 /// How long to wait after so many failures in a row: twice as long each time, up to a bound, and never all nodes at once.
@@ -75,17 +90,26 @@ mod tests {
 
     #[test]
     fn settings_that_can_never_work_are_refused() {
-        let tls = if cfg!(feature = "tls") { "" } else { "the URL of broker 1 asks for TLS, and this program was built without it" };
         let unreadable = "the URL of broker 2 cannot be read: amqp://user:password@host:5672/vhost is expected";
         for (urls, expected) in [
             (vec![], "there is no broker to connect to"),
             (vec!["amqp://guest:secret@127.0.0.1/%2f", "http://:secret@x"], unreadable),
-            (vec!["amqps://guest:secret@127.0.0.1/%2f"], tls),
+            (vec!["amqps://guest:secret@127.0.0.1/%2f"], ""),
             (vec!["amqp://guest:secret@127.0.0.1/%2f", "amqp://[::1]:5673"], ""),
         ] {
-            let urls: Vec<_> = urls.into_iter().map(str::to_owned).collect();
-            let told = Endpoints::parse(&urls).err().map(|e| e.to_string()).unwrap_or_default();
-            assert_eq!(told, expected, "{urls:?}");
+            let settings = RabbitSettings::new(urls.into_iter().map(str::to_owned));
+            let told = Endpoints::of(&settings).err().map(|e| e.to_string()).unwrap_or_default();
+            assert_eq!(told, expected, "{:?}", settings.urls);
+        }
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_refused() {
+        for (file, why) in [("Cargo.toml", "there is no certificate in it"), ("no-such-file", "No such file or directory (os error 2)")] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+            let settings = RabbitSettings { ca_file: Some(path.clone()), ..RabbitSettings::new(["amqps://a".to_owned()]) };
+            let told = Endpoints::of(&settings).err().map(|e| e.to_string()).unwrap_or_default();
+            assert_eq!(told, format!("the file of trusted certificates cannot be used: {}: {why}", path.display()));
         }
     }
 }

@@ -31,7 +31,7 @@ use wire::{Json, read};
 /// # Errors
 /// Settings that can never work.
 pub async fn consume(app: Arc<App>, settings: RabbitSettings, mut stop: watch::Receiver<bool>) -> Result<(), OpenError> {
-    let endpoints = Endpoints::parse(&settings.urls)?;
+    let endpoints = Endpoints::of(&settings)?;
     let settings = Arc::new(settings);
     let mut failures = 0;
     loop {

@@ -15,13 +15,16 @@ pub use publish::RabbitBus;
 pub use topology::Binding;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where the brokers are and what is spoken of there.
 #[derive(Clone)]
 pub struct RabbitSettings {
-    /// The brokers of one cluster, tried in turn: `amqp://user:password@host:5672/vhost`.
+    /// The brokers of one cluster, tried in turn: `amqp://user:password@host:5672/vhost`, or `amqps://`.
     pub urls: Vec<String>,
+    /// Whom to trust besides the system's certificates, where a URL begins with `amqps://`: a PEM file.
+    pub ca_file: Option<PathBuf>,
     /// What the names of the shop's exchanges and queues begin with.
     pub prefix: String,
     /// The CloudEvents `source` of the shop's events. What comes in under it is the shop's own and passed over.
@@ -39,6 +42,7 @@ impl RabbitSettings {
     pub fn new(urls: impl IntoIterator<Item = String>) -> Self {
         Self {
             urls: urls.into_iter().collect(),
+            ca_file: None,
             prefix: "cartwright".to_owned(),
             source: "urn:cartwright".to_owned(),
             orders: Vec::new(),
@@ -63,8 +67,8 @@ pub enum OpenError {
     NoBroker,
     #[error("the URL of broker {n} cannot be read: amqp://user:password@host:5672/vhost is expected")]
     Url { n: usize },
-    #[error("the URL of broker {n} asks for TLS, and this program was built without it")]
-    Tls { n: usize },
+    #[error("the file of trusted certificates cannot be used: {0}")]
+    CaFile(String),
 }
 
 /// What went wrong between here and the broker.

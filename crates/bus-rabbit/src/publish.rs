@@ -56,7 +56,7 @@ impl RabbitBus {
     /// # Errors
     /// Settings that can never work.
     pub async fn connect(settings: RabbitSettings) -> Result<Self, OpenError> {
-        let endpoints = Endpoints::parse(&settings.urls)?;
+        let endpoints = Endpoints::of(&settings)?;
         let bus = Self { shared: Arc::new(Shared { settings, endpoints, line: Mutex::default() }) };
         if !bus.is_up().await {
             tracing::warn!("the broker is away; events wait in the outbox");

@@ -182,9 +182,13 @@ const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 
 impl OwnBroker {
     pub fn start() -> Self {
+        Self::start_in(tempfile::tempdir().expect("a directory"), "")
+    }
+
+    /// A broker with these lines in its configuration; `dir` may hold what they name.
+    pub fn start_in(dir: TempDir, configuration: &str) -> Self {
         assert!(Path::new(SERVER).exists(), "RabbitMQ is missing: install the package rabbitmq-server");
-        let dir = tempfile::tempdir().expect("a directory");
-        fs::write(dir.path().join("rabbitmq.conf"), "").expect("written");
+        fs::write(dir.path().join("rabbitmq.conf"), configuration).expect("written");
         fs::write(dir.path().join("plugins"), "[].").expect("written");
         let [port, distribution, epmd_port] = free_ports();
         let mut epmd = Command::new("epmd");
@@ -244,7 +248,7 @@ impl Drop for OwnBroker {
     }
 }
 
-fn free_ports<const N: usize>() -> [u16; N] {
+pub fn free_ports<const N: usize>() -> [u16; N] {
     let held = std::array::from_fn::<_, N, _>(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
     held.map(|l| l.local_addr().expect("bound").port())
 }

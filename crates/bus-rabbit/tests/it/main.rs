@@ -4,6 +4,7 @@
 
 mod broker;
 mod consuming;
+mod encrypted;
 mod outage;
 mod proxy;
 mod publishing;

@@ -3,7 +3,7 @@
 use super::{Provider, Settings};
 use bus_rabbit::{Binding, RabbitSettings};
 use serde::{Deserialize, Serialize, Serializer};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use store_postgres::PgSettings;
 use store_redis::RedisSettings;
 
@@ -47,6 +47,7 @@ pub struct BusAt {
     pub prefix: String,
     pub source: String,
     pub orders: Vec<String>,
+    pub ca_file: PathBuf,
 }
 
 /// An address that may have a password in it, which is not shown; empty when there is none.
@@ -107,7 +108,7 @@ impl Store {
         let usual = PgSettings::new(self.postgres_url.told()?);
         Some(PgSettings {
             read_url: self.postgres_read_url.told().map(str::to_owned),
-            root_certificates: self.ca_file(),
+            root_certificates: named(&self.ca_file),
             connections_max: self.postgres_connections_max,
             ..usual
         })
@@ -118,27 +119,28 @@ impl Store {
         RedisSettings {
             urls: self.redis_urls.iter().filter_map(|url| url.told().map(str::to_owned)).collect(),
             prefix: self.redis_prefix.clone(),
-            ca_file: self.ca_file(),
+            ca_file: named(&self.ca_file),
             copies_bytes: self.redis_copies_bytes,
             replicas_acknowledged: self.redis_replicas_acknowledged,
             require_aof: self.redis_require_aof,
             ..RedisSettings::default()
         }
     }
+}
 
-    fn ca_file(&self) -> Option<PathBuf> {
-        Some(self.ca_file.clone()).filter(|path| !path.as_os_str().is_empty())
-    }
+/// A file, where one is named.
+fn named(path: &Path) -> Option<PathBuf> {
+    Some(path.to_owned()).filter(|path| !path.as_os_str().is_empty())
 }
 
 impl Settings {
     /// The bus of other systems, if there is one.
     pub fn rabbit(&self) -> Option<RabbitSettings> {
         let urls: Vec<_> = self.bus.urls.iter().filter_map(|url| url.told().map(str::to_owned)).collect();
-        let BusAt { prefix, source, orders, .. } = &self.bus;
+        let BusAt { prefix, source, orders, ca_file, .. } = &self.bus;
         let orders = orders.iter().map(|text| Binding::parse(text)).collect();
-        let named = |usual| RabbitSettings { prefix: prefix.clone(), source: source.clone(), orders, ..usual };
-        (!urls.is_empty()).then(|| named(RabbitSettings::new(urls)))
+        let (prefix, source, ca_file) = (prefix.clone(), source.clone(), named(ca_file));
+        (!urls.is_empty()).then(|| RabbitSettings { prefix, source, orders, ca_file, ..RabbitSettings::new(urls) })
     }
 
     pub fn has_role(&self, role: Role) -> bool {
