@@ -26,6 +26,7 @@ const STEPS: &[Step] = steps! {
     "0001_ledger"
     "0002_catalog"
     "0003_prices"
+    "0005_orders"
 };
 
 /// The nodes that change the schema queue up for this.
