@@ -86,7 +86,7 @@ impl PgStore {
         };
         // A query that does not fit is told here.
         drop(primary.get().await?);
-        let copy = Arc::new(Copy::new());
+        let copy = Arc::new(Copy::new(settings.copies_catalog));
         let feed = Feed::start(&settings, Arc::clone(&copy)).await?;
         Ok(Self(Arc::new(Open { primary, replica, floor: Mutex::default(), copy, feed })))
     }
@@ -96,7 +96,7 @@ impl PgStore {
         self.copy().age()
     }
 
-    /// Catalog, prices and levels of stock in memory.
+    /// Catalog, prices and levels of stock in memory, as far as they are kept there.
     fn copy(&self) -> &Copy {
         &self.0.copy
     }
