@@ -81,6 +81,7 @@ impl Kept {
 
     /// Carts and sessions in Redis, all else in PostgreSQL.
     async fn shared(settings: &Settings, postgres: PgSettings) -> Result<Self, String> {
+        let postgres = PgSettings { copies_catalog: !settings.catalog.is_elsewhere(), ..postgres };
         let (postgres, redis) = tokio::join!(PgStore::connect(postgres), RedisStore::connect(settings.store.redis()));
         let postgres = Arc::new(postgres.map_err(|e| format!("store.postgres_url: {e}"))?);
         let redis = Arc::new(redis.map_err(|e| format!("store.redis_urls: {e}"))?);

@@ -20,6 +20,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub struct Copy {
+    /// And not only the rules.
+    pub has_catalog: bool,
     snapshot: ArcSwap<Snapshot>,
     pricebook: ArcSwap<Pricebook>,
     levels: RwLock<Shelf>,
@@ -59,8 +61,9 @@ pub enum Extent {
 }
 
 impl Copy {
-    pub fn new() -> Self {
+    pub fn new(has_catalog: bool) -> Self {
         Self {
+            has_catalog,
             snapshot: ArcSwap::default(),
             pricebook: ArcSwap::default(),
             levels: RwLock::default(),
@@ -92,7 +95,7 @@ impl Copy {
 
     /// Where this node's own moves of stock, once they are committed, have led.
     pub fn moved(&self, levels: &[(EditionId, StockLevel)]) {
-        if levels.is_empty() {
+        if levels.is_empty() || !self.has_catalog {
             return;
         }
         let mut shelf = self.levels.write().unwrap_or_else(PoisonError::into_inner);
@@ -247,7 +250,7 @@ mod tests {
             (Extent::Whole, books(&[(1, 1)], &[]), vec![(1, 1)]),
             (Extent::Whole, books(&[], &[]), vec![]),
         ] {
-            let copy = Copy::new();
+            let copy = Copy::new(true);
             copy.read(copy.reading(), Extent::Whole, books(&[(1, 2), (2, 1)], &[]));
             let note = format!("{extent:?} {news:?}");
             copy.read(copy.reading(), extent, news);
@@ -257,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_rule_that_was_deleted_and_put_anew_is_the_new_one() {
-        let copy = Copy::new();
+        let copy = Copy::new(true);
         let key = stacking(1, 1).rule.key();
         copy.read(copy.reading(), Extent::Whole, News { rules: vec![stacking(1, 3)], ..News::default() });
         let gone_rules = HashSet::from([key.clone()]);
@@ -275,7 +278,7 @@ mod tests {
             (Extent::Whole, vec![level(1, 1), level(2, 4)], [3, 4]),
             (Extent::Whole, vec![level(1, 1), level(2, 2)], [3, 2]),
         ] {
-            let copy = Copy::new();
+            let copy = Copy::new(true);
             copy.moved(&[level(1, 2), level(2, 4)]);
             let began = copy.reading();
             copy.moved(&[level(1, 3)]);
@@ -286,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_read_that_brings_nothing_new_changes_nothing() {
-        let copy = Copy::new();
+        let copy = Copy::new(true);
         let news = || News { rules: vec![stacking(1, 1)], levels: vec![level(1, 7)], ..books(&[(1, 2)], &[]) };
         copy.read(copy.reading(), Extent::Whole, news());
         let (snapshot, pricebook, changes) = (copy.snapshot(), copy.pricebook(), copy.changes());

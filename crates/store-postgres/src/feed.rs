@@ -23,6 +23,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Row};
 
 /// Asks for reads. The reader ends when nobody can ask any more.
@@ -114,7 +115,8 @@ impl Reader {
                 () = line.woken.notified() => {}
                 () = pause(POLL) => {}
             }
-            line.snapshot = within(self.patience, self.read(&line.client, Extent::Since, queries::feed::since, &[&line.snapshot])).await?;
+            let since: [&(dyn ToSql + Sync); 2] = [&line.snapshot, &self.copy.has_catalog];
+            line.snapshot = within(self.patience, self.read(&line.client, Extent::Since, queries::feed::since, &since)).await?;
             self.answer();
         }
     }
@@ -144,14 +146,14 @@ impl Reader {
         // Whoever saves while everything is read wakes the reader afterwards.
         let listen = format!("LISTEN cartwright_copy; SET statement_timeout = {}", READ_ALL_MAX.as_millis());
         within(self.patience, async { Ok(client.batch_execute(&listen).await?) }).await?;
-        let snapshot = within(READ_ALL_MAX, self.read(&client, Extent::Whole, queries::feed::all, &[])).await?;
+        let snapshot = within(READ_ALL_MAX, self.read(&client, Extent::Whole, queries::feed::all, &[&self.copy.has_catalog])).await?;
         Ok(Line { client, woken, snapshot })
     }
 
     /// Brings the copy what a query finds; the snapshot it was as of.
-    async fn read(&self, client: &Client, extent: Extent, query: &str, params: &[&str]) -> Result<String, Fault> {
+    async fn read(&self, client: &Client, extent: Extent, query: &str, params: &[&(dyn ToSql + Sync)]) -> Result<String, Fault> {
         let began = self.copy.reading();
-        let mut rows = pin!(client.query_raw(query, params).await?);
+        let mut rows = pin!(client.query_raw(query, params.iter().copied()).await?);
         let (mut snapshot, mut news) = (String::new(), News::default());
         while let Some(row) = rows.try_next().await? {
             match row.try_get("what")? {

@@ -92,7 +92,7 @@ impl PgStore {
         let replica = Replica::new(primary.clone(), own);
         // A query that does not fit is told here.
         drop(primary.get().await?);
-        let copy = Arc::new(Copy::new());
+        let copy = Arc::new(Copy::new(settings.copies_catalog));
         let feed = Feed::start(&settings, Arc::clone(&copy)).await?;
         let group = Group::start(&settings, &primary, &copy);
         Ok(Self(Arc::new(Open { primary, replica, floor: Mutex::default(), copy, feed, group })))
@@ -103,7 +103,7 @@ impl PgStore {
         self.copy().age()
     }
 
-    /// Catalog, prices and levels of stock in memory.
+    /// Catalog, prices and levels of stock in memory, as far as they are kept there.
     fn copy(&self) -> &Copy {
         &self.0.copy
     }

@@ -27,6 +27,7 @@ const STEPS: &[Step] = steps! {
     "0002_catalog"
     "0003_prices"
     "0004_together"
+    "0005_orders"
 };
 
 /// The nodes that change the schema queue up for this.

@@ -22,6 +22,8 @@ pub struct PgSettings {
     pub group_lock_max: Duration,
     /// How long a node tries to find out what became of a commit whose connection broke, before it says that nobody knows.
     pub resolve_max: Duration,
+    /// Whether catalog and levels of stock are kept in memory, and not only the rules of prices. A store that leaves them out is no catalog.
+    pub copies_catalog: bool,
     /// Starts also on a server that may forget what it has acknowledged (`fsync`, `full_page_writes` or
     /// `synchronous_commit` off). For tests.
     pub forgetful_allowed: bool,
@@ -40,6 +42,7 @@ impl PgSettings {
             lock_max: limits::LOCK_MAX,
             group_lock_max: limits::GROUP_LOCK_MAX,
             resolve_max: limits::RESOLVE_MAX,
+            copies_catalog: true,
             forgetful_allowed: false,
         }
     }

@@ -34,7 +34,7 @@ async fn who_is_on_the_other_side_of_tls_is_checked() {
         format!("ssl_options.keyfile = {}", key.display()),
         "ssl_options.verify = verify_none".to_owned(),
     ];
-    let _broker = OwnBroker::start_in(dir, &lines.join("\n"));
+    let _broker = OwnBroker::start_in(dir, &(lines.join("\n") + "\n"));
     let settings = |ca_file: Option<PathBuf>| RabbitSettings {
         ca_file,
         publish_within: Duration::from_secs(10),

@@ -2,7 +2,6 @@
 //! line, through the balancer, on engines of this test alone.
 
 use crate::disks::{Mounted, run, say};
-use crate::nodes::captured;
 use crate::scale::{Broken, Engines, name_of, try_start};
 use crate::shop::{Answer, Client, Shop, address, binary, dir, key};
 use futures_util::future::join_all;
@@ -432,4 +431,10 @@ async fn at_scale_when_the_replica_of_postgresql_takes_over_every_order_is_there
     let stock = stage.admin.post(&path, json!({ "delta": 0, "reason": "look" })).await.expect(200);
     assert_eq!((&stock["onHand"], &stock["reserved"]), (&json!(100_000 - orders.len()), &json!(0)));
     assert_eq!(stage.shop.stop(), Some(0));
+}
+
+/// How many charges the provider has taken.
+fn captured(dir: &Path) -> usize {
+    let text = std::fs::read_to_string(dir.join("payment-simulator.jsonl")).expect("a journal");
+    text.lines().filter(|line| line.contains("\"captured\"")).count()
 }

@@ -97,11 +97,6 @@ impl Shop {
         self.addresses.iter().map(SocketAddr::to_string).collect()
     }
 
-    /// Where each of the nodes answers.
-    pub fn nodes(&self) -> Vec<String> {
-        self.addresses.iter().map(SocketAddr::to_string).collect()
-    }
-
     /// As a power switch would, but for the page cache.
     pub fn kill(mut self) {
         self.nodes.iter_mut().for_each(|node| node.kill().expect("killed"));

@@ -90,6 +90,23 @@ async fn what_one_node_saves_the_others_see() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_the_catalog_to_another_keeps_the_rules_only() {
+    let (database, one, _) = two_nodes().await;
+    save(&one, new_books([book(1)])).await;
+    one.commit(move_stock([moved(1, StockChange::Receive(5), "delivery")]), START).await.expect("a store that works");
+    save_rule(&one, stacking(1, 0)).await;
+    let other = PgStore::connect(PgSettings { copies_catalog: false, ..settings(&database) }).await.expect("a store");
+    assert_eq!(other.book().rules().stack_max(), Some(1));
+    save(&one, next(1, 2)).await;
+    save_rule(&one, stacking(2, 1)).await;
+    let reserved = other.commit(move_stock([moved(1, StockChange::Reserve(2), "order")]), START).await.expect("a store that works");
+    assert!(matches!(reserved, Committed::Done), "{reserved:?}");
+    soon("a changed rule", || other.book().rules().stack_max() == Some(2)).await;
+    soon("a level", || one.level(EditionId(1)).reserved == 2).await;
+    assert_eq!((version(&other, 1), other.level(EditionId(1))), (0, StockLevel::default()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_node_decides_about_prices_the_others_go_by() {
     let (_database, one, other) = two_nodes().await;
     let most = |of: &PgStore| of.book().rules().stack_max();

@@ -3,7 +3,6 @@
 mod concurrent;
 mod copies;
 mod faults;
-mod indexes;
 mod joined;
 mod leased;
 mod many;

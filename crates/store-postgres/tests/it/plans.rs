@@ -48,34 +48,148 @@ async fn filled(database: &Database, orders: u32) -> Client {
     client
 }
 
+/// What a shop sells, and its rules of prices.
+const FILL_CATALOG: &str = "
+    INSERT INTO headings SELECT 'aut', md5('a' || n)::uuid, 1, 'author ' || n, '''author'':1B', '{}', pg_current_xact_id() FROM generate_series(1, 20000) n;
+    INSERT INTO books SELECT md5('b' || n)::uuid, 1, to_tsvector('simple', 'book w' || n % 500), to_tsvector('simple', 'book w' || n % 500), '{}',
+        pg_current_xact_id() FROM generate_series(1, 20000) n;
+    INSERT INTO removed SELECT 'book', md5('r' || n), pg_current_xact_id() FROM generate_series(1, 20000) n;
+    INSERT INTO price_lines (edition, body) SELECT md5('e' || n % 5000)::uuid, '{}' FROM generate_series(1, 20000) n;
+    INSERT INTO rules SELECT 'tax_rate', 'rate ' || n, 1, '{}', pg_current_xact_id() FROM generate_series(1, 20000) n;
+    INSERT INTO rule_audit (kind, id, body) SELECT 'tax_rate', 'rate ' || n % 5000, '{}' FROM generate_series(1, 20000) n;
+    INSERT INTO codes SELECT 'CODE' || n, 'SPRING' || n % 10, md5('batch' || n % 100)::uuid, 1, n FROM generate_series(1, 20000) n;
+    INSERT INTO batches SELECT md5('batch' || n)::uuid, 200 FROM generate_series(1, 20000) n;
+    INSERT INTO stock SELECT md5('e' || n)::uuid, 100, 0, 1 FROM generate_series(1, 20000) n;
+    INSERT INTO stock_moves SELECT 'import', md5('e' || n)::uuid, 'count', 100, 1, n FROM generate_series(1, 20000) n;
+    ANALYZE;";
+
+const LARGE_CATALOG: &str = "('headings', 'books', 'removed', 'price_lines', 'rules', 'rule_audit', 'codes', 'batches')";
+
+/// How a query is carried out whatever it is asked about, as one that has been asked often.
+async fn plan(client: &Client, query: &str) -> String {
+    client.batch_execute(&format!("SET plan_cache_mode = force_generic_plan; PREPARE asked AS {query}")).await.expect(query);
+    let parameters = number(client, "SELECT cardinality(parameter_types)::bigint FROM pg_prepared_statements WHERE name = 'asked'").await;
+    let nulls = vec!["NULL"; usize::try_from(parameters).expect("few")].join(", ");
+    let plan = rows(client, &format!("EXPLAIN EXECUTE asked({nulls})")).await;
+    client.batch_execute("DEALLOCATE asked").await.expect("gone");
+    plan.iter().map(|row| row.get(0)).collect::<Vec<String>>().join("\n")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_query_goes_by_an_index() {
     let database = Database::fresh();
     let client = filled(&database, 30_000).await;
-    // As for a statement that has been asked often, whoever it is asked about.
-    client.batch_execute("SET plan_cache_mode = force_generic_plan").await.expect("set");
-    // Who starts reads everything; what follows is asked of full tables elsewhere (`indexes.rs`); and who shares jobs out reads
-    // who has which: a handful.
-    let reading = queries::all()
-        .filter(|query| ![queries::feed::all, queries::feed::since, queries::leases::held].contains(query))
-        .filter(|query| LARGE.split(['(', ',', ')', '\'']).any(|table| !table.trim().is_empty() && query.contains(&format!(" {table} "))));
+    client.batch_execute(FILL_CATALOG).await.expect("many of everything");
+    let large = |table: &str| [LARGE, LARGE_CATALOG].iter().any(|tables| tables.contains(&format!("'{table}'")));
+    // Who starts reads everything; and who shares jobs out reads who has which: a handful.
+    let asked = queries::all().filter(|query| ![queries::feed::all, queries::leases::held].contains(query));
     let mut seen = 0;
-    for query in reading {
-        client.batch_execute(&format!("PREPARE asked AS {query}")).await.expect(query);
-        let parameters =
-            number(&client, "SELECT cardinality(parameter_types)::bigint FROM pg_prepared_statements WHERE name = 'asked'").await;
-        let nulls = vec!["NULL"; usize::try_from(parameters).expect("few")].join(", ");
-        let plan = rows(&client, &format!("EXPLAIN EXECUTE asked({nulls})")).await;
-        let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
-        assert!(!plan.iter().any(|line| line.contains("Seq Scan")), "{query}\n{}", plan.join("\n"));
-        assert!(plan.iter().any(|line| line.contains("Index")), "{query}\n{}", plan.join("\n"));
+    for query in asked.filter(|query| query.split_whitespace().any(|word| large(word.trim_matches(['(', ')', ',', ';'])))) {
+        let plan = plan(&client, query).await;
+        assert!(plan.contains("Index") && !plan.contains("Seq Scan"), "{query}\n{plan}");
         // A page of all orders ends after so many rows; there is nothing to be sorted first. An owner has few.
         let is_page_of_all = query.contains("FROM orders WHERE placed_at") && !query.contains("AND owner");
-        assert!(!is_page_of_all || !plan.iter().any(|line| line.contains("Sort")), "{query}\n{}", plan.join("\n"));
-        client.batch_execute("DEALLOCATE asked").await.expect("gone");
+        assert!(!is_page_of_all || !plan.contains("Sort"), "{query}\n{plan}");
         seen += 1;
     }
-    assert!(seen >= 20, "{seen} queries");
+    assert!(seen >= 29, "{seen} queries");
+}
+
+/// A million of them, say, of a hundred thousand customers, of whom one has every tenth; some states are rare, and some never go together.
+const FILL_ORDERS: &str = "
+    INSERT INTO orders (id, version, number, checkout, owner, placed_at, status, payment, body)
+    SELECT ('00000000-0000-0001-' || lpad(to_hex(n / 65536), 4, '0') || '-' || lpad(to_hex(n % 65536), 12, '0'))::uuid, 2, 'N' || n,
+        md5('c' || n)::uuid, convert_to('c' || CASE WHEN n % 10 = 0 THEN 'school' ELSE (n % 100003)::text END, 'UTF8'), n::bigint * 1000000,
+        CASE WHEN n % 50 = 0 THEN 'pending' WHEN n % 77 = 0 THEN 'canceled' WHEN n % 1009 = 0 THEN 'failed' ELSE 'delivered' END,
+        CASE WHEN n % 500 = 0 THEN 'refunding' WHEN n % 77 = 0 THEN 'voided' WHEN n % 1009 = 0 THEN 'failed' ELSE 'captured' END, $2
+    FROM generate_series(1, $1::integer) n";
+
+/// Blocks that a query reads, and how it is carried out.
+async fn explained(client: &Client, mode: &str, query: &str, values: &str) -> (u64, String) {
+    client.batch_execute(&format!("SET plan_cache_mode = {mode}; PREPARE asked AS {query}")).await.expect(query);
+    let plan = rows(client, &format!("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) EXECUTE asked({values})")).await;
+    client.batch_execute("DEALLOCATE asked").await.expect("gone");
+    let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+    let words = plan.iter().find(|line| line.contains("Buffers:")).map_or("", String::as_str).split(' ');
+    let blocks = words.filter_map(|word| word.strip_prefix("hit=").or_else(|| word.strip_prefix("read=")));
+    (blocks.filter_map(|n| n.parse::<u64>().ok()).sum(), plan.join("\n"))
+}
+
+/// Each with the values of its parameters: by nothing, and by every two or three of owner, status and payment, from the newest on and from the
+/// middle.
+fn pages(orders: i64) -> impl Iterator<Item = (&'static str, String)> {
+    let owners = [None, Some("school"), Some("17"), Some("nobody")];
+    let statuses = [None, Some(Status::Delivered), Some(Status::Canceled), Some(Status::Shipped)];
+    let payments = [None, Some(PaymentStatus::Captured), Some(PaymentStatus::Refunding), Some(PaymentStatus::Voided)];
+    let filters =
+        owners.into_iter().flat_map(move |o| statuses.into_iter().flat_map(move |s| payments.into_iter().map(move |p| (o, s, p))));
+    filters.flat_map(move |(owner, status, payment)| {
+        let shape = usize::from(owner.is_some()) | usize::from(status.is_some()) << 1 | usize::from(payment.is_some()) << 2;
+        let named = [
+            owner.map(|name| format!("convert_to('c{name}', 'UTF8')")),
+            status.map(|status| format!("'{}'", status.as_str())),
+            payment.map(|payment| format!("'{}'", payment.as_str())),
+        ];
+        let named: String = named.into_iter().flatten().map(|value| format!(", {value}")).collect();
+        let values = move |before| format!("0, {before}, 'ffffffff-ffff-ffff-ffff-ffffffffffff', 21{named}");
+        [i64::MAX, orders * 500_000].map(|before| (queries::ORDERS[shape].as_str(), values(before)))
+    })
+}
+
+/// `ORDERS=1000000` tries it with a million, and tells how long a page takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "somebody may ask for more orders")]
+async fn a_page_of_orders_reads_little_more_than_itself_however_many_there_are() {
+    let asked = std::env::var("ORDERS").ok().and_then(|text| text.parse::<i32>().ok());
+    let orders = asked.unwrap_or(20_000);
+    let database = Database::fresh();
+    let store = PgStore::connect(settings(&database)).await.expect("a store");
+    let client = connect(&database.url()).await;
+    let body = records::encode_order(&placed(1, START).order);
+    client.execute(FILL_ORDERS, &[&orders, &body]).await.expect("many orders");
+    client.batch_execute("ANALYZE orders").await.expect("looked at");
+    let many = u64::try_from(orders).expect("some");
+    for (query, values) in pages(orders.into()) {
+        let (blocks, plan) = explained(&client, "force_generic_plan", query, &values).await;
+        let told = format!("{query}({values}): {blocks} blocks\n{plan}");
+        assert!(!["Seq Scan", "Sort", "Removed by Filter"].iter().any(|walk| plan.contains(walk)), "{told}");
+        // An order of the one with every tenth that is left out costs its line in the index, of which a block has a hundred.
+        assert!(blocks <= 150 + many / 500, "{told}");
+        // Who is asked for the first time may sort the orders of one rare state.
+        let (blocks, plan) = explained(&client, "force_custom_plan", query, &values).await;
+        assert!(!plan.contains("Seq Scan") && blocks <= 150 + many / 300, "{query}({values}): {blocks} blocks\n{plan}");
+    }
+    if asked.is_some() {
+        time_pages(&store, orders).await;
+    }
+}
+
+/// Two hundred pages by each filter, from anywhere.
+#[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "how long it takes is what is asked")]
+async fn time_pages(store: &PgStore, orders: i32) {
+    let school = || Some(customer("school"));
+    for (name, owner, status, payment) in [
+        ("all", None, None, None),
+        ("delivered", None, Some(Status::Delivered), None),
+        ("captured", None, None, Some(PaymentStatus::Captured)),
+        ("canceled and captured, of which there are none", None, Some(Status::Canceled), Some(PaymentStatus::Captured)),
+        ("of a customer with ten orders", Some(customer("17")), None, None),
+        ("of a customer with ten orders, delivered", Some(customer("17")), Some(Status::Delivered), None),
+        ("of a customer with every tenth order", school(), None, None),
+        ("of a customer with every tenth order, pending", school(), Some(Status::Pending), None),
+        ("of a customer with every tenth order, shipped, of which there are none", school(), Some(Status::Shipped), None),
+    ] {
+        let mut micros = Vec::new();
+        for _ in 0..200 {
+            let to = Some(domain::time::Timestamp(fastrand::i64(1..=i64::from(orders)) * 1_000_000));
+            let filter = OrderFilter { owner: owner.clone(), status, payment, to, ..OrderFilter::default() };
+            let begun = std::time::Instant::now();
+            store.orders(&filter, 21).await.expect("a store that works");
+            micros.push(begun.elapsed().as_micros());
+        }
+        micros.sort_unstable();
+        println!("{orders} orders, {name}: p50 {} µs, p99 {} µs", micros[100], micros[198]);
+    }
 }
 
 /// What the functions of the database do inside is seen by what they leave in the statistics.

@@ -283,7 +283,8 @@ async fn a_connection_that_breaks_around_a_commit_leaves_all_of_the_group_done_o
 /// Begins a commit and goes away.
 async fn begin_and_leave(store: &PgStore, change: Change) {
     let mut commit = pin!(store.commit(change, START));
-    std::future::poll_fn(|context| Poll::Ready(assert!(commit.as_mut().poll(context).is_pending()))).await;
+    let begun = std::future::poll_fn(|context| Poll::Ready(commit.as_mut().poll(context).is_pending())).await;
+    assert!(begun, "it waits for the database");
 }
 
 #[tokio::test]
