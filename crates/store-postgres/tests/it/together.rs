@@ -271,7 +271,8 @@ async fn a_connection_that_breaks_around_a_commit_leaves_all_of_the_group_done_o
     for n in 1..=12 {
         let cut = [Cut::Before, Cut::Behind, Cut::Answer][n as usize % 3];
         proxy.cut(&format!("pay {}.", n * 10 + 4), cut);
-        let outcomes = shop.at_once((1..=8).map(|k| order(n * 10 + k, &[1, 2]))).await;
+        // Small, so that the proxy has all of the message at once.
+        let outcomes = shop.at_once((1..=8).map(|k| move_stock(order(n * 10 + k, &[1, 2]).stock))).await;
         assert_eq!((are_done(&outcomes), u128::from(proxy.cuts())), (8, n), "{cut:?}");
         assert_eq!(u128::from(shop.level(1).await.reserved), n * 8, "{cut:?}");
     }
@@ -283,8 +284,8 @@ async fn a_connection_that_breaks_around_a_commit_leaves_all_of_the_group_done_o
 /// Begins a commit and goes away.
 async fn begin_and_leave(store: &PgStore, change: Change) {
     let mut commit = pin!(store.commit(change, START));
-    let begun = std::future::poll_fn(|context| Poll::Ready(commit.as_mut().poll(context).is_pending())).await;
-    assert!(begun, "it waits for the database");
+    let waits = std::future::poll_fn(|context| Poll::Ready(commit.as_mut().poll(context).is_pending())).await;
+    assert!(waits, "it has not been taken yet");
 }
 
 #[tokio::test]
