@@ -189,8 +189,8 @@ async fn who_pays_otherwise_and_asks_again_while_the_challenge_is_being_taken_ba
     let checkout = challenged(&world.app(), &alice).await;
     let again = || process(checkout.id, "tok_visa", checkout.quote.total);
     let app = world.app_over(|carts, ledger, _| (carts, ledger, Arc::new(Holding(world.payments.clone()))));
-    let waits = fresh(app.process(&alice, again(), once("second", 0)).await.expect("an answer"));
-    assert!(matches!(waits, Processed::Waiting(_)), "{waits:?}");
+    let refused = app.process(&alice, again(), once("second", 0)).await;
+    assert!(matches!(refused, Err(Error::Refused(Refusal::CheckoutState { .. }))), "{refused:?}");
     let placed = order(fresh(world.app().process(&alice, again(), once("second", 0)).await.expect("paid")));
     assert_ne!(placed.attempt, checkout.current().id);
     assert_eq!(status(&world, checkout.current().id).await, Some(ChargeStatus::Voided));
