@@ -22,10 +22,11 @@ pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 pub const MIGRATION_LOCK_MAX: Duration = Duration::from_secs(2);
 /// How long a node waits for another one that changes the schema.
 pub const MIGRATION_WAIT_MAX: Duration = Duration::from_mins(10);
-/// Groups of changes a node commits at a time: while some wait for the disk, the database works on others.
-pub const COMMITTERS: usize = 3;
-/// Changes of a group. In one of 32, a change costs the database hardly less than in one of 16, and waits for all of them.
-pub const GROUP_MAX: usize = 16;
+/// Groups of changes a node commits at a time: while one waits for the disk, the database works on the other. More of them are
+/// smaller, and wait for each other's rows.
+pub const COMMITTERS: usize = 2;
+/// Changes of a group. With half as many a tenth fewer orders a second were placed.
+pub const GROUP_MAX: usize = 32;
 /// How long a group waits for a row that another holds: a commit of another node takes less, and who holds one longer does not hold up those
 /// who want something else.
 pub const GROUP_LOCK_MAX: Duration = Duration::from_millis(200);

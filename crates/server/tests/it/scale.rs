@@ -303,11 +303,20 @@ pub fn try_start(engines: &Engines, binary: &Path, dir: &Path, more: &[(&str, &s
     let started: Vec<_> = thread::scope(|scope| {
         let recipe = &recipe;
         let starts: Vec<_> = (0..NODES).map(|n| scope.spawn(move || recipe.start(n, anywhere, &[]))).collect();
-        starts.into_iter().map(|start| start.join().expect("no panic")).collect::<Result<_, _>>()
-    })?;
-    let (nodes, listen): (Vec<_>, Vec<_>) = started.into_iter().unzip();
+        starts.into_iter().map(|start| start.join().expect("no panic")).collect()
+    });
+    let (nodes, listen): (Vec<_>, Vec<_>) = all_or_none(started)?.into_iter().unzip();
     let (balancer, address) = balance(dir, &listen);
     Ok(Shop::of(nodes, listen, address, recipe, vec![Box::new(provider), Box::new(Ended(balancer))]))
+}
+
+/// All nodes that were to start; where one did not, the others are ended and it is said why.
+fn all_or_none<T>(started: Vec<Result<(Child, T), String>>) -> Result<Vec<(Child, T)>, String> {
+    let mut wrong = None;
+    let fine: Vec<_> = started.into_iter().filter_map(|start| start.map_err(|why| wrong = Some(why)).ok()).collect();
+    let Some(why) = wrong else { return Ok(fine) };
+    fine.into_iter().for_each(|(node, _)| drop(Ended(node)));
+    Err(why)
 }
 
 /// A process that ends when this is dropped.
