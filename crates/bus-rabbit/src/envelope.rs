@@ -28,12 +28,9 @@ pub fn properties(event: &Outgoing, source: &str) -> BasicProperties {
         ("cloudEvents_time", text(&At(event.at).to_string())),
         ("cloudEvents_sequence", text(&event.sequence.to_string())),
     ]);
-    if let Some(trace) = &event.trace {
-        for (name, value) in [("traceparent", Some(trace.parent())), ("tracestate", trace.state())] {
-            let Some(value) = value else { continue };
-            headers.insert(name.into(), text(value));
-            headers.insert(format!("{}{name}", PREFIXES[0]).into(), text(value));
-        }
+    for (name, value) in event.trace.iter().flat_map(TraceContext::fields) {
+        headers.insert(name.into(), text(value));
+        headers.insert(format!("{}{name}", PREFIXES[0]).into(), text(value));
     }
     BasicProperties::default()
         .with_content_type(JSON.into())

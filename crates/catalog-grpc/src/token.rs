@@ -1,6 +1,7 @@
 use crate::limits::{TOKEN_MAX, TOKEN_MIN};
 use app::trace;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use domain::trace::TraceContext;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
@@ -36,11 +37,9 @@ pub struct Shown(pub Token);
 impl Interceptor for Shown {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert(AUTHORIZATION, self.0.0.clone());
-        if let Some(trace) = trace() {
-            for (name, value) in [("traceparent", Some(trace.parent())), ("tracestate", trace.state())] {
-                if let Some(value) = value.and_then(|text| text.parse().ok()) {
-                    request.metadata_mut().insert(name, value);
-                }
+        for (name, text) in trace().iter().flat_map(TraceContext::fields) {
+            if let Ok(value) = text.parse() {
+                request.metadata_mut().insert(name, value);
             }
         }
         Ok(request)

@@ -43,6 +43,11 @@ impl TraceContext {
     pub fn state(&self) -> Option<&str> {
         self.state.as_deref()
     }
+
+    /// What is passed on, by the names that headers and attributes of it have everywhere.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [("traceparent", self.parent())].into_iter().chain(self.state().map(|state| ("tracestate", state)))
+    }
 }
 
 #[cfg(test)]

@@ -82,12 +82,7 @@ impl Client {
             Some(key) => request.header(KEY, key),
             None => request,
         };
-        let request = match trace() {
-            Some(trace) => {
-                trace.state().into_iter().fold(request.header("traceparent", trace.parent()), |r, state| r.header("tracestate", state))
-            }
-            None => request,
-        };
+        let request = trace().iter().flat_map(|trace| trace.fields()).fold(request, |request, (name, value)| request.header(name, value));
         let request = request.body(Full::new(call.body.clone())).map_err(Failed::nonsense)?;
         let response = self.http.request(request).await.map_err(|error| {
             if error.is_connect() { Failed::unheard(error) } else { Failed::on_the_way(PortErrorKind::Unavailable, error) }
