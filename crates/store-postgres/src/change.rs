@@ -72,7 +72,7 @@ impl Encoded {
         let checkout = self.checkout.as_ref().map(|(checkout, ..)| Touched::Checkout(checkout.id.0));
         let order = self.order.as_ref().map(|(order, _)| Touched::Order(order.order.id.0));
         let alarm = self.alarm.map(|(order, _)| Touched::Order(order.0));
-        [answer, checkout, alarm.filter(|alarm| order.as_ref() != Some(alarm)), order].into_iter().flatten()
+        [answer, checkout, order, alarm].into_iter().flatten()
     }
 
     pub fn moves_stock(&self) -> bool {

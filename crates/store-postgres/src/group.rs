@@ -16,7 +16,9 @@ use crate::stock::Levels;
 use crate::{PgSettings, queries};
 use domain::ids::EditionId;
 use domain::stock::StockLevel;
+use futures_util::FutureExt;
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -86,7 +88,10 @@ struct Committer {
 impl Committer {
     async fn run(self) {
         while let Some(group) = self.next().await {
-            self.commit(apart(group)).await;
+            // Those of a group that panicked are told that nobody knows; the others must not wait for a committer that is gone.
+            if AssertUnwindSafe(self.commit(apart(group))).catch_unwind().await.is_err() {
+                tracing::error!("a group of changes panicked");
+            }
         }
     }
 
