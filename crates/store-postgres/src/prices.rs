@@ -199,13 +199,14 @@ impl Prices for PgStore {
         found.and_then(count).map_err(|fault| fault.without_effect(PORT))
     }
 
+    /// From the primary: whether anybody has ever decided on prices is read here, too.
     async fn audit(&self, of: Option<&RuleKey>, before: Option<u64>, most: usize) -> Result<Vec<Audited>, PortError> {
         let (before, most) = (before.map_or(i64::MAX, int), limit(most));
         let found = match of {
             Some(RuleKey { kind, id }) => {
-                self.replica().read(queries::prices::audit_of, &[&kind.as_str(), &id.as_str(), &before, &most]).await
+                self.primary().read(queries::prices::audit_of, &[&kind.as_str(), &id.as_str(), &before, &most]).await
             }
-            None => self.replica().read(queries::prices::audit, &[&before, &most]).await,
+            None => self.primary().read(queries::prices::audit, &[&before, &most]).await,
         };
         found.and_then(|rows| rows.iter().map(audited).collect()).map_err(|fault| fault.without_effect(PORT))
     }

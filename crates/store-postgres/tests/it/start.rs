@@ -3,11 +3,14 @@
 use crate::proxy::Proxy;
 use crate::servers::{Database, Private};
 use crate::sql::{connect, number};
-use app::ports::{Ledger, OrderFilter};
-use conformance::fixtures::{START, append, placed, race};
-use domain::ids::OrderId;
+use app::ports::{Ledger, OrderFilter, PriceChange, Prices, RuleWrite};
+use conformance::fixtures::{START, append, placed, race, rules};
+use domain::ids::{OrderId, Version};
+use domain::order::Actor;
+use domain::pricing::{Kept, Why};
 use std::net::TcpListener;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 use store_postgres::{OpenError, PgSettings, PgStore};
 use tempfile::TempDir;
@@ -91,6 +94,12 @@ async fn lists_come_from_the_replica_and_decisions_never_do() {
     assert_eq!((history(one).await, history(two).await), (0, 2));
     let there = async |id| store.order(id).await.expect("a store that works").is_some();
     assert_eq!((there(one).await, there(two).await), (true, false));
+    let kept = Kept { rule: rules().remove(0), version: Version(1), updated_at: START };
+    let put = RuleWrite::Put { kept: Arc::new(kept), expected: Version(0) };
+    let change = PriceChange { rules: vec![put], ..PriceChange::by(Why { actor: Actor::System, reason: None }) };
+    Prices::save(&store, change, START).await.expect("a store that works");
+    // A node that starts goes by this: who has decided gets no first rules.
+    assert_eq!(store.audit(None, None, 1).await.expect("a store that works").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
