@@ -44,9 +44,9 @@ pub const HEARD_WITHIN: Duration = Duration::from_secs(1);
 pub const CHANGE_COUNTERS: usize = 1 << 16;
 /// Tokens whose session is remembered.
 pub const KNOWN_TOKENS: usize = 100_000;
-/// A relay asks every partition for this part of what it wants, at least: events are spread over many of them.
-pub const PENDING_SHARE: usize = 16;
-pub const PENDING_MIN: usize = 8;
+/// A relay asks every partition for so many times its part of what the relay wants: events are not spread evenly. Where many
+/// wait everywhere, what was read too much is read again.
+pub const PENDING_TIMES: usize = 2;
 /// Carts and sessions of each partition that a sweep looks at, at least: of those that may have expired some were touched
 /// later in the same hour, and they must not hide the others.
 pub const CANDIDATES_MIN: usize = 256;

@@ -3,7 +3,7 @@
 
 use crate::RedisStore;
 use crate::keys::partitions;
-use crate::limits::{PENDING_MIN, PENDING_SHARE};
+use crate::limits::{PARTITIONS, PENDING_TIMES};
 use crate::part::bytes;
 use crate::servers::GivenUp;
 use app::ports::{Outbox, Pending, PortError, Position};
@@ -58,20 +58,15 @@ struct Waiting {
 }
 
 impl RedisStore {
-    /// A share from every partition; when that is not enough, more from those that have more. Beyond the place where
-    /// one was cut off nothing is told yet, so that older events come first as far as the servers' clocks agree; those
-    /// of one subject always come in their sequence.
+    /// A share from every partition; when that is not enough, more from those that have more. The oldest of what was read come
+    /// first, as far as the servers' clocks agree; those of one subject lie in one partition and come in their sequence.
     async fn waiting(&self, limit: usize) -> Result<Vec<Entry>, GivenUp> {
-        let share = limit.div_ceil(PENDING_SHARE).max(PENDING_MIN).min(limit);
+        let share = (PENDING_TIMES * limit).div_ceil(PARTITIONS).min(limit);
         let mut found = self.read_events(partitions().map(|p| (p, (0, 0))).collect(), share).await?;
         if found.entries.len() < limit && !found.more.is_empty() {
-            let rest = self.read_events(found.more, limit).await?;
-            found.entries.extend(rest.entries);
-            found.more = rest.more;
+            found.entries.extend(self.read_events(found.more, limit).await?.entries);
         }
-        let until = found.more.iter().map(|(_, place)| *place).min().unwrap_or((u64::MAX, u64::MAX));
         let mut entries = found.entries;
-        entries.retain(|entry| entry.place <= until);
         entries.sort_by_key(|entry| (entry.place, entry.partition));
         entries.truncate(limit);
         Ok(entries)

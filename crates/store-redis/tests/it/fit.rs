@@ -7,9 +7,11 @@ use conformance::fixtures::{
     START, at, cart_of, cart_writes, changed, customer, delete_cart, digest, guest, put_cart, save_cart, session, session_event,
 };
 use domain::cart::{Command, Strategy};
+use domain::event::Subject;
 use domain::ids::{CartId, SessionId};
 use domain::session::SessionEvent;
 use redis::cmd;
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::process::Command as Process;
 use std::time::Duration;
@@ -85,6 +87,32 @@ async fn a_cart_of_another_partition_than_its_owner_is_refused() {
     cart.id = CartId(2);
     let refused = store.save(cart_writes([put_cart(&cart, 0)]), START).await.expect_err("refused");
     assert_eq!(refused.did_it_happen, DidItHappen::No);
+}
+
+#[tokio::test]
+async fn events_come_as_many_as_are_asked_for_also_where_most_lie_in_one_place() {
+    let server = Server::start(&[]);
+    let store = server.store().await;
+    for n in 1..=5 {
+        assert!(matches!(store.save(save_cart(&cart_of(n, guest(n), START), 0), START).await, Ok(Saved::Done)));
+    }
+    let mut cart = cart_of(1, guest(1), START).cart;
+    for n in 1..=50 {
+        let next = changed(&cart, &[add(1, 1)], at(n));
+        assert!(matches!(store.save(save_cart(&next, cart.version.0), at(n)).await, Ok(Saved::Done)));
+        cart = next.cart;
+    }
+    let mut told: BTreeMap<Subject, Vec<u64>> = BTreeMap::new();
+    for expected in [40, 20, 0] {
+        let pending = store.pending(40).await.expect("events");
+        assert_eq!(pending.len(), expected);
+        let (positions, events): (Vec<_>, Vec<_>) = pending.into_iter().map(|p| (p.position, p.event)).unzip();
+        events.into_iter().for_each(|event| told.entry(event.subject).or_default().push(event.sequence));
+        store.delivered(&positions, at(100)).await.expect("delivered");
+    }
+    let few = (2..=5).map(|n| (Subject::Cart(CartId(n)), vec![1, 2]));
+    let many = (Subject::Cart(CartId(1)), (1..=52).collect());
+    assert_eq!(told, few.chain([many]).collect());
 }
 
 /// All that a store does, once.
