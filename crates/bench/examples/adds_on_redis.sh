@@ -2,8 +2,10 @@
 # Adding an item over HTTP, carts in Redis, beside what redis-benchmark reaches with the same function, as many at once and the same
 # appendfsync, in turns:
 #   crates/bench/examples/adds_on_redis.sh CATALOG.jsonl.zst PRICES.csv.zst [SECONDS] [ROUNDS] [APPENDFSYNC]
-# Starts a Redis and a PostgreSQL of its own. Needs their programs and a release build of `server`, `bench` and the example
-# `save_rate`. As root it runs PostgreSQL as `postgres`.
+# Starts a Redis and a PostgreSQL of its own. Needs their programs and release builds, each made by itself: what tests and examples
+# turn on in the store would be in the server if one call of cargo built both.
+#   cargo build --release -p server; cargo build --release -p bench; cargo build --release -p store-redis --example save_rate
+# As root it runs PostgreSQL as `postgres`.
 set -eu
 catalog=$1 prices=$2 seconds=${3:-5} rounds=${4:-3} appendfsync=${5:-everysec} callers=32
 built=${CARGO_TARGET_DIR:-target}/release
@@ -27,7 +29,7 @@ store="--data-dir $dir/node"
 "$built/cartwright" $store --listen "127.0.0.1:$((port + 2))" --log json 2>"$dir/node/log" &
 node=$!
 started="$started $node"
-until curl -fs -o "$dir/ready" "http://127.0.0.1:$((port + 2))/health/ready"; do kill -0 "$node" && sleep 0.2; done
+until curl -fs -o "$dir/ready" "http://127.0.0.1:$((port + 2))/health/ready"; do kill -0 "$node" || exit; sleep 0.2; done
 for round in $(seq "$rounds"); do
     echo "round $round"
     "$built/bench" cart-add --clients "$callers" --seconds "$seconds" --rounds 1 --no-bare \

@@ -18,6 +18,10 @@ use std::time::{Duration, Instant};
 use store_postgres::{PgSettings, PgStore};
 use tokio::task::JoinSet;
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const EDITIONS: u128 = 10_000;
 
 #[tokio::main]

@@ -18,6 +18,7 @@ unix_socket_directories = ''
 max_connections = 100
 shared_buffers = 512MB
 max_wal_size = 4GB
+min_wal_size = 4GB
 CONF
 as "$(command -v pg_ctl)" start -s -w -l "$dir/log" -D "$dir/data"
 url=postgres://postgres@127.0.0.1:$port
@@ -30,6 +31,10 @@ CREATE TABLE lines (order_id bigint, line integer, sku integer NOT NULL, quantit
 CREATE TABLE outbox (id bigserial PRIMARY KEY, body text NOT NULL);
 VACUUM ANALYZE;
 SQL
+# A server that has been used for a while writes over the old files of its log. A new one makes each of them, and everybody waits
+# 50 ms for it.
+psql -q "$url/postgres" -c "CREATE TABLE filler AS SELECT repeat('x', 1000) FROM generate_series(1, 3200000)"
+psql -q "$url/postgres" -c 'DROP TABLE filler' -c CHECKPOINT
 cat >"$dir/order.sql" <<'SQL'
 \set a random(1, 3333)
 \set b random(3334, 6666)
