@@ -22,7 +22,8 @@ pub fn writing(dir: &Path) -> rusqlite::Result<Connection> {
     // FULL: the log is synced before a commit returns. The writer never checkpoints on its own: another
     // thread does, off the path of those who wait.
     // The cache is small, and the kernel's stands behind it: a commit that has moved pages of a tree about looks at every
-    // page in the cache (`pcache1TruncateUnsafe`), which at 16 MB took a fifth of the processor time of adds to carts.
+    // page in the cache (`pcache1TruncateUnsafe`), which at 16 MB took a fifth of the processor time of adds to
+    // carts where other programs ran beside the store, and nothing where none did.
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -4096; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;",
