@@ -10,7 +10,7 @@ use crate::caller::{Caller, who};
 use crate::error::Error;
 use crate::lane::{Entered, Lanes, Leader, Turn};
 use crate::once::{Answered, Once, answer, before};
-use crate::ports::{Answer, CartChange, CartWrite, Fresh, PortError, PortErrorKind, Saved};
+use crate::ports::{Answer, AtLeast, CartChange, CartWrite, PortError, PortErrorKind, Saved};
 use crate::pricing::{Shelf, Terms};
 use crate::snapshot::Snapshot;
 use crate::traced::{mark, trace};
@@ -136,7 +136,7 @@ impl App {
         for _ in 0..CONFLICT_RETRIES_MAX {
             let now = self.now();
             let old = match self.ports.carts.of_owner(&owner, now).await? {
-                Some(id) => self.ports.carts.load(id, Fresh::Now, now).await?,
+                Some(id) => self.ports.carts.load(id, AtLeast::Now, now).await?,
                 None => None,
             };
             let (opened, mut change) = match old {
@@ -201,7 +201,7 @@ impl App {
 
     /// A cart as it is stored, at least as new as the version the caller has `seen`.
     pub async fn unpriced_cart(&self, caller: &Caller, id: CartId, seen: Option<Version>) -> Result<Arc<Cart>, Error> {
-        self.owned_cart(&caller.owner()?, id, Fresh::since(seen), self.now()).await
+        self.owned_cart(&caller.owner()?, id, AtLeast::since(seen), self.now()).await
     }
 
     /// The caller's active cart as it is stored.
@@ -209,7 +209,7 @@ impl App {
         let now = self.now();
         let owner = caller.owner()?;
         let id = self.ports.carts.of_owner(&owner, now).await?.ok_or(Refusal::CartNotFound)?;
-        self.owned_cart(&owner, id, Fresh::since(seen), now).await
+        self.owned_cart(&owner, id, AtLeast::since(seen), now).await
     }
 
     /// Prices a cart, and says what the view was made from.
@@ -244,7 +244,7 @@ impl App {
         cart.items.iter().map(|item| self.ports.catalog.level(item.edition).available())
     }
 
-    pub(crate) async fn owned_cart(&self, owner: &Owner, id: CartId, fresh: Fresh, now: Timestamp) -> Result<Arc<Cart>, Error> {
+    pub(crate) async fn owned_cart(&self, owner: &Owner, id: CartId, fresh: AtLeast, now: Timestamp) -> Result<Arc<Cart>, Error> {
         let cart = self.ports.carts.load(id, fresh, now).await?.ok_or(Refusal::CartNotFound)?;
         if cart.owner == *owner { Ok(cart) } else { Err(Refusal::CartNotFound.into()) }
     }
@@ -304,7 +304,7 @@ impl App {
             return self.in_lane(id, work).await;
         }
         let now = self.now();
-        let cart = self.owned_cart(&work.owner, id, Fresh::since(if_match), now).await?;
+        let cart = self.owned_cart(&work.owner, id, AtLeast::since(if_match), now).await?;
         let (mut batch, _) = self.prepare(cart, &[&work], now).await?;
         batch.decide(self, &Work { once: None, ..work }, 0)
     }
@@ -322,7 +322,7 @@ impl App {
         }
         for _ in 0..CONFLICT_RETRIES_MAX {
             let now = self.now();
-            let cart = self.owned_cart(&owner, id, Fresh::Now, now).await?;
+            let cart = self.owned_cart(&owner, id, AtLeast::Now, now).await?;
             ensure_version(if_match, cart.version)?;
             let mut change = CartChange {
                 writes: vec![CartWrite::Delete { id, expected: cart.version }],
@@ -380,7 +380,7 @@ impl App {
     }
 
     async fn decide_and_save(&self, id: CartId, works: &[&Work]) -> Result<Vec<Outcome>, Error> {
-        let mut fresh = Fresh::since(works.iter().filter_map(|work| work.if_match).max());
+        let mut fresh = AtLeast::since(works.iter().filter_map(|work| work.if_match).max());
         for _ in 0..CONFLICT_RETRIES_MAX {
             let now = self.now();
             let Some(cart) = self.ports.carts.load(id, fresh, now).await? else {
@@ -397,15 +397,15 @@ impl App {
             if !batch.dirty {
                 // No save will prove that this was decided on what is stored, so that is looked at.
                 let is_stored =
-                    async || Ok::<_, Error>(self.ports.carts.load(id, Fresh::Now, now).await?.map(|c| c.version) == Some(decided_on));
-                if fresh == Fresh::Now || is_stored().await? {
+                    async || Ok::<_, Error>(self.ports.carts.load(id, AtLeast::Now, now).await?.map(|c| c.version) == Some(decided_on));
+                if fresh == AtLeast::Now || is_stored().await? {
                     return Ok(outcomes);
                 }
-                fresh = Fresh::Now;
+                fresh = AtLeast::Now;
                 continue;
             }
             if planted("lost-update") {
-                expected = self.ports.carts.load(id, Fresh::Now, now).await?.map_or(expected, |c| c.version);
+                expected = self.ports.carts.load(id, AtLeast::Now, now).await?.map_or(expected, |c| c.version);
             }
             if planted("cart-answers-dropped") {
                 batch.answers.clear();
@@ -443,7 +443,7 @@ impl App {
             });
             sources.push(match &work.change {
                 Changes::Merge { source, .. } => match self.ports.carts.of_owner(source, now).await? {
-                    Some(id) => self.ports.carts.load(id, Fresh::Now, now).await?,
+                    Some(id) => self.ports.carts.load(id, AtLeast::Now, now).await?,
                     None => None,
                 },
                 Changes::Operations(_) | Changes::Commands(_) => None,

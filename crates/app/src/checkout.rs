@@ -10,7 +10,7 @@ use crate::caller::Caller;
 use crate::cart::{ensure_version, hold};
 use crate::error::Error;
 use crate::once::{Answered, Once, answer, before};
-use crate::ports::{Change, Committed, Fresh, PortError, PortErrorKind, UseChange, UseMove};
+use crate::ports::{AtLeast, Change, Committed, PortError, PortErrorKind, UseChange, UseMove};
 use crate::saga::steps::{begun, challenge_undone};
 use crate::tax::Asked;
 use domain::cart::{Cart, Owner};
@@ -138,7 +138,7 @@ impl App {
             Some(id) => id,
             None => self.ports.carts.of_owner(owner, now).await?.ok_or(Refusal::CartNotFound)?,
         };
-        let cart = self.owned_cart(owner, id, Fresh::Now, now).await?;
+        let cart = self.owned_cart(owner, id, AtLeast::Now, now).await?;
         if cart.items.is_empty() { Err(Refusal::CartEmpty.into()) } else { Ok(cart) }
     }
 
@@ -243,7 +243,7 @@ impl App {
         match edit {
             Edit::FillIn(details) => {
                 checkout.ensure_open(now)?;
-                if let Some(cart) = self.ports.carts.load(checkout.cart, Fresh::Now, now).await? {
+                if let Some(cart) = self.ports.carts.load(checkout.cart, AtLeast::Now, now).await? {
                     checkout.freeze(&cart);
                 }
                 checkout.fill_in((**details).clone());
@@ -425,7 +425,7 @@ impl App {
     /// next time is then up to date.
     async fn agree(&self, caller: &Caller, checkout: &mut Checkout, expected_total: Money, now: Timestamp) -> Result<(), Error> {
         let cart =
-            self.ports.carts.load(checkout.cart, Fresh::Now, now).await?.filter(|c| !c.items.is_empty()).ok_or(Refusal::CartEmpty)?;
+            self.ports.carts.load(checkout.cart, AtLeast::Now, now).await?.filter(|c| !c.items.is_empty()).ok_or(Refusal::CartEmpty)?;
         let (mut agrees, promised) = (checkout.agrees_with(&cart), gifts(&checkout.quote));
         checkout.freeze(&cart);
         if !(agrees && planted("price-not-renewed")) {

@@ -4,7 +4,7 @@ use crate::Subject;
 use crate::fixtures::{
     START, add, answer, at, cart, cart_of, cart_writes, changed, customer, delete_cart, guest, mark, put_cart, race, save_cart, text,
 };
-use app::ports::{CartChange, Carts, Fresh, Saved};
+use app::ports::{AtLeast, CartChange, Carts, Saved};
 use domain::cart::{Cart, CartEvent, Command, Metadata};
 use domain::ids::{CartId, CheckoutId, Version};
 use domain::time::Timestamp;
@@ -54,7 +54,7 @@ async fn put(carts: &dyn Carts, cart: &Cart, expected: u64, now: Timestamp) {
 }
 
 async fn stored(carts: &dyn Carts, n: u128, now: Timestamp) -> Option<Cart> {
-    carts.load(CartId(n), Fresh::Now, now).await.expect("a store that works").map(|cart| (*cart).clone())
+    carts.load(CartId(n), AtLeast::Now, now).await.expect("a store that works").map(|cart| (*cart).clone())
 }
 
 /// What a save came to, in a form that can be compared.
@@ -116,7 +116,7 @@ pub async fn a_cart_is_at_least_as_new_as_was_asked_for(on: &Subject) {
     for n in 1..=20 {
         let next = changed(&last, &[add(1, 1)], START).cart;
         put(carts, &next, last.version.0, START).await;
-        for fresh in [Fresh::Copy, Fresh::Seen(last.version), Fresh::Seen(next.version), Fresh::Now] {
+        for fresh in [AtLeast::Copy, AtLeast::Seen(last.version), AtLeast::Seen(next.version), AtLeast::Now] {
             let loaded = carts.load(next.id, fresh, START).await.expect("a store that works");
             assert_eq!(loaded.as_deref(), Some(&next), "{n}: {fresh:?}");
         }
@@ -124,7 +124,7 @@ pub async fn a_cart_is_at_least_as_new_as_was_asked_for(on: &Subject) {
     }
     let gone = save(carts, cart_writes([delete_cart(1, last.version.0)]), START).await;
     assert!(matches!(gone, Saved::Done), "{gone:?}");
-    for fresh in [Fresh::Copy, Fresh::Seen(last.version), Fresh::Now] {
+    for fresh in [AtLeast::Copy, AtLeast::Seen(last.version), AtLeast::Now] {
         assert_eq!(carts.load(last.id, fresh, START).await.expect("a store that works"), None, "{fresh:?}");
     }
 }

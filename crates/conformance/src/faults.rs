@@ -5,7 +5,7 @@
 use crate::fixtures;
 use crate::shopper::{STOCK, add, admin, cart, customer, details, fresh, once, process, rules};
 use app::ports::{
-    Answer, Authorization, Authorize, CartChange, Carts, Change, Charge, ChargeStatus, Committed, Fresh, Ledger, NoticeId, OrderFilter,
+    Answer, AtLeast, Authorization, Authorize, CartChange, Carts, Change, Charge, ChargeStatus, Committed, Ledger, NoticeId, OrderFilter,
     Overdue, Payments, PortError, PortErrorKind, Refund, Saved, Taken,
 };
 use app::{Answered, App, Caller, Error, Notice, OrderQuery, Policy, Ports, Processed, StartCheckout};
@@ -160,7 +160,7 @@ struct Faulty<P: ?Sized> {
 
 #[async_trait]
 impl Carts for Faulty<dyn Carts> {
-    async fn load(&self, id: CartId, fresh: Fresh, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
+    async fn load(&self, id: CartId, fresh: AtLeast, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
         self.port.load(id, fresh, now).await
     }
     async fn of_owner(&self, owner: &Owner, now: Timestamp) -> Result<Option<CartId>, PortError> {

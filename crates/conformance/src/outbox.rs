@@ -5,7 +5,7 @@ use crate::fixtures::{
     START, add, append, at, cart, cart_of, changed, digest, guest, move_stock, moved, placed, race, save_cart, session, session_event,
     trace,
 };
-use app::ports::{CartChange, Change, Fresh, Pending, Saved};
+use app::ports::{AtLeast, CartChange, Change, Pending, Saved};
 use domain::cart::{Cart, Command};
 use domain::event::Outgoing;
 use domain::ids::{CartId, EditionId};
@@ -129,7 +129,7 @@ pub async fn events_of_one_subject_come_in_their_sequence_whoever_wrote_them(on:
             for n in 1..=4 {
                 let receive = moved(n, StockChange::Receive(1), &format!("racer {racer}"));
                 ledger.commit(move_stock([receive]), START).await.expect("a store that works");
-                let mut current = carts.load(CartId(n), Fresh::Now, START).await.expect("a store that works").expect("the cart");
+                let mut current = carts.load(CartId(n), AtLeast::Now, START).await.expect("a store that works").expect("the cart");
                 loop {
                     let next = changed(&current, &[add(9, 1)], at(1));
                     match carts.save(save_cart(&next, current.version.0), START).await.expect("a store that works") {

@@ -4,8 +4,8 @@ use crate::Side;
 use crate::plan::{late, reach};
 use app::Ports;
 use app::ports::{
-    Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Clock, Committed,
-    Fresh, Freshness, Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, Position, PriceChange, Prices,
+    Answer, AtLeast, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Clock,
+    Committed, Freshness, Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, Position, PriceChange, Prices,
     PricesSaved, Refund, Saved, SearchIndex, Sessions, Taken, Taxes, TokenDigest,
 };
 use app::snapshot::Snapshot;
@@ -65,7 +65,7 @@ macro_rules! around {
 }
 
 around!(Carts, "carts", [
-    "?" load(id: CartId, fresh: Fresh, now: Timestamp) -> Option<Arc<Cart>>;
+    "?" load(id: CartId, fresh: AtLeast, now: Timestamp) -> Option<Arc<Cart>>;
     "?" of_owner(owner: &Owner, now: Timestamp) -> Option<CartId>;
     "" save(change: CartChange, now: Timestamp) -> Saved;
     "?" answer(key: [u8; 16]) -> Option<Answer>;

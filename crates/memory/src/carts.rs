@@ -1,6 +1,6 @@
 use crate::MemoryStore;
 use crate::store::State;
-use app::ports::{Answer, CartChange, CartWrite, Carts, Fresh, PortError, Saved};
+use app::ports::{Answer, AtLeast, CartChange, CartWrite, Carts, PortError, Saved};
 use async_trait::async_trait;
 use domain::cart::{Cart, Owner};
 use domain::ids::{CartId, Version};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 #[async_trait]
 impl Carts for MemoryStore {
-    async fn load(&self, id: CartId, _: Fresh, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
+    async fn load(&self, id: CartId, _: AtLeast, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
         Ok(self.state().live_cart(id, now).cloned())
     }
 

@@ -5,7 +5,7 @@
 use crate::chance::happens;
 use crate::executor::{Spawner, Time};
 use app::ports::{
-    Answer, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Committed, Fresh,
+    Answer, AtLeast, Authorization, Authorize, Bus, CartChange, Carts, Catalog, CatalogChange, CatalogSaved, Change, Charge, Committed,
     Freshness, Ledger, NoticeId, OrderFilter, Outbox, Overdue, Payments, Pending, PortError, PortErrorKind, Position, PriceChange, Prices,
     PricesSaved, Refund, Saved, Sessions, Taken, TokenDigest,
 };
@@ -282,7 +282,7 @@ macro_rules! write {
 
 #[async_trait]
 impl Carts for Faulty<dyn Carts> {
-    async fn load(&self, id: CartId, fresh: Fresh, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
+    async fn load(&self, id: CartId, fresh: AtLeast, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
         self.read("carts", self.port.load(id, fresh, now)).await
     }
     async fn of_owner(&self, owner: &Owner, now: Timestamp) -> Result<Option<CartId>, PortError> {

@@ -7,7 +7,7 @@ use crate::executor::Time;
 use crate::sums::{Items, adds_up, allow, copies_out, holds, is_taken_back, merge, quantities};
 use crate::told::{CartSeen, Promises};
 use crate::world::Violations;
-use app::ports::{Catalog, Charge, ChargeStatus, Clock, Fresh, Ledger, OrderFilter, Outbox, PortError, Position, Prices};
+use app::ports::{AtLeast, Catalog, Charge, ChargeStatus, Clock, Ledger, OrderFilter, Outbox, PortError, Position, Prices};
 use domain::cart::{Cart, CartEvent};
 use domain::checkout::{Checkout, CheckoutEvent, State};
 use domain::event::{Event, Outgoing, Subject};
@@ -255,7 +255,7 @@ impl Oracle {
 
     fn stored(&self, id: CartId) -> Option<Arc<Cart>> {
         let carts: &dyn app::ports::Carts = &self.store;
-        read(carts.load(id, Fresh::Now, self.time.now()))
+        read(carts.load(id, AtLeast::Now, self.time.now()))
     }
 
     /// A cart is what its events say.

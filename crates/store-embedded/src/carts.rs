@@ -7,7 +7,7 @@ use crate::columns::{change, int, limit, many, one, value};
 use crate::fault::Fault;
 use crate::memory::Memory;
 use crate::writer::{Guard, Turn, Verdict, encode_all};
-use app::ports::{Answer, CartChange, CartWrite, Carts, Fresh, PortError, Saved};
+use app::ports::{Answer, AtLeast, CartChange, CartWrite, Carts, PortError, Saved};
 use async_trait::async_trait;
 use domain::cart::{Cart, Owner};
 use domain::ids::{CartId, Version};
@@ -163,7 +163,7 @@ impl EmbeddedStore {
 
 #[async_trait]
 impl Carts for EmbeddedStore {
-    async fn load(&self, id: CartId, _: Fresh, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
+    async fn load(&self, id: CartId, _: AtLeast, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
         Ok(self.cart(id)?.filter(|cart| cart.is_live(now)))
     }
 

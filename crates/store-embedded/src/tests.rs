@@ -3,7 +3,7 @@
 use crate::EmbeddedStore;
 use crate::fault::Fault;
 use crate::writer::{Guard, Turn, Verdict};
-use app::ports::{Carts, DidItHappen, Fresh, PortError, PortErrorKind, Saved};
+use app::ports::{AtLeast, Carts, DidItHappen, PortError, PortErrorKind, Saved};
 use conformance::fixtures::{START, cart_of, guest, save_cart};
 use domain::ids::CartId;
 use std::time::Duration;
@@ -20,7 +20,7 @@ async fn save(store: &EmbeddedStore, n: u128) -> Result<Saved, PortError> {
 }
 
 async fn is_there(store: &EmbeddedStore, n: u128) -> bool {
-    Carts::load(store, CartId(n), Fresh::Now, START).await.expect("reads go on").is_some()
+    Carts::load(store, CartId(n), AtLeast::Now, START).await.expect("reads go on").is_some()
 }
 
 async fn run(

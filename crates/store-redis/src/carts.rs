@@ -8,7 +8,7 @@ use crate::keys::{parse_member, partitions};
 use crate::limits::{CANDIDATES_MIN, CART_GRACE};
 use crate::part::{Delete, Op, Part, Put, Seal, bytes, fields};
 use crate::servers::GivenUp;
-use app::ports::{Answer, CartChange, CartWrite, Carts, Fresh, PortError, Saved};
+use app::ports::{Answer, AtLeast, CartChange, CartWrite, Carts, PortError, Saved};
 use async_trait::async_trait;
 use domain::cart::{Cart, Owner};
 use domain::event::{Outgoing, Subject};
@@ -245,7 +245,7 @@ fn found_cart(value: Value) -> Result<Option<Found>, GivenUp> {
 
 #[async_trait]
 impl Carts for RedisStore {
-    async fn load(&self, id: CartId, fresh: Fresh, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
+    async fn load(&self, id: CartId, fresh: AtLeast, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
         let found = match self.copies().cart(id, fresh, self.servers().heard_lately(id.partition())) {
             Some(copy) => Some(copy),
             None => {

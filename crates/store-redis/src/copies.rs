@@ -17,7 +17,7 @@ use crate::hash::Stored;
 use crate::keys::{Keys, parse_member};
 use crate::limits::{CART_BYTES, CHANGE_COUNTERS, HEARD_WITHIN, KNOWN_CARTS_BYTES, SESSION_BYTES};
 use crate::sessions::Kept;
-use app::ports::Fresh;
+use app::ports::AtLeast;
 use domain::cart::Cart;
 use domain::ids::{CartId, SessionId, Version};
 use quick_cache::Weighter;
@@ -326,11 +326,11 @@ impl Copies {
     }
 
     /// A copy of a cart that may be shown, where its server `is_heard`.
-    pub fn cart(&self, id: CartId, fresh: Fresh, is_heard: bool) -> Option<Arc<Cart>> {
+    pub fn cart(&self, id: CartId, fresh: AtLeast, is_heard: bool) -> Option<Arc<Cart>> {
         let at_least = match fresh {
-            Fresh::Copy => Version(0),
-            Fresh::Seen(version) => version,
-            Fresh::Now => return None,
+            AtLeast::Copy => Version(0),
+            AtLeast::Seen(version) => version,
+            AtLeast::Now => return None,
         };
         let copy = self.look(id.0, self.carts.get(&id), &self.cart_copies, |stored| is_heard && stored.cart.version >= at_least)?;
         Some(Arc::clone(&copy.cart))

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub trait Carts: Send + Sync {
     /// The cart as last saved, or a copy of it as fresh as was asked for. A cart that has expired by `now` is not
     /// there, swept or not.
-    async fn load(&self, id: CartId, fresh: Fresh, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError>;
+    async fn load(&self, id: CartId, fresh: AtLeast, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError>;
 
     /// The one cart this owner has that has not expired by `now`.
     async fn of_owner(&self, owner: &Owner, now: Timestamp) -> Result<Option<CartId>, PortError>;
@@ -35,9 +35,9 @@ pub trait Carts: Send + Sync {
     async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<Arc<Cart>>, PortError>;
 }
 
-/// How old a cart may be that is loaded.
+/// How new a cart has to be that is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fresh {
+pub enum AtLeast {
     /// A copy that may be a moment old: to be shown, or to decide on when the decision is saved at its version.
     Copy,
     /// At least as new as this version, which somebody has seen already, whichever node it was shown by.
@@ -46,7 +46,7 @@ pub enum Fresh {
     Now,
 }
 
-impl Fresh {
+impl AtLeast {
     /// As new as what the client has seen, if it says so.
     pub fn since(seen: Option<Version>) -> Self {
         seen.map_or(Self::Copy, Self::Seen)

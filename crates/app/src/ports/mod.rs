@@ -17,7 +17,7 @@ mod taxes;
 mod world;
 
 pub use bus::{Bus, Outbox, Pending, Position};
-pub use carts::{CartChange, CartWrite, Carts, Fresh, Saved};
+pub use carts::{AtLeast, CartChange, CartWrite, Carts, Saved};
 pub use catalog::{BookWrite, Catalog, CatalogChange, CatalogSaved, Freshness, HeadingWrite, SearchIndex};
 pub use leases::{Fence, Job, Leases, NodeName};
 pub use ledger::{Change, Committed, Ledger, NoticeId, OrderFilter, OrderPlace, Overdue, UseChange, UseMove};

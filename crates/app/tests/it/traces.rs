@@ -1,7 +1,7 @@
 //! Whose trace events are in.
 
 use crate::world::{World, add, buy, cart, customer, fresh};
-use app::ports::{Answer, CartChange, Carts, Fresh, PortError, Saved};
+use app::ports::{Answer, AtLeast, CartChange, Carts, PortError, Saved};
 use app::{Operation, traced};
 use async_trait::async_trait;
 use domain::cart::{Cart, Owner};
@@ -27,7 +27,7 @@ struct Slow(MemoryStore);
 
 #[async_trait]
 impl Carts for Slow {
-    async fn load(&self, id: CartId, fresh: Fresh, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
+    async fn load(&self, id: CartId, fresh: AtLeast, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
         tokio::task::yield_now().await;
         self.0.load(id, fresh, now).await
     }

@@ -4,7 +4,7 @@ use crate::broker::{PATIENCE, Place, url};
 use crate::proxy::{Proxy, Wire};
 use crate::world::{add, app, customer, items, open};
 use app::App;
-use app::ports::{Answer, CartChange, Carts, Fresh, PortError, Saved};
+use app::ports::{Answer, AtLeast, CartChange, Carts, PortError, Saved};
 use async_trait::async_trait;
 use bus_rabbit::{RabbitSettings, consume};
 use domain::cart::{Cart, Owner};
@@ -377,7 +377,7 @@ impl Away {
 
 #[async_trait]
 impl Carts for Away {
-    async fn load(&self, id: CartId, fresh: Fresh, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
+    async fn load(&self, id: CartId, fresh: AtLeast, now: Timestamp) -> Result<Option<Arc<Cart>>, PortError> {
         self.there()?.load(id, fresh, now).await
     }
 

@@ -8,7 +8,7 @@ use crate::crashes::{Told, add_until_it_dies, buy_until_it_dies, sequences};
 use crate::fail_points::{LATER, heal, journal};
 use crate::hostile::Dice;
 use crate::shop::{Client, Shop, command, dir, scale};
-use app::ports::{Carts, Fresh, Ledger, OrderFilter};
+use app::ports::{AtLeast, Carts, Ledger, OrderFilter};
 use domain::ids::{CartId, EditionId, OrderId};
 use domain::order::PaymentStatus;
 use domain::time::Timestamp;
@@ -129,7 +129,7 @@ async fn look(dir: &Path, edition: EditionId, before: &Told, after: &Told) {
     let store = EmbeddedStore::open_read_only(dir).expect("a store");
     for (id, (_, acknowledged, _)) in &before.carts {
         let cart =
-            store.load(CartId::parse(id).expect("an id"), Fresh::Now, Timestamp(0)).await.expect("read").expect("a cart that was told");
+            store.load(CartId::parse(id).expect("an id"), AtLeast::Now, Timestamp(0)).await.expect("read").expect("a cart that was told");
         let copies: u64 = cart.items.iter().map(|i| u64::from(i.quantity.get())).sum();
         let asked = after.carts[id].2;
         assert!((*acknowledged..=asked).contains(&copies), "{id}: {acknowledged} told, {asked} asked for, {copies} there");

@@ -1,5 +1,5 @@
 use app::ports::{
-    CartChange, Carts, Catalog, CatalogChange, CodeWrite, Fresh, Ledger, Outbox, PriceChange, Prices, PricesSaved, RuleWrite, Saved,
+    AtLeast, CartChange, Carts, Catalog, CatalogChange, CodeWrite, Ledger, Outbox, PriceChange, Prices, PricesSaved, RuleWrite, Saved,
     Sessions,
 };
 use conformance::fixtures::{
@@ -70,7 +70,7 @@ async fn seen(store: &EmbeddedStore) -> String {
         store.audit(None, None, 10).await.expect("lines"),
         store.issued(&code("TEN-A")).await.expect("a code"),
         store.prices(EditionId(1), None, 10).await.expect("prices"),
-        Carts::load(store, CartId(1), Fresh::Now, START).await.expect("a cart"),
+        Carts::load(store, CartId(1), AtLeast::Now, START).await.expect("a cart"),
         store.of_owner(&guest(1), START).await.expect("an owner"),
         Carts::answer(store, mark(1).key).await.expect("an answer"),
         store.snapshot().book(BookId(1)),
@@ -151,12 +151,12 @@ async fn a_reader_beside_the_writer_sees_what_is_acknowledged_and_writes_nothing
     assert_eq!(seen(&reader).await, seen(&store).await);
     let next = changed(&cart(1), &[add(7, 1)], at(1));
     Carts::save(&store, save_cart(&next, 2), at(1)).await.expect("a save");
-    let read = Carts::load(&reader, CartId(1), Fresh::Now, at(1)).await.expect("a cart").expect("a cart");
+    let read = Carts::load(&reader, CartId(1), AtLeast::Now, at(1)).await.expect("a cart").expect("a cart");
     assert_eq!(*read, next.cart);
     let error = Carts::save(&reader, save_cart(&next, 3), at(1)).await.expect_err("a reader");
     assert!(error.to_string().contains("reading only"), "{error}");
     drop(store);
-    assert_eq!(Carts::load(&reader, CartId(1), Fresh::Now, at(1)).await.expect("a cart").as_deref(), Some(&next.cart));
+    assert_eq!(Carts::load(&reader, CartId(1), AtLeast::Now, at(1)).await.expect("a cart").as_deref(), Some(&next.cart));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -265,7 +265,7 @@ async fn a_damaged_cart_is_an_error_and_no_cart() {
     fill(&store).await;
     drop(store);
     database(dir.path()).execute_batch("UPDATE carts SET body = substr(body, 1, 9)").expect("damage");
-    let error = Carts::load(&open(&dir), CartId(1), Fresh::Now, START).await.expect_err("damaged");
+    let error = Carts::load(&open(&dir), CartId(1), AtLeast::Now, START).await.expect_err("damaged");
     assert_eq!(error.kind, app::ports::PortErrorKind::Corrupt);
 }
 

@@ -1,7 +1,7 @@
 //! Files that a crash, a copy or a disk has damaged at their end: what opens is a state that was once
 //! acknowledged, and what does not open says why.
 
-use app::ports::{Carts, Fresh};
+use app::ports::{AtLeast, Carts};
 use conformance::fixtures::{START, at, cart_of, guest, save_cart};
 use domain::cart::Cart;
 use domain::ids::CartId;
@@ -91,7 +91,7 @@ fn damaged(from: &Path, file: &str, damage: fn(&mut Vec<u8>, usize) -> usize, pl
 async fn read(store: &EmbeddedStore) -> Vec<Result<Option<Cart>, String>> {
     let mut read = Vec::new();
     for n in 1..=CARTS {
-        let loaded = Carts::load(store, CartId(n), Fresh::Now, at(1)).await;
+        let loaded = Carts::load(store, CartId(n), AtLeast::Now, at(1)).await;
         read.push(loaded.map(|cart| cart.map(|c| (*c).clone())).map_err(|e| e.to_string()));
     }
     read

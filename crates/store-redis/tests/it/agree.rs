@@ -2,7 +2,7 @@
 
 use crate::servers::Server;
 use app::ports::TokenDigest;
-use app::ports::{CartChange, CartWrite, Carts, Fresh, Outbox, Saved, Sessions};
+use app::ports::{AtLeast, CartChange, CartWrite, Carts, Outbox, Saved, Sessions};
 use conformance::fixtures::{
     START, add, answer, at, cart_of, cart_writes, changed, code, customer, delete_cart, guest, put_cart, session, session_event, text,
 };
@@ -44,7 +44,7 @@ impl Pair {
 
     async fn live(&mut self) -> Option<Cart> {
         let (id, _) = self.any_id();
-        let found = Carts::load(&self.memory, id, Fresh::Now, self.now).await.expect("memory");
+        let found = Carts::load(&self.memory, id, AtLeast::Now, self.now).await.expect("memory");
         found.map(|cart| (*cart).clone())
     }
 
@@ -203,8 +203,8 @@ impl Pair {
     async fn look(&mut self) {
         let (id, owner) = self.any_id();
         let carts = (
-            Carts::load(&self.redis, id, Fresh::Now, self.now).await.expect("Redis"),
-            Carts::load(&self.memory, id, Fresh::Now, self.now).await.expect("memory"),
+            Carts::load(&self.redis, id, AtLeast::Now, self.now).await.expect("Redis"),
+            Carts::load(&self.memory, id, AtLeast::Now, self.now).await.expect("memory"),
         );
         assert_eq!(carts.0, carts.1, "{:#?}", self.done);
         let owned =

@@ -3,7 +3,7 @@
 
 use crate::proxy::{Cut, Proxy};
 use crate::servers::{Server, wait};
-use app::ports::{Answer, CartChange, Carts, DidItHappen, Fresh, Outbox, Pending, PortError, Saved};
+use app::ports::{Answer, AtLeast, CartChange, Carts, DidItHappen, Outbox, Pending, PortError, Saved};
 use conformance::fixtures::{
     START, add, answer, at, cart_of, cart_writes, changed, customer, delete_cart, guest, put_cart, race, save_cart,
 };
@@ -60,7 +60,7 @@ fn done(saved: Result<Saved, PortError>) {
 }
 
 async fn load(on: &RedisStore, id: CartId) -> Option<Cart> {
-    on.load(id, Fresh::Now, at(1)).await.expect("a store that works").map(|cart| (*cart).clone())
+    on.load(id, AtLeast::Now, at(1)).await.expect("a store that works").map(|cart| (*cart).clone())
 }
 
 async fn remembered(on: &RedisStore) -> Option<Answer> {
@@ -307,7 +307,7 @@ async fn the_longest_cart_is_saved_whole_and_then_changed_by_its_difference() {
         cart = changed(&cart, some, at(1)).cart;
     }
     done(store.save(cart_writes([put_cart(&cart, 0)]), at(1)).await);
-    assert_eq!(server.store().await.load(CartId(1), Fresh::Now, at(1)).await.expect("a store that works").as_deref(), Some(&cart));
+    assert_eq!(server.store().await.load(CartId(1), AtLeast::Now, at(1)).await.expect("a store that works").as_deref(), Some(&cart));
     let written = async || -> u64 {
         let told: String = server.ask(redis::cmd("INFO").arg("persistence")).await;
         let size = told.lines().find_map(|line| line.strip_prefix("aof_current_size:")).expect("a size");

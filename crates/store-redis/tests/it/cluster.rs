@@ -2,7 +2,7 @@
 
 use crate::servers::{Cluster, wait};
 use crate::subject;
-use app::ports::{Carts, Fresh, Outbox, Saved};
+use app::ports::{AtLeast, Carts, Outbox, Saved};
 use conformance::Subject;
 use conformance::fixtures::{START, add, at, cart_of, changed, guest, save_cart};
 use domain::cart::Cart;
@@ -79,7 +79,7 @@ impl Shopper {
     }
 
     async fn is_as_it_was_told(&self, store: &RedisStore) {
-        let stored = store.load(CartId(self.n), Fresh::Now, at(1)).await.expect("a store that works").expect("the cart");
+        let stored = store.load(CartId(self.n), AtLeast::Now, at(1)).await.expect("a store that works").expect("the cart");
         assert_eq!(*stored, self.acknowledged);
     }
 }
@@ -227,7 +227,7 @@ async fn fail_over(replicas_acknowledged: u32) -> u64 {
     cluster.servers[dead].kill();
     // Its carts are saved again when a replica has taken over; the others' all the time.
     for round in 0.. {
-        let there = store.load(CartId(1), Fresh::Now, at(1)).await;
+        let there = store.load(CartId(1), AtLeast::Now, at(1)).await;
         if there.is_ok() {
             break;
         }

@@ -3,7 +3,7 @@
 use crate::news::Proxy;
 use crate::servers::{Cluster, Server, pause};
 use crate::subject;
-use app::ports::{CartChange, CartWrite, Carts, Fresh, Saved, Sessions};
+use app::ports::{AtLeast, CartChange, CartWrite, Carts, Saved, Sessions};
 use conformance::Subject;
 use conformance::fixtures::{START, add, cart, cart_writes, changed, digest, put_cart, session, session_event};
 use domain::cart::Cart;
@@ -45,11 +45,11 @@ async fn node(settings: RedisSettings) -> RedisStore {
     RedisStore::connect(settings).await.expect("a store")
 }
 
-async fn load(store: &RedisStore, id: CartId, fresh: Fresh) -> Option<Arc<Cart>> {
+async fn load(store: &RedisStore, id: CartId, fresh: AtLeast) -> Option<Arc<Cart>> {
     Carts::load(store, id, fresh, START).await.expect("a store that works")
 }
 
-async fn version(store: &RedisStore, id: CartId, fresh: Fresh) -> u64 {
+async fn version(store: &RedisStore, id: CartId, fresh: AtLeast) -> u64 {
     load(store, id, fresh).await.map_or(0, |cart| cart.version.0)
 }
 
@@ -106,7 +106,7 @@ async fn copy_follows(here: &RedisStore, there: &RedisStore, n: u128) {
     let (mine, other) = (first(there, n).await, cart(n + 256));
     let hits = memory(here).hits;
     until(async || {
-        load(here, mine.id, Fresh::Copy).await;
+        load(here, mine.id, AtLeast::Copy).await;
         memory(here).hits > hits + 100
     })
     .await;
@@ -118,8 +118,8 @@ async fn copy_follows(here: &RedisStore, there: &RedisStore, n: u128) {
         }
         last = add_one(there, &last).await;
         until(async || {
-            load(here, other.id, Fresh::Now).await;
-            version(here, last.id, Fresh::Copy).await == last.version.0
+            load(here, other.id, AtLeast::Now).await;
+            version(here, last.id, AtLeast::Copy).await == last.version.0
         })
         .await;
     }
@@ -134,7 +134,7 @@ async fn what_a_node_wrote_itself_it_does_not_ask_for() {
     for _ in 0..100 {
         last = add_one(&here, &last).await;
         let before = memory(&here).hits;
-        assert_eq!(version(&here, last.id, Fresh::Copy).await, last.version.0);
+        assert_eq!(version(&here, last.id, AtLeast::Copy).await, last.version.0);
         asked += usize::from(memory(&here).hits == before);
     }
     // A copy is not believed when the machine stands still for a second.
@@ -150,15 +150,15 @@ async fn what_was_seen_elsewhere_is_seen_here_though_no_news_came() {
     let mut last = first(&there, 1).await;
     for n in 1..=20 {
         proxy.hold_news(false);
-        until(async || version(&here, last.id, Fresh::Copy).await == last.version.0).await;
+        until(async || version(&here, last.id, AtLeast::Copy).await == last.version.0).await;
         proxy.hold_news(true);
         let seen = last;
         last = add_one(&there, &seen).await;
         until(async || proxy.unheard() >= n).await;
-        assert!([seen.version.0, last.version.0].contains(&version(&here, last.id, Fresh::Copy).await));
-        assert_eq!(version(&here, last.id, Fresh::Seen(last.version)).await, last.version.0);
+        assert!([seen.version.0, last.version.0].contains(&version(&here, last.id, AtLeast::Copy).await));
+        assert_eq!(version(&here, last.id, AtLeast::Seen(last.version)).await, last.version.0);
         // And from then on by whoever asks.
-        assert_eq!(version(&here, last.id, Fresh::Copy).await, last.version.0);
+        assert_eq!(version(&here, last.id, AtLeast::Copy).await, last.version.0);
         // Whoever decides on an old copy is told what is there.
         last = add_one(&there, &last).await;
         until(async || proxy.unheard() >= n).await;
@@ -166,7 +166,7 @@ async fn what_was_seen_elsewhere_is_seen_here_though_no_news_came() {
             Saved::Conflict { current: Some(current), .. } => assert_eq!(current.version, last.version),
             other => panic!("{other:?}"),
         }
-        assert_eq!(version(&here, last.id, Fresh::Now).await, last.version.0);
+        assert_eq!(version(&here, last.id, AtLeast::Now).await, last.version.0);
     }
 }
 
@@ -177,7 +177,7 @@ async fn copies_are_not_believed_after_all_keys_were_removed_or_the_connection_b
     let mut admin = redis::Client::open(server.url()).and_then(|client| client.get_connection()).expect("a connection");
     let (mut last, other) = (first(&there, 1).await, first(&there, 2).await);
     for _ in 0..5 {
-        until(async || version(&here, last.id, Fresh::Copy).await == last.version.0).await;
+        until(async || version(&here, last.id, AtLeast::Copy).await == last.version.0).await;
         redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes").exec(&mut admin).expect("killed");
         last = changed(&last, &[add(1, 1)], START).cart;
         until(async || {
@@ -188,20 +188,20 @@ async fn copies_are_not_believed_after_all_keys_were_removed_or_the_connection_b
             Carts::save(&there, change, START).await.is_ok_and(|saved| matches!(saved, Saved::Done | Saved::Conflict { .. }))
         })
         .await;
-        until(async || version(&here, last.id, Fresh::Copy).await == last.version.0).await;
+        until(async || version(&here, last.id, AtLeast::Copy).await == last.version.0).await;
         // The new connection tells of changes, too.
         last = add_one(&there, &last).await;
         until(async || {
-            load(&here, other.id, Fresh::Now).await;
-            version(&here, last.id, Fresh::Copy).await == last.version.0
+            load(&here, other.id, AtLeast::Now).await;
+            version(&here, last.id, AtLeast::Copy).await == last.version.0
         })
         .await;
     }
     redis::cmd("FLUSHALL").exec(&mut admin).expect("flushed");
     until(async || {
         redis::cmd("PING").exec(&mut admin).expect("a server");
-        load(&here, CartId(3), Fresh::Now).await;
-        load(&here, last.id, Fresh::Copy).await.is_none()
+        load(&here, CartId(3), AtLeast::Now).await;
+        load(&here, last.id, AtLeast::Copy).await.is_none()
     })
     .await;
 }
@@ -215,7 +215,7 @@ async fn a_session_that_was_ended_elsewhere_is_over_here() {
     until(async || by_token().await && here.looked()[1].looked.hits > 100).await;
     assert!(there.end(SessionId(1), session_event(1, 2, SessionEvent::Ended)).await.expect("ended"));
     until(async || {
-        load(&here, CartId(3), Fresh::Now).await;
+        load(&here, CartId(3), AtLeast::Now).await;
         !by_token().await
     })
     .await;
@@ -259,11 +259,11 @@ fn histories_are_the_same_with_copies_and_without() {
                         Step::Load { node, cart: n, how } => {
                             let known = stored.get(&n);
                             let version = known.map_or(Version(0), |cart| cart.version);
-                            let fresh = [Fresh::Copy, Fresh::Seen(version), Fresh::Now][how];
+                            let fresh = [AtLeast::Copy, AtLeast::Seen(version), AtLeast::Now][how];
                             let loaded = load(&nodes[node], cart(n).id, fresh).await;
                             match loaded {
                                 // News of another node's change may not have come yet.
-                                Some(copy) if fresh == Fresh::Copy => prop_assert!(copy.version <= version),
+                                Some(copy) if fresh == AtLeast::Copy => prop_assert!(copy.version <= version),
                                 loaded => prop_assert_eq!(loaded.as_deref(), known),
                             }
                         }

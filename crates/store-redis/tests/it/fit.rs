@@ -1,7 +1,7 @@
 //! Servers that will do and servers that will not, and what becomes of one that has no room, forgets, or asks who is there.
 
 use crate::servers::{Server, free_port};
-use app::ports::{Carts, DidItHappen, FailuresMax, Fresh, Outbox, PortErrorKind, Quota, Room, Saved, SharedLimits};
+use app::ports::{AtLeast, Carts, DidItHappen, FailuresMax, Outbox, PortErrorKind, Quota, Room, Saved, SharedLimits};
 use conformance::fixtures::add;
 use conformance::fixtures::{
     START, at, cart_of, cart_writes, changed, customer, delete_cart, digest, guest, put_cart, save_cart, session, session_event,
@@ -57,7 +57,7 @@ async fn a_full_server_refuses_writes_answers_reads_and_lets_go_of_carts() {
     assert_eq!((refused.kind, refused.did_it_happen), (PortErrorKind::Full, DidItHappen::No));
     let another = server.store().await;
     for store in [&store, &another] {
-        let there = store.load(CartId(1), Fresh::Now, at(1)).await.expect("reads go on").expect("the cart");
+        let there = store.load(CartId(1), AtLeast::Now, at(1)).await.expect("reads go on").expect("the cart");
         assert_eq!(*there, cart.cart);
     }
     assert!(matches!(store.save(cart_writes([delete_cart(1, 2)]), at(1)).await, Ok(Saved::Done)));
