@@ -6,7 +6,7 @@ use crate::json::Json;
 const DIGITS_MIN: usize = 13;
 
 /// Whether any text or number of the tree, or a member's name, holds a card number: 13 to 19 digits (ASCII or
-/// full width, with single spaces or dashes between groups) whose check digit holds.
+/// full width, with single spaces or dashes between groups, no letters right beside them) whose check digit holds.
 pub fn holds_card_number(json: &Json<'_>) -> bool {
     match json {
         Json::Null | Json::Bool(_) => false,
@@ -30,17 +30,21 @@ fn digit(c: char) -> Option<u8> {
     c.to_digit(10).and_then(|d| u8::try_from(d).ok())
 }
 
-/// Digits that belong together, group by group: a group ends at a single space or dash, a run at anything else.
+/// Digits that belong together, group by group. A group is a word of digits alone: in one with letters they are part of a name or
+/// of a hexadecimal token, of which one in some hundreds has a number in it whose check digit holds. A single space or dash joins
+/// groups, anything else ends a run.
 fn runs(text: &str) -> Vec<Vec<Vec<u8>>> {
-    let mut runs = vec![vec![vec![]]];
-    for c in text.chars() {
-        let run: &mut Vec<Vec<u8>> = runs.last_mut().expect("invariant: never empty");
-        let group = run.last_mut().expect("invariant: never empty");
-        match (digit(c), c) {
-            (Some(d), _) => group.push(d),
-            (None, ' ' | '-' | '\u{a0}' | '\u{3000}' | '－') if !group.is_empty() => run.push(vec![]),
-            _ if run.len() > 1 || !run[0].is_empty() => runs.push(vec![vec![]]),
-            _ => {}
+    let mut runs = vec![vec![]];
+    for part in text.split_inclusive(|c: char| !c.is_alphanumeric()) {
+        let word = part.trim_end_matches(|c: char| !c.is_alphanumeric());
+        match word.chars().map(digit).collect::<Option<Vec<u8>>>() {
+            Some(group) if !group.is_empty() => {
+                runs.last_mut().expect("invariant: never empty").push(group);
+                if !part[word.len()..].starts_with([' ', '-', '\u{a0}', '\u{3000}', '－']) {
+                    runs.push(vec![]);
+                }
+            }
+            _ => runs.push(vec![]),
         }
     }
     runs
@@ -82,6 +86,11 @@ mod tests {
             (r#"{"a":"４１１１１１１１１１１１１１１１"}"#, true),
             (r#"{"a":"4111 1111 1111 1111 12/27 123"}"#, true),
             (r#"{"a":"order 7 4111111111111111"}"#, true),
+            (r#"{"a":"tok_4111111111111111"}"#, true),
+            (r#"{"a":"number=4111111111111111;"}"#, true),
+            (r#"{"a":"4111  1111 1111 1111"}"#, false),
+            (r#"{"a":"gst_09ab4111111111111111f00d09ab4111111111111111f00d09ab411111111111"}"#, false),
+            (r#"{"a":"550e8400-e29b-41d4-4111-1111111111ff"}"#, false),
             (r#"{"a":"4111111111111112"}"#, false),
             (r#"{"a":"411111111111"}"#, false),
             (r#"{"a":"41111111111111111111"}"#, false),
