@@ -291,11 +291,16 @@ async fn a_failed_sync_ends_the_process_and_loses_nothing_it_told() {
             asked += 1;
             match client.send(Method::POST, &format!("{path}/items"), &[], add.clone()).await {
                 Ok(answer) if answer.status == 201 => told += 1,
-                Ok(answer) => assert_eq!((answer.status, answer.code()), (503, "OUTCOME_UNKNOWN"), "{}", answer.text),
+                // The sync that failed was of a write before it, one of the shop's own.
+                Ok(answer) if answer.code() == "STORE_UNAVAILABLE" => {
+                    asked -= 1;
+                    break;
+                }
+                Ok(answer) => {
+                    assert_eq!((answer.status, answer.code()), (503, "OUTCOME_UNKNOWN"), "{}", answer.text);
+                    break;
+                }
                 Err(_) => break,
-            }
-            if told < asked {
-                break;
             }
         }
         assert!(told > 0 && told < 100, "{told} adds before sync {nth} failed");
