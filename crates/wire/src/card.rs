@@ -6,7 +6,7 @@ use crate::json::Json;
 const DIGITS_MIN: usize = 13;
 
 /// Whether any text or number of the tree, or a member's name, holds a card number: 13 to 19 digits (ASCII or
-/// full width, with single spaces or dashes between groups, no letters right beside them) whose check digit holds.
+/// full width, with single spaces or dashes between groups, no Latin letters right beside them) whose check digit holds.
 pub fn holds_card_number(json: &Json<'_>) -> bool {
     match json {
         Json::Null | Json::Bool(_) => false,
@@ -30,13 +30,14 @@ fn digit(c: char) -> Option<u8> {
     c.to_digit(10).and_then(|d| u8::try_from(d).ok())
 }
 
-/// Digits that belong together, group by group. A group is a word of digits alone: in one with letters they are part of a name or
-/// of a hexadecimal token, of which one in some hundreds has a number in it whose check digit holds. A single space or dash joins
-/// groups, anything else ends a run.
+/// Digits that belong together, group by group. A group is a word of digits alone: in one with Latin letters they are part of a
+/// name or of a hexadecimal token, of which one in some hundreds has a number in it whose check digit holds. Other scripts write
+/// numbers right beside their letters. A single space or dash joins groups, anything else ends a run.
 fn runs(text: &str) -> Vec<Vec<Vec<u8>>> {
+    let ends_word = |c: char| !c.is_ascii_alphanumeric() && digit(c).is_none();
     let mut runs = vec![vec![]];
-    for part in text.split_inclusive(|c: char| !c.is_alphanumeric()) {
-        let word = part.trim_end_matches(|c: char| !c.is_alphanumeric());
+    for part in text.split_inclusive(ends_word) {
+        let word = part.trim_end_matches(ends_word);
         match word.chars().map(digit).collect::<Option<Vec<u8>>>() {
             Some(group) if !group.is_empty() => {
                 runs.last_mut().expect("invariant: never empty").push(group);
@@ -88,6 +89,8 @@ mod tests {
             (r#"{"a":"order 7 4111111111111111"}"#, true),
             (r#"{"a":"tok_4111111111111111"}"#, true),
             (r#"{"a":"number=4111111111111111;"}"#, true),
+            (r#"{"a":"卡号4111111111111111。"}"#, true),
+            (r#"{"a":"カード番号４１１１ １１１１ １１１１ １１１１です"}"#, true),
             (r#"{"a":"4111  1111 1111 1111"}"#, false),
             (r#"{"a":"gst_09ab4111111111111111f00d09ab4111111111111111f00d09ab411111111111"}"#, false),
             (r#"{"a":"550e8400-e29b-41d4-4111-1111111111ff"}"#, false),
