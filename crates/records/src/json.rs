@@ -49,6 +49,10 @@ pub fn check_format(what: &'static str, bytes: &[u8]) -> Result<(), Damaged> {
     struct Head {
         v: u64,
     }
+    // As it is written: nothing needs to be read to its end for this.
+    if bytes.starts_with(br#"{"v":1,"#) {
+        return Ok(());
+    }
     match part::<Head>(what, bytes)?.v {
         FORMAT => Ok(()),
         newer if newer > FORMAT => Err(Damaged::newer(what, newer, FORMAT)),

@@ -12,8 +12,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-/// How much one step of a loop takes on.
+/// How much one step of a loop takes on at most.
 const STEP: usize = 500;
+/// The same of a relay: an outbox in many parts is asked for all of them at each step, however few events each has. Few enough to be
+/// published within the patience with a slow broker.
+const RELAY_STEP: usize = 1000;
 
 /// The loops, each with its pause when there is nothing to do.
 const RELAY_PAUSE: Duration = Duration::from_millis(25);
@@ -102,7 +105,8 @@ impl Loops {
             }
         });
         for work in worker.all().iter().copied() {
-            let (a, w, mut turns) = (Arc::clone(app), Arc::clone(&worker), self.every(work.name(), pause(work)));
+            let (a, w) = (Arc::clone(app), Arc::clone(&worker));
+            let mut turns = Turns { full: most(work), ..self.every(work.name(), pause(work)) };
             self.tasks.spawn(async move { while turns.next(turn(&a, &w, work).await).await {} });
         }
         let (e, mut turns) = (Arc::clone(edge), self.every("overdue", OVERDUE_PAUSE));
@@ -133,7 +137,7 @@ impl Loops {
     }
 
     fn every(&self, what: &'static str, pause: Duration) -> Turns {
-        Turns { what, pause, stop: self.stop.subscribe(), trouble: Trouble::default() }
+        Turns { what, pause, full: STEP, stop: self.stop.subscribe(), trouble: Trouble::default() }
     }
 }
 
@@ -145,16 +149,23 @@ fn pause(work: Work) -> Duration {
     }
 }
 
+/// How much one step takes on.
+fn most(work: Work) -> usize {
+    if matches!(work, Work::Relay(_)) { RELAY_STEP } else { STEP }
+}
+
 /// One step of a job if it is this worker's now; how much was done.
 async fn turn(app: &App, worker: &Worker, work: Work) -> Result<usize, Error> {
     let now = app.now();
-    if worker.may(work, now).await? { app.step(work, now, STEP).await } else { Ok(0) }
+    if worker.may(work, now).await? { app.step(work, now, most(work)).await } else { Ok(0) }
 }
 
 /// When a loop has its next turn.
 struct Turns {
     what: &'static str,
     pause: Duration,
+    /// A step that did so much may have left something.
+    full: usize,
     stop: watch::Receiver<bool>,
     trouble: Trouble,
 }
@@ -168,7 +179,7 @@ impl Turns {
             (Ok(_), Some(_)) => tracing::info!("{what}: works again"),
             _ => {}
         }
-        if step.is_ok_and(|done| done >= STEP) {
+        if step.is_ok_and(|done| done >= self.full) {
             return !*self.stop.borrow();
         }
         self.wait(self.trouble.pause(self.pause)).await

@@ -91,7 +91,7 @@ impl RedisStore {
     async fn make(&self, part: &Part, write: WriteName, now: Timestamp) -> Result<Ended, GivenUp> {
         let arguments = part.arguments(self.keys(), write, now);
         let mut call = self.library().call(if part.shrinks() { "shrink" } else { "save" }, &arguments.keys);
-        call.arg(&arguments.args);
+        arguments.add_to(&mut call);
         let reply = self.servers().write(part.partition, &call).await?;
         Ok(Ended { part: 0, outcome: Outcome::read(reply.value)?, repeated: reply.repeated })
     }

@@ -396,6 +396,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_change_ends_few_copies_but_its_own() {
+        let changes = changes();
+        let mut chance = fastrand::Rng::with_seed(1);
+        let ids: Vec<u128> = (0..20_000).map(|_| chance.u128(..)).collect();
+        let stamps: Vec<_> = ids.iter().map(|id| changes.stamp(*id)).collect();
+        let (changed, kept) = ids.split_at(10_000);
+        changed.iter().for_each(|id| changes.changed(*id));
+        let ended = kept.iter().zip(&stamps[10_000..]).filter(|(id, stamp)| !changes.holds(**id, **stamp)).count();
+        assert!(ended < 200, "{ended} of 10,000 that nobody changed");
+    }
+
     /// Whatever happens between a read and its copy.
     #[test]
     fn a_copy_is_believed_only_if_nothing_has_happened_since_its_read_was_sent() {

@@ -47,60 +47,71 @@ pub struct Difference {
     pub delete: Vec<Vec<u8>>,
 }
 
-fn name(kind: u8, id: [u8; 16]) -> Vec<u8> {
-    let mut name = Vec::with_capacity(17);
-    name.push(kind);
-    name.extend(id);
-    name
-}
-
-fn item_name(item: &Item) -> Vec<u8> {
-    name(b'i', item.id.0.to_be_bytes())
-}
-
-fn mark_name(mark: &OnceMark) -> Vec<u8> {
-    name(b'k', mark.key)
-}
-
-fn ranked(rank: u32, piece: Vec<u8>) -> Vec<u8> {
-    let mut value = rank.to_be_bytes().to_vec();
-    value.extend(piece);
-    value
-}
-
-/// Ranks in the order of the list: the one an element had, where that is still after the one before.
-fn ranks<'a, T: 'a, K: Eq + std::hash::Hash>(now: &'a [T], had: &'a [T], had_ranks: &[u32], key: impl Fn(&'a T) -> K) -> Vec<u32> {
-    let old: HashMap<K, u32> = had.iter().map(&key).zip(had_ranks.iter().copied()).collect();
-    let mut last = 0;
-    let next = |element| {
-        last = old.get(&key(element)).copied().filter(|rank| *rank > last).unwrap_or(last + 1);
-        last
-    };
-    now.iter().map(next).collect()
-}
-
-/// What to write of a list so that `had` becomes `now`.
-fn list_difference<T: PartialEq>(
-    (now, now_ranks): (&[T], &[u32]),
-    (had, had_ranks): (&[T], &[u32]),
-    name: fn(&T) -> Vec<u8>,
+/// A list of a cart, of which each element has a field of its own.
+struct List<T: 'static> {
+    /// What the names of the fields start with.
+    kind: u8,
+    /// The rest of an element's name.
+    key: fn(&T) -> [u8; 16],
     encode: fn(&T) -> Vec<u8>,
-    difference: &mut Difference,
-) {
-    let mut old: HashMap<Vec<u8>, (&T, u32)> = had.iter().map(name).zip(had.iter().zip(had_ranks.iter().copied())).collect();
-    for (element, rank) in now.iter().zip(now_ranks) {
-        let name = name(element);
-        if old.remove(&name) != Some((element, *rank)) {
-            difference.set.push((name, ranked(*rank, encode(element))));
-        }
+}
+
+const ITEMS: List<Item> = List { kind: b'i', key: |item| item.id.0.to_be_bytes(), encode: records::encode_cart_item };
+const MARKS: List<OnceMark> = List { kind: b'k', key: |mark| mark.key, encode: records::encode_cart_mark };
+
+/// Elements in their order, and their ranks.
+type Ranked<'a, T> = (&'a [T], &'a [u32]);
+
+impl<T: PartialEq> List<T> {
+    fn name(&self, key: [u8; 16]) -> Vec<u8> {
+        [&[self.kind][..], &key].concat()
     }
-    difference.delete.extend(old.into_keys());
+
+    /// How many at the beginning are the same elements still, as they are now: in most changes all but the last.
+    fn kept(&self, now: &[T], had: &[T]) -> usize {
+        now.iter().zip(had).take_while(|(now, had)| (self.key)(now) == (self.key)(had)).count()
+    }
+
+    /// Ranks in the order of the list: the one an element had, where that is still after the one before.
+    fn ranks(&self, now: &[T], (had, had_ranks): Ranked<'_, T>) -> Vec<u32> {
+        let kept = self.kept(now, had);
+        let mut ranks = Vec::with_capacity(now.len());
+        ranks.extend_from_slice(&had_ranks[..kept]);
+        let old: HashMap<_, u32> = had[kept..].iter().map(self.key).zip(had_ranks[kept..].iter().copied()).collect();
+        let mut last = ranks.last().copied().unwrap_or(0);
+        ranks.extend(now[kept..].iter().map(|element| {
+            last = old.get(&(self.key)(element)).copied().filter(|rank| *rank > last).unwrap_or(last + 1);
+            last
+        }));
+        ranks
+    }
+
+    /// What to write so that `had` becomes `now`, whose ranks were made from it.
+    fn change(&self, (now, now_ranks): Ranked<'_, T>, (had, had_ranks): Ranked<'_, T>, difference: &mut Difference) {
+        let kept = self.kept(now, had);
+        let mut set = |element, rank: u32| {
+            let value = [&rank.to_be_bytes()[..], &(self.encode)(element)].concat();
+            difference.set.push((self.name((self.key)(element)), value));
+        };
+        for ((element, before), rank) in now.iter().zip(had).zip(now_ranks).take(kept) {
+            if element != before {
+                set(element, *rank);
+            }
+        }
+        let mut old: HashMap<_, _> = had[kept..].iter().zip(&had_ranks[kept..]).map(|before| ((self.key)(before.0), before)).collect();
+        for (element, rank) in now.iter().zip(now_ranks).skip(kept) {
+            if old.remove(&(self.key)(element)) != Some((element, rank)) {
+                set(element, *rank);
+            }
+        }
+        difference.delete.extend(old.into_keys().map(|key| self.name(key)));
+    }
 }
 
 impl Stored {
     /// A cart that is written whole, and what that is.
     pub fn whole(cart: Arc<Cart>, owner_key: &str, write: WriteName) -> (Self, Difference) {
-        let stored = Self::ranked(cart, &[], &[], &[], &[], write);
+        let stored = Self::ranked(cart, (&[], &[]), (&[], &[]), write);
         let mut difference = Difference::default();
         difference.set.push((b"o".to_vec(), owner_key.as_bytes().to_vec()));
         difference.set.push((b"d".to_vec(), records::encode_cart_details(&stored.cart)));
@@ -111,7 +122,7 @@ impl Stored {
     /// What this cart becomes, and what has to be written for it.
     pub fn change(&self, cart: Arc<Cart>, write: WriteName) -> (Self, Difference) {
         let had = &*self.cart;
-        let stored = Self::ranked(cart, &had.items, &self.items, &had.marks, &self.marks, write);
+        let stored = Self::ranked(cart, (&had.items, &self.items), (&had.marks, &self.marks), write);
         let mut difference = Difference::default();
         let now = &*stored.cart;
         let same = (&now.coupons, &now.note, &now.metadata, &now.merged) == (&had.coupons, &had.note, &had.metadata, &had.merged);
@@ -122,24 +133,23 @@ impl Stored {
         (stored, difference)
     }
 
-    fn ranked(cart: Arc<Cart>, items: &[Item], item_ranks: &[u32], marks: &[OnceMark], mark_ranks: &[u32], write: WriteName) -> Self {
-        let items = ranks(&cart.items, items, item_ranks, |item| item.id);
-        let marks = ranks(&cart.marks, marks, mark_ranks, |mark| mark.key);
+    fn ranked(cart: Arc<Cart>, items: Ranked<'_, Item>, marks: Ranked<'_, OnceMark>, write: WriteName) -> Self {
+        let (items, marks) = (ITEMS.ranks(&cart.items, items), MARKS.ranks(&cart.marks, marks));
         Self { cart, write, items, marks }
     }
 
-    fn write_changes(&self, items: (&[Item], &[u32]), marks: (&[OnceMark], &[u32]), difference: &mut Difference) {
+    fn write_changes(&self, items: Ranked<'_, Item>, marks: Ranked<'_, OnceMark>, difference: &mut Difference) {
         difference.set.push((b"h".to_vec(), records::encode_cart_head(&self.cart)));
-        list_difference((&self.cart.items, &self.items), items, item_name, records::encode_cart_item, difference);
-        list_difference((&self.cart.marks, &self.marks), marks, mark_name, records::encode_cart_mark, difference);
+        ITEMS.change((&self.cart.items, &self.items), items, difference);
+        MARKS.change((&self.cart.marks, &self.marks), marks, difference);
     }
 
     /// The cart of a hash; `None` when there is none, or only the memory of one that was deleted.
     pub fn read(fields: &[Field]) -> Result<Option<Found>, Damaged> {
         let field = |name: &[u8]| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice());
         let (Some(head), Some(details)) = (field(b"h"), field(b"d")) else { return Ok(None) };
-        let (item_ranks, items) = ranked_list(fields, b'i', records::decode_cart_item)?;
-        let (mark_ranks, marks) = ranked_list(fields, b'k', records::decode_cart_mark)?;
+        let (item_ranks, items) = ranked_list(fields, ITEMS.kind, records::decode_cart_item)?;
+        let (mark_ranks, marks) = ranked_list(fields, MARKS.kind, records::decode_cart_mark)?;
         let cart = Arc::new(records::decode_cart_pieces(head, details, items, marks)?);
         let write = field(b"w").and_then(|writes| writes.get(8..16)?.try_into().ok()).unwrap_or_default();
         Ok(Some(Found { stored: Self { cart, write, items: item_ranks, marks: mark_ranks }, is_sealed: field(b"s").is_some() }))

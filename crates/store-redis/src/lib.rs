@@ -72,7 +72,7 @@ impl Default for RedisSettings {
             prefix: "cw:".to_owned(),
             ca_file: None,
             connections: 1,
-            copies_bytes: 32 << 20,
+            copies_bytes: 64 << 20,
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(1),
             patience: Duration::from_secs(4),

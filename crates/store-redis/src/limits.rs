@@ -15,6 +15,9 @@ pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(2);
 pub const LAYOUT_PAUSE: Duration = Duration::from_millis(50);
 /// Redirections a call follows at once: one is usual while a slot moves, more are a loop.
 pub const REDIRECTS_MAX: u32 = 5;
+/// Calls that a server gets at once from one who has many: whoever else calls meanwhile waits for these, a tenth of a millisecond, and
+/// not for all of them.
+pub const PIPELINE_MAX: usize = 16;
 /// A transaction that has not committed after so long is given up by whoever it stands in the way of. Its calls take a few
 /// milliseconds; while a server fails over they take longer, and it is better to decide anew then.
 pub const OPEN_MAX: Duration = Duration::from_millis(1500);
@@ -36,12 +39,13 @@ pub const REBUILDS_MAX: usize = 16;
 pub const KNOWN_CARTS_BYTES: u64 = 16 << 20;
 /// About what a copy takes of memory: of a cart, to guess how many there will be; of a session, to bound their number.
 pub const CART_BYTES: u64 = 1024;
-pub const SESSION_BYTES: u64 = 1024;
+pub const SESSION_BYTES: u64 = 512;
 /// A copy is believed while its server was heard of so lately: longer than between two requests on a busy node, and no
 /// longer than a shopper may be shown what another node has changed, on the day that a connection dies without a word.
 pub const HEARD_WITHIN: Duration = Duration::from_secs(1);
-/// Counters of changes, which carts and sessions share: so many that few of them do, in a quarter of a megabyte.
-pub const CHANGE_COUNTERS: usize = 1 << 16;
+/// Counters of changes, which carts and sessions share. A change ends the copies of all that share its counter, so there are many
+/// times more than carts and sessions that are in use at a time: 20,000 of them lose one copy in fifty so. Four megabytes.
+pub const CHANGE_COUNTERS: usize = 1 << 20;
 /// Tokens whose session is remembered.
 pub const KNOWN_TOKENS: usize = 100_000;
 /// A relay asks every partition for so many times its part of what the relay wants: events are not spread evenly. Where many

@@ -9,7 +9,9 @@ use domain::cart::OnceMark;
 use domain::ids::{Partition, Version};
 use domain::limits::IDEMPOTENCY_KEEP;
 use domain::time::Timestamp;
-use redis::Value;
+use redis::{Cmd, Value};
+use std::fmt::Display;
+use std::io::Write;
 use std::time::Duration;
 
 /// What a change does in one partition: all of it, or none.
@@ -71,16 +73,43 @@ pub struct Delete {
     pub expected: Option<Version>,
 }
 
+/// Texts, one after the other: a call has dozens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    fn push(&mut self, text: &[u8]) {
+        self.bytes.extend_from_slice(text);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn print(&mut self, what: impl Display) {
+        write!(self.bytes, "{what}").expect("invariant: memory takes whatever is written");
+        self.ends.push(self.bytes.len());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
+    }
+}
+
 /// A call of a function: its keys and arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Arguments {
     pub keys: Vec<String>,
-    pub args: Vec<Vec<u8>>,
+    pub args: Texts,
 }
 
 impl Arguments {
-    fn arg(&mut self, arg: impl ToString) {
-        self.args.push(arg.to_string().into_bytes());
+    /// Adds the arguments to a command.
+    pub fn add_to(&self, command: &mut Cmd) {
+        for arg in self.args.iter() {
+            command.arg(arg);
+        }
     }
 
     /// In one text: everything with its length before it.
@@ -93,7 +122,7 @@ impl Arguments {
         put(version.as_bytes());
         put(&u32::try_from(self.keys.len()).unwrap_or(u32::MAX).to_be_bytes());
         self.keys.iter().for_each(|key| put(key.as_bytes()));
-        self.args.iter().for_each(|arg| put(arg));
+        self.args.iter().for_each(put);
         packed
     }
 
@@ -104,14 +133,17 @@ impl Arguments {
         while !rest.is_empty() {
             let (len, after) = rest.split_first_chunk::<4>()?;
             let (piece, after) = after.split_at_checked(u32::from_be_bytes(*len) as usize)?;
-            pieces.push(piece.to_vec());
+            pieces.push(piece);
             rest = after;
         }
         let mut pieces = pieces.into_iter();
-        let version = String::from_utf8(pieces.next()?).ok()?;
+        let text = |piece: &[u8]| String::from_utf8(piece.to_vec()).ok();
+        let version = text(pieces.next()?)?;
         let count = u32::from_be_bytes(pieces.next()?.try_into().ok()?) as usize;
-        let keys = pieces.by_ref().take(count).map(|key| String::from_utf8(key).ok()).collect::<Option<_>>()?;
-        Some((version, Self { keys, args: pieces.collect() }))
+        let keys = pieces.by_ref().take(count).map(text).collect::<Option<_>>()?;
+        let mut args = Texts::default();
+        pieces.for_each(|piece| args.push(piece));
+        Some((version, Self { keys, args }))
     }
 }
 
@@ -144,18 +176,18 @@ impl Part {
 
     /// The keys and arguments of a call that makes it true at `now` as the write of this name.
     pub fn arguments(&self, keys: &Keys, write: WriteName, now: Timestamp) -> Arguments {
-        let mut call = Arguments { keys: vec![keys.events(self.partition), keys.sealed(self.partition)], args: Vec::new() };
-        call.arg(now.0);
-        call.args.push(write.to_vec());
-        call.arg(self.events.len());
-        call.args.extend(self.events.iter().cloned());
+        let mut call = Arguments { keys: vec![keys.events(self.partition), keys.sealed(self.partition)], args: Texts::default() };
+        call.args.print(now.0);
+        call.args.push(&write);
+        call.args.print(self.events.len());
+        self.events.iter().for_each(|event| call.args.push(event));
         for op in &self.ops {
             match op {
                 Op::Answer(answer) => {
                     call.keys.push(keys.answer(answer.mark.key));
-                    call.arg("A");
-                    call.args.push(encode_answer(answer));
-                    call.arg(milliseconds_until(answer.at, IDEMPOTENCY_KEEP, now));
+                    call.args.push(b"A");
+                    call.args.push(&encode_answer(answer));
+                    call.args.print(milliseconds_until(answer.at, IDEMPOTENCY_KEEP, now));
                 }
                 Op::Put(put) => put.write(&mut call, write, now),
                 Op::Delete(delete) => delete.write(&mut call, write),
@@ -166,38 +198,48 @@ impl Part {
 }
 
 /// An entry of a history of writes.
-fn entry(on: Version, write: WriteName) -> Vec<u8> {
-    [on.0.to_be_bytes(), write].concat()
+fn entry(on: Version, write: WriteName) -> [u8; 16] {
+    let mut entry = [0; 16];
+    entry[..8].copy_from_slice(&on.0.to_be_bytes());
+    entry[8..].copy_from_slice(&write);
+    entry
 }
 
 impl Put {
     fn write(&self, call: &mut Arguments, write: WriteName, now: Timestamp) {
         call.keys.extend([self.key.clone(), self.index.clone()]);
         call.keys.extend(self.owner.iter().chain(&self.other).cloned());
-        call.arg("P");
-        call.arg(crate::keys::member(self.id));
-        call.arg(self.expected.0);
-        call.args.push(entry(self.expected, write));
-        call.arg(self.version.0);
-        call.args.push(self.base.map(Vec::from).unwrap_or_default());
-        call.arg(self.expires_at.0);
-        call.arg(milliseconds_until(self.expires_at, self.grace, now));
-        call.arg(u8::from(self.owner.is_some()));
-        call.arg(u8::from(self.other.is_some()));
-        call.arg(2 * self.difference.set.len());
-        call.args.extend(self.difference.set.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
-        call.arg(self.difference.delete.len());
-        call.args.extend(self.difference.delete.iter().cloned());
+        let args = &mut call.args;
+        args.push(b"P");
+        args.push(crate::keys::member(self.id).as_bytes());
+        args.print(self.expected.0);
+        args.push(&entry(self.expected, write));
+        args.print(self.version.0);
+        args.push(self.base.as_ref().map_or(&[], |base| base));
+        args.print(self.expires_at.0);
+        args.print(milliseconds_until(self.expires_at, self.grace, now));
+        args.print(u8::from(self.owner.is_some()));
+        args.print(u8::from(self.other.is_some()));
+        args.print(2 * self.difference.set.len());
+        for (name, value) in &self.difference.set {
+            args.push(name);
+            args.push(value);
+        }
+        args.print(self.difference.delete.len());
+        self.difference.delete.iter().for_each(|name| args.push(name));
     }
 }
 
 impl Delete {
     fn write(&self, call: &mut Arguments, write: WriteName) {
         call.keys.extend([self.key.clone(), self.index.clone()]);
-        call.arg("D");
-        call.arg(crate::keys::member(self.id));
-        call.arg(self.expected.map_or("*".to_owned(), |version| version.0.to_string()));
-        call.args.push(entry(self.expected.unwrap_or_default(), write));
+        call.args.push(b"D");
+        call.args.push(crate::keys::member(self.id).as_bytes());
+        match self.expected {
+            Some(version) => call.args.print(version.0),
+            None => call.args.push(b"*"),
+        }
+        call.args.push(&entry(self.expected.unwrap_or_default(), write));
     }
 }
 
@@ -308,7 +350,10 @@ mod tests {
 
     #[test]
     fn a_packed_call_is_unpacked_as_it_was() {
-        let call = Arguments { keys: vec!["a".to_owned(), "cw:l:{1}".to_owned()], args: vec![vec![], vec![0; 300], b"P".to_vec()] };
+        let mut call = Arguments { keys: vec!["a".to_owned(), "cw:l:{1}".to_owned()], args: Texts::default() };
+        for arg in [&b""[..], &[0; 300], b"P"] {
+            call.args.push(arg);
+        }
         assert_eq!(Arguments::unpack(&call.pack("1234")), Some(("1234".to_owned(), call)));
         assert_eq!(Arguments::unpack(b"\0\0\0\x05abc"), None);
     }

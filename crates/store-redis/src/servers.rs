@@ -3,7 +3,7 @@
 
 use crate::copies::Changes;
 use crate::library;
-use crate::limits::{LAYOUT_PAUSE, PARTITIONS, PAUSE_MAX, PAUSE_MIN, REDIRECTS_MAX, REPLICAS_SHARE};
+use crate::limits::{LAYOUT_PAUSE, PARTITIONS, PAUSE_MAX, PAUSE_MIN, PIPELINE_MAX, REDIRECTS_MAX, REPLICAS_SHARE};
 use crate::node::{Address, Dialer, Failed, Node, Replicas, Unreachable, jittered};
 use crate::slots::slot;
 use crate::{OpenError, RedisSettings};
@@ -231,7 +231,7 @@ impl Servers {
         }
     }
 
-    /// Calls that may be repeated without harm: together for every server, one by one for what that leaves.
+    /// Calls that may be repeated without harm: some at a time for every server, one by one for what that leaves.
     pub async fn call_all(&self, calls: &[(Partition, Cmd)]) -> Vec<Result<Value, GivenUp>> {
         let until = Instant::now() + self.patience;
         self.try_all_until(until, calls).await
@@ -261,16 +261,21 @@ impl Servers {
             }
         }
         let sent = by_node.iter().map(async |(node, places)| {
-            let mut pipeline = Pipeline::with_capacity(places.len());
-            pipeline.ignore_errors();
-            for place in places {
-                pipeline.add_command(calls[*place].1.clone());
+            let mut replies = Vec::with_capacity(places.len());
+            for some in places.chunks(PIPELINE_MAX) {
+                let mut pipeline = Pipeline::with_capacity(some.len());
+                pipeline.ignore_errors();
+                for place in some {
+                    pipeline.add_command(calls[*place].1.clone());
+                }
+                let Ok(values) = node.send_all(&pipeline).await else { break };
+                replies.extend(values);
             }
-            node.send_all(&pipeline).await
+            replies
         });
         let mut answers: Vec<Option<Value>> = vec![None; calls.len()];
         for (replies, (_, places)) in join_all(sent).await.into_iter().zip(&by_node) {
-            for (value, place) in replies.into_iter().flatten().zip(places) {
+            for (value, place) in replies.into_iter().zip(places) {
                 answers[*place] = value.extract_error().ok();
             }
         }

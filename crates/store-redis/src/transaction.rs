@@ -111,7 +111,8 @@ impl RedisStore {
         let mut keys = vec![notes];
         keys.extend(calls[part].keys.iter().cloned());
         let mut call = self.library().call(function, &keys);
-        call.arg(&seal.transaction).arg(extra).arg(&calls[part].args);
+        call.arg(&seal.transaction).arg(extra);
+        calls[part].add_to(&mut call);
         let reply = self.servers().write(partition, &call).await?;
         Ok(Ended { part, outcome: Outcome::read(reply.value)?, repeated: reply.repeated })
     }
@@ -133,7 +134,8 @@ impl RedisStore {
         let mut keys = vec![self.keys().prepared(partition)];
         keys.extend(call.keys.iter().cloned());
         let mut command = self.library().call_of(version, "finish", &keys);
-        command.arg(&seal.transaction).arg(verdict.word()).arg(&call.args);
+        command.arg(&seal.transaction).arg(verdict.word());
+        call.add_to(&mut command);
         let finished = self.servers().write(partition, &command).await.map(drop);
         self.copies().changed_keys(&call.keys);
         finished
