@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use taxes::{BookRate, Wanted};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// The cart-to-order engine that never loses, doubles or misprices.
 #[derive(Parser)]

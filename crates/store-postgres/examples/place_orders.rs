@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 /// As in the server.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const EDITIONS: u128 = 10_000;
 
