@@ -1,13 +1,13 @@
 #!/bin/sh
-# Adding an item over HTTP, carts in Redis, beside what redis-benchmark reaches with the same function, as many at once and the same
-# appendfsync, in turns:
+# Adding an item over HTTP, carts in Redis, beside what redis-benchmark reaches with the same function, in as many carts, as many at once
+# and with the same appendfsync, in turns:
 #   crates/bench/examples/adds_on_redis.sh CATALOG.jsonl.zst PRICES.csv.zst [SECONDS] [ROUNDS] [APPENDFSYNC]
 # Starts a Redis and a PostgreSQL of its own. Needs their programs and release builds, each made by itself: what tests and examples
 # turn on in the store would be in the server if one call of cargo built both.
 #   cargo build --release -p server; cargo build --release -p bench; cargo build --release -p store-redis --example save_rate
 # As root it runs PostgreSQL as `postgres`.
 set -eu
-catalog=$1 prices=$2 seconds=${3:-5} rounds=${4:-3} appendfsync=${5:-everysec} callers=32
+catalog=$1 prices=$2 seconds=${3:-5} rounds=${4:-3} appendfsync=${5:-everysec} callers=50
 built=${CARGO_TARGET_DIR:-target}/release
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -1 || true)
 PATH=${bin:+$bin:}$PATH
@@ -19,6 +19,7 @@ as "$(command -v pg_ctl)" start -s -w -l "$dir/log" -D "$dir/data" -o "-p $port 
 mkdir "$dir/redis" "$dir/node"
 redis-server --port $((port + 1)) --bind 127.0.0.1 --save '' --appendonly yes --appendfsync "$appendfsync" --dir "$dir/redis" >/dev/null &
 started="$started $!"
+until redis-cli -p $((port + 1)) ping >"$dir/ping" 2>&1; do sleep 0.1; done
 export CARTWRIGHT_STORE__POSTGRES_URL="postgres://postgres@127.0.0.1:$port/postgres"
 export CARTWRIGHT_STORE__REDIS_URLS="redis://127.0.0.1:$((port + 1))" CARTWRIGHT_DEMO_CATALOG=false
 export CARTWRIGHT_RATE_LIMITS__ENABLED=false CARTWRIGHT_TOKEN_KEY="$dir/key"
@@ -34,5 +35,6 @@ for round in $(seq "$rounds"); do
     echo "round $round"
     "$built/bench" cart-add --clients "$callers" --seconds "$seconds" --rounds 1 --no-bare \
         --url "http://127.0.0.1:$((port + 2))" --pid "$node" 2>/dev/null | grep -E '^\| (requests|all)|^errors|^state'
-    "$built/examples/save_rate" "$appendfsync" "$callers"
+    # The load goes to 10,000 carts.
+    "$built/examples/save_rate" "$appendfsync" "$callers" 10000
 done

@@ -30,7 +30,11 @@ pub fn run(settings: Settings) -> Result<(), String> {
     log(&settings)?;
     let throw_away = if settings.ephemeral { Some(tempfile::tempdir().map_err(|e| e.to_string())?) } else { None };
     let dir: PathBuf = throw_away.as_ref().map_or_else(|| settings.data_dir.clone(), |d| d.path().to_owned());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if settings.threads > 0 {
+        runtime.worker_threads(settings.threads.into());
+    }
+    let runtime = runtime.enable_all().build().map_err(|e| e.to_string())?;
     let ended = runtime.block_on(serve(&settings, &dir));
     runtime.shutdown_timeout(Duration::from_secs(5));
     ended
