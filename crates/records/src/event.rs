@@ -23,11 +23,8 @@ use std::borrow::Cow;
 const WHAT: &str = "event";
 
 pub fn encode_outgoing(outgoing: &Outgoing) -> Vec<u8> {
-    let Outgoing { subject, sequence, at, event, trace } = outgoing;
-    let (traceparent, tracestate) = (trace.as_ref().map(|t| t.parent().into()), trace.as_ref().and_then(|t| t.state()).map(Into::into));
-    let head = Head { subject: *subject, sequence: *sequence, time: *at, traceparent, tracestate };
-    let object = Object::new().with(&Id { id: outgoing.id() }).with(&head);
-    match event {
+    let object = head(outgoing);
+    match &outgoing.event {
         Event::Cart(event) => object.with(&As(event)),
         Event::Checkout(event) => object.with(&As(event)),
         Event::Order(event) => object.with(&As(event)),
@@ -36,6 +33,21 @@ pub fn encode_outgoing(outgoing: &Outgoing) -> Vec<u8> {
         Event::Session(event) => object.with(&As(event)),
     }
     .into_bytes()
+}
+
+/// The beginning of what [`encode_outgoing`] gives, up to its type: with [`said`](crate::said) of an order's event, it is whole.
+pub fn encode_outgoing_head(outgoing: &Outgoing) -> Vec<u8> {
+    let mut record = head(outgoing).into_bytes();
+    record.pop();
+    record
+}
+
+/// An object that has yet to be told what happened.
+fn head(outgoing: &Outgoing) -> Object {
+    let Outgoing { subject, sequence, at, trace, .. } = outgoing;
+    let (traceparent, tracestate) = (trace.as_ref().map(|t| t.parent().into()), trace.as_ref().and_then(|t| t.state()).map(Into::into));
+    let head = Head { subject: *subject, sequence: *sequence, time: *at, traceparent, tracestate };
+    Object::new().with(&Id { id: outgoing.id() }).with(&head)
 }
 
 /// What an event says beside its name: the `data` of its record, and `{}` where the name says everything.

@@ -31,8 +31,8 @@ pub use cart_pieces::{
 };
 pub use catalog::{decode_book, decode_heading, encode_book, encode_heading};
 pub use checkout::{decode_checkout, encode_checkout};
-pub use event::{decode_outgoing, encode_outgoing, encode_said};
-pub use order::{decode_order, decode_recorded, encode_order, encode_recorded};
+pub use event::{decode_outgoing, encode_outgoing, encode_outgoing_head, encode_said};
+pub use order::{decode_order, decode_recorded, encode_order, encode_recorded, said};
 pub use rule::{decode_audited, decode_kept, decode_price_line, encode_audited, encode_kept, encode_price_line};
 pub use session::{decode_session, encode_session};
 pub use stock::{decode_stock_change, encode_stock_change};

@@ -39,6 +39,13 @@ pub fn decode_recorded(bytes: &[u8]) -> Result<Recorded, Damaged> {
     Ok(Recorded { sequence, at, actor, cause, event })
 }
 
+/// What the record of an order's event says, from its type on. In front of that are texts, in which the quotes would be escaped.
+pub fn said(recorded: &[u8]) -> &[u8] {
+    const TYPE: &[u8] = br#","type":""#;
+    let at = recorded.windows(TYPE.len()).position(|bytes| bytes == TYPE);
+    &recorded[at.expect("invariant: a recorded event has a type")..]
+}
+
 #[derive(Serialize, Deserialize)]
 struct Head {
     sequence: u64,

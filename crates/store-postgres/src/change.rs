@@ -1,10 +1,11 @@
 //! A change as the database's functions take it, its records made where the caller is; and what comes of it.
 //!
-//! Changes are given as columns of lists: those of one change to `commit_change`, those of a group to `commit_together`.
+//! Changes are given as columns of lists: those of one change to `commit_change`, those of a group to `commit_group`.
 
-use crate::columns::{Id, Parameter, int, lent, parameters};
+use crate::columns::{Id, Parameter, Record, int, lent, parameters};
 use crate::commit::Write;
 use crate::fault::Fault;
+use crate::outgoing::Entry;
 use crate::stock::{Levels, Moves};
 use crate::{answers, queries};
 use app::ports::{Answer, Change, Committed, UseChange, UseMove};
@@ -12,6 +13,7 @@ use domain::checkout::Checkout;
 use domain::ids::{CheckoutId, Version};
 use domain::order::Appended;
 use domain::time::Timestamp;
+use sha2::{Digest, Sha256};
 use std::borrow::Borrow;
 use std::sync::Arc;
 use tokio_postgres::Row;
@@ -28,15 +30,15 @@ pub enum Touched {
 pub struct Encoded {
     pub now: Timestamp,
     answer: Option<Answer>,
-    checkout: Option<(Checkout, Version, Vec<u8>)>,
-    order: Option<(Appended, Vec<u8>)>,
+    checkout: Option<(Checkout, Version, Record)>,
+    order: Option<(Appended, Record)>,
     /// Of the order.
-    events: Vec<Vec<u8>>,
+    events: Vec<Record>,
     alarm: Option<(Id, i64)>,
     stock: Moves,
     uses: Vec<UseMove>,
     notice: Option<String>,
-    outbox: Vec<Vec<u8>>,
+    outbox: Vec<Entry>,
 }
 
 impl Encoded {
@@ -47,18 +49,18 @@ impl Encoded {
             answer,
             checkout: checkout.map(|(checkout, expected)| {
                 let body = records::encode_checkout(&checkout);
-                (checkout, expected, body)
+                (checkout, expected, body.into())
             }),
-            events: order.iter().flat_map(|order| &order.events).map(records::encode_recorded).collect(),
+            outbox: outbox.iter().map(|event| Entry::of(event, order.as_ref())).collect(),
+            events: order.iter().flat_map(|order| &order.events).map(|event| records::encode_recorded(event).into()).collect(),
             order: order.map(|order| {
                 let body = records::encode_order(&order.order);
-                (order, body)
+                (order, body.into())
             }),
             alarm: order_alarm.map(|(order, at)| (Id(order.0), at.0)),
             stock: Moves::of(stock),
             uses: by_counter(uses),
             notice: notice.map(|id| id.as_str().to_owned()),
-            outbox: outbox.iter().map(records::encode_outgoing).collect(),
         }
     }
 
@@ -70,9 +72,32 @@ impl Encoded {
     pub fn touches(&self) -> impl Iterator<Item = Touched> {
         let answer = self.answer.as_ref().map(|answer| Touched::Answer(answer.mark.key));
         let checkout = self.checkout.as_ref().map(|(checkout, ..)| Touched::Checkout(checkout.id.0));
-        let order = self.order.as_ref().map(|(order, _)| Touched::Order(order.order.id.0));
+        let order = self.order_id().map(Touched::Order);
         let alarm = self.alarm.map(|(order, _)| Touched::Order(order.0));
         [answer, checkout, order, alarm].into_iter().flatten()
+    }
+
+    /// Changes of a group come by order.
+    pub fn order_id(&self) -> Option<u128> {
+        self.order.as_ref().map(|(order, _)| order.order.id.0)
+    }
+
+    fn alarm_of_its_order(&self) -> Option<i64> {
+        self.alarm.filter(|(order, _)| self.order_id() == Some(order.0)).map(|(_, at)| at)
+    }
+
+    /// Order and sequence of each event, and of an order that is placed their links: each is SHA-256 over the one before and the event.
+    fn linked(&self) -> impl Iterator<Item = (Id, i64, Option<Record>)> {
+        let order = self.order.as_ref().map(|(order, _)| order);
+        let mut link = order.filter(|order| order.expected().0 == 0).map(|_| [0; 32]);
+        order
+            .into_iter()
+            .flat_map(|order| order.events.iter().map(|event| (Id(order.order.id.0), int(event.sequence))))
+            .zip(&self.events)
+            .map(move |((order, sequence), event)| {
+                link = link.map(|before| Sha256::new().chain_update(before).chain_update(event.bytes()).finalize().into());
+                (order, sequence, link.map(|link| link.to_vec().into()))
+            })
     }
 
     pub fn moves_stock(&self) -> bool {
@@ -92,7 +117,7 @@ macro_rules! column {
     };
 }
 
-/// What these changes bring, list by list, in the order in which locks are taken.
+/// What these changes bring, list by list, in the order in which locks are taken; but for the outbox, which comes last.
 pub fn columns<E: Borrow<Encoded>>(changes: &[E]) -> Vec<Parameter> {
     let each = || changes.iter().map(Borrow::borrow);
     let answers: Vec<_> = each().filter_map(|one| one.answer.as_ref()).collect();
@@ -128,7 +153,7 @@ pub fn columns<E: Borrow<Encoded>>(changes: &[E]) -> Vec<Parameter> {
         column!(orders, (o, _) => o.order.status.as_str()),
         column!(orders, (o, _) => o.order.payment.as_str()),
         column!(orders, (_, body) => body.clone()),
-        column!(events, body => body.to_vec()),
+        column!(events, body => (*body).clone()),
         column!(alarms, (order, _) => *order),
         column!(alarms, (_, at) => *at),
         stock.iter().flat_map(|one| one.editions.clone()).collect::<Vec<_>>(),
@@ -143,32 +168,33 @@ pub fn columns<E: Borrow<Encoded>>(changes: &[E]) -> Vec<Parameter> {
         column!(uses, step => most(step.change)),
         column!(uses, step => step.cause.clone()),
         each().filter_map(|one| one.notice.clone()).collect::<Vec<_>>(),
-        each().flat_map(|one| one.outbox.clone()).collect::<Vec<_>>(),
     ]
 }
 
-/// Of which change, counted from 1, each line of the lists is; and which events are an order's.
-pub fn places<E: Borrow<Encoded>>(changes: &[E]) -> Vec<Parameter> {
+/// The outbox of a group, and what the lists say for a group only: of which change, counted from 1, each line is; the alarm of each order that
+/// is changed; and whose each event is, with its link where it is known.
+pub fn of_group<E: Borrow<Encoded>>(changes: &[E]) -> Vec<Parameter> {
+    let each = || changes.iter().map(Borrow::borrow);
     let of = |lines: &dyn Fn(&Encoded) -> usize| -> Vec<i32> {
-        (1..).zip(changes).flat_map(|(n, one)| std::iter::repeat_n(n, lines(one.borrow()))).collect()
+        (1..).zip(each()).flat_map(|(n, one)| std::iter::repeat_n(n, lines(one))).collect()
     };
-    let orders = changes.iter().map(Borrow::borrow).filter(|one| one.order.is_some());
-    let ends = orders.scan(0, |end, one| {
-        let first = *end + 1;
-        *end += i32::try_from(one.events.len()).expect("invariant: few events");
-        Some((first, *end))
-    });
-    let (firsts, lasts): (Vec<i32>, Vec<i32>) = ends.unzip();
+    let events: Vec<_> = each().flat_map(Encoded::linked).collect();
+    let outbox: Vec<_> = each().flat_map(|one| &one.outbox).collect();
     parameters![
+        column!(outbox, entry => entry.written()),
         of(&|one| one.answer.iter().len()),
         of(&|one| one.checkout.iter().len()),
         of(&|one| one.order.iter().len()),
-        firsts,
-        lasts,
         of(&|one| one.stock.editions.len()),
         uses(changes).into_iter().map(|(n, _)| n).collect::<Vec<i32>>(),
         of(&|one| one.notice.iter().len()),
         of(&|one| one.outbox.len()),
+        each().filter(|one| one.order.is_some()).map(Encoded::alarm_of_its_order).collect::<Vec<_>>(),
+        column!(events, (order, ..) => *order),
+        column!(events, (_, sequence, _) => *sequence),
+        column!(events, (.., link) => link.clone()),
+        column!(outbox, entry => entry.names().map(|(order, _)| order)),
+        column!(outbox, entry => entry.names().map(|(_, sequence)| sequence)),
     ]
 }
 
@@ -187,7 +213,9 @@ pub struct Alone {
 
 impl Alone {
     pub fn of(change: Arc<Encoded>) -> Self {
-        Self { parameters: columns(&[&*change]), change }
+        let mut parameters = columns(&[&*change]);
+        parameters.extend(parameters![change.outbox.iter().map(|entry| entry.whole(&change.events)).collect::<Vec<_>>()]);
+        Self { parameters, change }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Between columns and the domain.
 
 use crate::fault::Fault;
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use records::Damaged;
 use std::error::Error;
 use tokio_postgres::Row;
@@ -40,6 +40,32 @@ impl<'a> FromSql<'a> for Id {
     }
 
     accepts!(UUID);
+}
+
+/// A record as the database's `bytea`. Clones are the same bytes.
+#[derive(Clone, Debug)]
+pub struct Record(Bytes);
+
+impl Record {
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for Record {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl ToSql for Record {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.put_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    accepts!(BYTEA);
+    to_sql_checked!();
 }
 
 /// A digest's or a key's sixteen bytes.

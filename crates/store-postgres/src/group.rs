@@ -5,7 +5,7 @@
 //! all. The database names those of it that may not hold, or that meet somebody else's lock; their callers commit them by themselves, which tells
 //! exactly what does not hold, and the others are tried again.
 
-use crate::change::{Encoded, columns, places};
+use crate::change::{Encoded, columns, of_group};
 use crate::columns::{Id, Parameter, lent, parameters, uint};
 use crate::commit::{Write, commit};
 use crate::copy::Copy;
@@ -136,7 +136,7 @@ impl Committer {
     }
 }
 
-/// A group of changes that are about different things, all of whose callers are there.
+/// A group of changes that are about different things, all of whose callers are there; by order, as every group takes its locks.
 fn apart(group: Vec<Waiting>) -> Vec<Waiting> {
     let mut touched = HashSet::new();
     let mut together = Vec::new();
@@ -153,6 +153,7 @@ fn apart(group: Vec<Waiting>) -> Vec<Waiting> {
             together.push(one);
         }
     }
+    together.sort_by_key(|one| one.change.order_id());
     together
 }
 
@@ -179,13 +180,13 @@ impl Together {
         let changes: Vec<&Encoded> = group.iter().map(|one| &*one.change).collect();
         let mut parameters = parameters![i64::try_from(lock_max.as_millis()).unwrap_or(i64::MAX)];
         parameters.extend(columns(&changes));
-        parameters.extend(places(&changes));
+        parameters.extend(of_group(&changes));
         Self { parameters }
     }
 }
 
 impl Write for Together {
-    const QUERY: &str = queries::ledger::commit_together;
+    const QUERY: &str = queries::ledger::commit_group;
     type Outcome = Outcome;
 
     fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {

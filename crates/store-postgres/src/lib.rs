@@ -21,6 +21,7 @@ mod ledger;
 mod limits;
 mod migrate;
 mod outbox;
+mod outgoing;
 mod pool;
 mod prices;
 mod queries;

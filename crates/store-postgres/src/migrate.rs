@@ -28,6 +28,7 @@ const STEPS: &[Step] = steps! {
     "0003_prices"
     "0004_together"
     "0005_orders"
+    "0006_outgoing"
 };
 
 /// The nodes that change the schema queue up for this.

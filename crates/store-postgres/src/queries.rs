@@ -37,7 +37,7 @@ pub fn all() -> impl Iterator<Item = &'static str> {
 
 queries! {
     store: format durability;
-    ledger: commit_alone commit_together did_it_happen answer forget_answers forget_commits noticed forget_notices checkout checkout_of_cart
+    ledger: commit_alone commit_group did_it_happen answer forget_answers forget_commits noticed forget_notices checkout checkout_of_cart
         checkout_of_owner due_checkouts order order_events due_orders overdue stock usage;
     outbox: pending horizon drawn deliver forget_delivered;
     leases: take give_up held begin;

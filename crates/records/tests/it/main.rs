@@ -5,7 +5,8 @@ mod quotes;
 mod rules;
 
 use domain::cart::Cart;
-use domain::event::{Event, Outgoing};
+use domain::event::{Event, Outgoing, Subject};
+use domain::ids::OrderId;
 use records::Damaged;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
@@ -163,6 +164,12 @@ fn every_event_is_tagged_by_its_name() {
     for recorded in fixtures::history().into_iter().chain(fixtures::later_history()).chain(fixtures::refused_history()) {
         let json: serde_json::Value = serde_json::from_slice(&records::encode_recorded(&recorded)).expect("JSON");
         assert_eq!(json["type"], recorded.event.name());
+        let event = Outgoing::new(Subject::Order(OrderId(7)), recorded.sequence, recorded.at, Event::Order(recorded.event.clone()));
+        for trace in fixtures::traced_outgoing().into_iter().map(|traced| traced.trace).chain([None]) {
+            let event = Outgoing { trace, ..event.clone() };
+            let whole = [&records::encode_outgoing_head(&event), records::said(&records::encode_recorded(&recorded))].concat();
+            assert_eq!(text(whole), text(records::encode_outgoing(&event)), "what an order tells is said as it is recorded");
+        }
     }
     let mut names: Vec<_> = outgoing.iter().map(|e| e.event.name()).collect();
     names.sort_unstable();

@@ -1,1 +1,1 @@
-SELECT deliver($1, $2, $3)
+SELECT deliver_outgoing($1, $2, $3)

@@ -200,12 +200,12 @@ async fn a_full_disk_refuses_writes_and_reads_go_on() {
     // As the server says it; a disk cannot be filled everywhere.
     let full = "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$
                     BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$;
-                CREATE TRIGGER no_room BEFORE INSERT ON outbox EXECUTE FUNCTION no_room()";
+                CREATE TRIGGER no_room BEFORE INSERT ON outgoing EXECUTE FUNCTION no_room()";
     beside.batch_execute(full).await.expect("a trigger");
     let refused = commit(&store, receive("while")).await.expect_err("no room");
     assert_eq!((refused.kind, refused.did_it_happen), (PortErrorKind::Full, DidItHappen::No), "{refused}");
     assert_eq!(on_hand(&store).await, 1);
-    beside.batch_execute("DROP TRIGGER no_room ON outbox").await.expect("room");
+    beside.batch_execute("DROP TRIGGER no_room ON outgoing").await.expect("room");
     done(commit(&store, receive("while")).await);
     assert_eq!(on_hand(&store).await, 2);
 }

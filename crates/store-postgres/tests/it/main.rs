@@ -7,6 +7,7 @@ mod joined;
 mod leased;
 mod many;
 mod orderly;
+mod outgoing;
 mod plans;
 mod proxy;
 mod search;

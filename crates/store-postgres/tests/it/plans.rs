@@ -33,13 +33,13 @@ const FILL: &str = "
     INSERT INTO stock_moves SELECT 'pay_' || n, md5(n::text)::uuid, 'reserve', 1, 1, n FROM generate_series(1, $N) n;
     INSERT INTO counters SELECT 'uses/' || n, 1 FROM generate_series(1, $N) n;
     INSERT INTO uses SELECT 'pay_' || n, 'uses/' || n, 1, n FROM generate_series(1, $N) n;
-    INSERT INTO outbox (events) SELECT '{}' FROM generate_series(1, $N) n;
+    INSERT INTO outgoing (events) SELECT '{}' FROM generate_series(1, $N) n;
     INSERT INTO deliveries SELECT n, 5 FROM generate_series(1, $N) n;
     INSERT INTO leases (job, until, fence) SELECT 'job ' || n, n, 1 FROM generate_series(1, $N) n;
     ANALYZE;";
 
 /// Tables that grow with the shop.
-const LARGE: &str = "('orders', 'checkouts', 'order_events', 'answers', 'notices', 'commits', 'stock', 'stock_moves', 'counters', 'uses', 'outbox', 'deliveries', 'leases')";
+const LARGE: &str = "('orders', 'checkouts', 'order_events', 'answers', 'notices', 'commits', 'stock', 'stock_moves', 'counters', 'uses', 'outbox', 'outgoing', 'deliveries', 'leases')";
 
 async fn filled(database: &Database, orders: u32) -> Client {
     PgStore::connect(settings(database)).await.expect("a store");
