@@ -331,3 +331,21 @@ async fn somebody_elses_lock_holds_up_only_those_who_want_the_same() {
     done(&held_up);
     assert_eq!(are_done(&others), 2, "{others:?}");
 }
+
+#[tokio::test]
+async fn a_group_that_waited_goes_by_the_level_that_it_finds_then() {
+    let shop = Shop::with_copies(7).await;
+    let takes = "BEGIN; UPDATE stock SET reserved = reserved + 6 WHERE edition = '00000000-0000-0000-0000-000000000001'";
+    shop.beside.batch_execute(takes).await.expect("six of seven are taken");
+    let watching = connect(&shop.database.url()).await;
+    let (one_waits, orders) = (waiting(1), shop.at_once([order(1, &[1, 2]), order(2, &[1, 3])]));
+    let commits = async {
+        until(&watching, &one_waits).await;
+        shop.beside.batch_execute("COMMIT").await.expect("the lock is free");
+    };
+    let (outcomes, ()) = tokio::join!(orders, commits);
+    assert_eq!(are_done(&outcomes), 1, "{outcomes:?}");
+    assert_eq!(how_many(&outcomes, |outcome| matches!(outcome, Committed::StockShort(_))), 1, "{outcomes:?}");
+    let level = shop.store.stock(EditionId(1)).await.expect("a store that works");
+    assert_eq!((level.on_hand, level.reserved), (7, 7));
+}
