@@ -23,6 +23,8 @@ until redis-cli -p $((port + 1)) ping >"$dir/ping" 2>&1; do sleep 0.1; done
 export CARTWRIGHT_STORE__POSTGRES_URL="postgres://postgres@127.0.0.1:$port/postgres"
 export CARTWRIGHT_STORE__REDIS_URLS="redis://127.0.0.1:$((port + 1))" CARTWRIGHT_DEMO_CATALOG=false
 export CARTWRIGHT_RATE_LIMITS__ENABLED=false CARTWRIGHT_TOKEN_KEY="$dir/key"
+# On two processors, one for the node; Redis and the load have the other.
+export CARTWRIGHT_THREADS="${CARTWRIGHT_THREADS:-1}"
 # Nobody pays here.
 export CARTWRIGHT_PAYMENTS__PROVIDER=http CARTWRIGHT_PAYMENTS__URL="http://127.0.0.1:$port"
 store="--data-dir $dir/node"

@@ -15,9 +15,9 @@ pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(2);
 pub const LAYOUT_PAUSE: Duration = Duration::from_millis(50);
 /// Redirections a call follows at once: one is usual while a slot moves, more are a loop.
 pub const REDIRECTS_MAX: u32 = 5;
-/// Calls that a server gets at once from one who has many: whoever else calls meanwhile waits for these, a tenth of a millisecond, and
-/// not for all of them.
-pub const PIPELINE_MAX: usize = 16;
+/// Calls that a server gets at once from one who has many: whoever else calls meanwhile waits for these, a fifth of a millisecond, and
+/// not for all of them; and a relay waits for four answers instead of one, which a network between them makes slow.
+pub const PIPELINE_MAX: usize = 64;
 /// A transaction that has not committed after so long is given up by whoever it stands in the way of. Its calls take a few
 /// milliseconds; while a server fails over they take longer, and it is better to decide anew then.
 pub const OPEN_MAX: Duration = Duration::from_millis(1500);
