@@ -11,7 +11,7 @@ use crate::cart::{ensure_version, hold};
 use crate::error::Error;
 use crate::once::{Answered, Once, answer, before};
 use crate::ports::{AtLeast, Change, Committed, PortError, PortErrorKind, UseChange, UseMove};
-use crate::saga::steps::{begun, challenge_undone};
+use crate::saga::steps::{begun, challenge_undone, is_given_time};
 use crate::tax::Asked;
 use domain::cart::{Cart, Owner};
 use domain::checkout::{AfterUndo, Attempt, Checkout, CheckoutEvent, Details, PaymentError, State};
@@ -285,6 +285,7 @@ impl App {
                 self.pay_otherwise(caller, checkout, &process, &once).await?
             }
             State::Canceled { .. } | State::Expired { .. } => checkout,
+            State::Authorizing if is_given_time(&checkout, self.now()) => checkout,
             State::Authorizing | State::Challenged | State::Capturing | State::Undoing { .. } | State::Completed { .. } => {
                 self.drive(checkout, Some(&once)).await?
             }

@@ -77,6 +77,12 @@ pub fn due(checkout: &Checkout, now: Timestamp) -> Due {
     }
 }
 
+/// Whether a provider that failed has been given time which is not over. A request that is sent again is no news of it, and no try: else whoever
+/// sends it again every second would use up all tries while the provider is away for five.
+pub fn is_given_time(checkout: &Checkout, now: Timestamp) -> bool {
+    matches!(checkout.state, State::Authorizing) && checkout.current().tries > 0 && now < checkout.due_at
+}
+
 /// Goods and coupons are held for an attempt before anything is asked of the provider.
 pub fn begun(checkout: &Checkout, attempt: Attempt, uses: Vec<UseMove>, now: Timestamp) -> Result<Step, Error> {
     let processing = CheckoutEvent::Processing { attempt: attempt.id, amount: attempt.amount };

@@ -74,6 +74,25 @@ async fn a_payment_nobody_heard_of_again_is_given_up_and_closed() {
 }
 
 #[tokio::test]
+async fn a_payment_that_is_asked_for_again_and_again_uses_up_no_tries() {
+    let world = World::new().await;
+    let (app, alice) = (world.app(), customer("alice"));
+    cart(&app, &alice, vec![add(1, 1)], None).await.expect("a cart");
+    let checkout = start(&app, &alice).await.expect("started").checkout;
+    let tries = async |key: &str| {
+        let processed = app.process(&alice, process(checkout.id, "tok_timeout_before", checkout.quote.total), once(key, 0)).await;
+        let Ok(Answered::Fresh(Processed::Waiting(checkout))) = processed else { panic!("nobody knows yet: {processed:?}") };
+        checkout.current().tries
+    };
+    assert_eq!(tries("a").await, 1);
+    for _ in 0..=AUTHORIZE_TRIES_MAX {
+        assert_eq!((tries("a").await, tries("another tab").await), (1, 1), "the provider is given time");
+    }
+    world.clock.advance(Duration::from_secs(2));
+    assert_eq!(tries("a").await, 2, "when that is over, whoever comes along asks");
+}
+
+#[tokio::test]
 async fn a_challenge_holds_the_goods_for_a_while_and_another_means_may_be_tried() {
     let world = World::new().await;
     let (app, alice) = (world.app(), customer("alice"));
