@@ -1,4 +1,4 @@
-//! Carts and sessions at scale, in Redis or Valkey, alone or as a cluster.
+//! Carts and sessions at scale, in Redis, alone or as a cluster.
 
 mod carts;
 mod commit;
